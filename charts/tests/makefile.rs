@@ -1,0 +1,120 @@
+//! Variables of `make` reach the shell as environment: what they hold is never run.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::root;
+
+/// A stand-in for `vdb` that writes down how it was called.
+fn stand_in(directory: &Path) -> String {
+    let program = directory.join("vdb");
+    std::fs::write(&program, "#!/bin/sh\nfor a in \"$@\"; do printf '<%s>' \"$a\"; done > \"$(dirname \"$0\")/called\"\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program.to_string_lossy().into_owned()
+}
+
+fn make(directory: &Path, arguments: &[&str]) -> (String, String) {
+    let context = directory.join("context.env");
+    std::fs::write(&context, "VDB_REPO='/nowhere'\n").unwrap();
+    let output = Command::new("make")
+        .arg("--directory")
+        .arg(root())
+        .arg(format!("VDB={}", stand_in(directory)))
+        .arg(format!("CONTEXT={}", context.display()))
+        .args(arguments)
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    let called = std::fs::read_to_string(directory.join("called")).unwrap_or_default();
+    (called, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_name_that_looks_like_a_command_stays_a_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let bait = directory.path().join("bait");
+    let at = bait.display();
+    let names = [
+        format!("x; touch {at}"),
+        format!("x$(touch {at})"),
+        format!("x$$(touch {at})"),
+        format!("x$(shell touch {at})"),
+        format!("x${{shell touch {at}}}"),
+        format!("x`touch {at}`"),
+        format!("x' ; touch {at} ; '"),
+        format!("x\" ; touch {at} ; \""),
+        format!("x\ntouch {at}"),
+        format!("x && touch {at}"),
+    ];
+    for name in &names {
+        for target in [
+            "create-env",
+            "delete-env",
+            "status",
+            "template-env",
+            "connect",
+        ] {
+            let (called, said) = make(directory.path(), &[target, &format!("ENV={name}")]);
+            assert!(!bait.exists(), "{target} ran {name:?}");
+            assert!(
+                called.contains(&format!("<{name}>")),
+                "{target} {name:?}: {called} {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn switches_become_flags_and_a_missing_name_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let called = |arguments: &[&str]| make(directory.path(), arguments).0;
+    assert_eq!(
+        called(&["delete-env", "ENV=feat-1", "YES=1", "PUSH=0", "FORCE=1"]),
+        "<env><delete><--yes><--no-push><--force><--><feat-1>"
+    );
+    assert_eq!(
+        called(&["create-env", "ENV=feat-1"]),
+        "<env><create><--><feat-1>"
+    );
+    assert_eq!(called(&["list-envs"]), "<env><list>");
+    std::fs::remove_file(directory.path().join("called")).unwrap();
+    let (called, said) = make(directory.path(), &["create-env"]);
+    assert_eq!(called, "");
+    assert!(said.contains("ENV=") || said.contains("name"), "{said}");
+}
+
+#[test]
+fn without_a_stack_it_is_said_how_to_start_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = stand_in(directory.path());
+    let output = Command::new("make")
+        .arg("--directory")
+        .arg(root())
+        .args([
+            format!("VDB={program}"),
+            "CONTEXT=/nowhere/context.env".into(),
+            "list-envs".into(),
+        ])
+        .env_remove("MAKEFLAGS")
+        .env_remove("VDB_REPO")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("make demo"), "{said}");
+}
+
+#[test]
+fn help_is_the_default_and_names_every_target() {
+    let output = Command::new("make")
+        .arg("--directory")
+        .arg(root())
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    let help = String::from_utf8_lossy(&output.stdout);
+    for target in "check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect".split(' ') {
+        assert!(help.contains(target), "{target} is missing in\n{help}");
+    }
+}
