@@ -1,0 +1,32 @@
+//! Data Control Tower's objects, as far as the platform uses them. Names and meanings are the vendor's.
+//!
+//! Only an object's own id is required; everything else may be absent, because versions differ in what they send.
+//! Unknown fields are ignored. Points in time stay text (RFC 3339, UTC), as they came.
+
+mod dataset;
+mod infrastructure;
+mod job;
+mod page;
+mod requests;
+
+pub use dataset::{ContainerizationState, DSource, Snapshot, Source, Tag, Vdb};
+pub use infrastructure::{Engine, Environment, Group, Host, ProductInfo, Repository, Toolkit};
+pub use job::{Job, JobEngine, JobStatus};
+pub use page::{ErrorResponse, Page, PartialError, ResponseMetadata, SearchBody};
+pub use requests::{
+    DeleteTags, DeleteVdb, DisableVdb, EnableVdb, JobAnswer, LinkAnswer, LinkAppdata,
+    ProvisionAnswer, ProvisionBySnapshot, TagsBody, UpdateVdb,
+};
+
+/// Declares an object: required fields before the bar, optional ones after it.
+macro_rules! wire {
+    ($(#[$meta:meta])* $name:ident { $($required:ident: $rtype:ty,)* | $($(#[$fmeta:meta])* $field:ident: $ftype:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub struct $name {
+            $(pub $required: $rtype,)*
+            $($(#[$fmeta])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $field: Option<$ftype>,)*
+        }
+    };
+}
+pub(crate) use wire;

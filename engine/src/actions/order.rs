@@ -1,0 +1,48 @@
+//! Writing a job down.
+
+use dct::types::{Job, JobEngine, JobStatus};
+
+use crate::clock;
+use crate::model::{ENGINE_ID, Intent, JobRecord};
+use crate::store::Draft;
+
+/// An unfinished job with what it is about.
+pub(crate) struct Order<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) intent: Intent,
+    pub(crate) warning: Option<&'a str>,
+}
+
+impl Order<'_> {
+    /// Writes the job down; the answer to the caller still says PENDING.
+    pub(crate) fn begin(self, draft: &mut Draft<'_>) -> Job {
+        let now = clock::now();
+        let job = Job {
+            id: hex::encode(rand::random::<[u8; 16]>()),
+            status: JobStatus::Pending,
+            kind: Some(self.kind.to_owned()),
+            localized_type: Some(self.kind.replace('_', " ").to_lowercase()),
+            percent_complete: Some(0),
+            is_waiting_for_telemetry: Some(false),
+            warning_message: self.warning.map(str::to_owned),
+            target_id: Some(self.target.to_owned()),
+            target_name: Some(self.name.to_owned()),
+            start_time: Some(now.clone()),
+            update_time: Some(now),
+            engines: Some(vec![JobEngine {
+                engine_id: Some(ENGINE_ID.to_owned()),
+                engine_name: None,
+            }]),
+            ..Job::default()
+        };
+        let number = draft.number();
+        draft.job(JobRecord {
+            number,
+            job: job.clone(),
+            intent: Some(self.intent),
+        });
+        job
+    }
+}

@@ -1,0 +1,244 @@
+//! What the tower is made of. An embedded engine is one engine with one plugin.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use dct::types::{Engine as EngineDoc, ProductInfo, SearchBody, Toolkit};
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::extract::Body;
+use super::page::{List, Shown, Wanted, page};
+use crate::document;
+use crate::engine::Engine;
+use crate::model::{ENGINE_ID, Kind, TOOLKIT_ID};
+
+/// The document whose shapes are served; container mode came with 3.25.
+const API_VERSION: &str = "3.28.0";
+
+const ENGINE_FIELDS: [&str; 8] = [
+    "id",
+    "uuid",
+    "name",
+    "hostname",
+    "type",
+    "version",
+    "status",
+    "engine_connection_status",
+];
+const GROUP_FIELDS: [&str; 4] = ["id", "name", "engine_id", "engine_name"];
+const TOOLKIT_FIELDS: [&str; 4] = ["id", "name", "version", "engine_id"];
+const ENVIRONMENT_FIELDS: [&str; 8] = [
+    "id",
+    "name",
+    "engine_id",
+    "engine_name",
+    "enabled",
+    "os_type",
+    "hosts",
+    "tags",
+];
+const SOURCE_FIELDS: [&str; 15] = [
+    "id",
+    "name",
+    "database_type",
+    "database_version",
+    "environment_id",
+    "environment_name",
+    "ip_address",
+    "fqdn",
+    "size",
+    "is_dsource",
+    "repository",
+    "toolkit_id",
+    "engine_id",
+    "engine_name",
+    "tags",
+];
+
+type Shared = State<Arc<Engine>>;
+
+pub(super) async fn product_info(State(engine): Shared) -> Json<ProductInfo> {
+    Json(ProductInfo {
+        api_version: Some(API_VERSION.to_owned()),
+        product_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        product_name: Some("postgres-vdb-platform embedded engine".to_owned()),
+        system_uuid: Some(engine.store.read(|state| state.system_uuid.clone())),
+        supported_api_versions: Some(vec!["v3".to_owned()]),
+        deployment_mode: None,
+    })
+}
+
+fn this(engine: &Engine) -> EngineDoc {
+    EngineDoc {
+        id: ENGINE_ID.to_owned(),
+        uuid: Some(engine.store.read(|state| state.system_uuid.clone())),
+        name: Some(engine.settings.engine_name.clone()),
+        hostname: Some(engine.settings.listen.ip().to_string()),
+        kind: Some("VIRTUALIZATION".to_owned()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        status: Some("CREATED".to_owned()),
+        connection_status: Some("ONLINE".to_owned()),
+        engine_connection_status: Some("ONLINE".to_owned()),
+        ..EngineDoc::default()
+    }
+}
+
+pub(super) async fn engines(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        vec![document(&this(&engine)).into()],
+        &ENGINE_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_engines(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(
+        vec![document(&this(&engine)).into()],
+        &ENGINE_FIELDS,
+        &search,
+        &wanted,
+    )
+}
+
+pub(super) async fn engine(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<EngineDoc>, ApiError> {
+    let this = this(&engine);
+    if id == this.id || Some(&id) == this.name.as_ref() {
+        Ok(Json(this))
+    } else {
+        Err(ApiError::not_found("engine", &id))
+    }
+}
+
+fn toolkit() -> Arc<Value> {
+    let toolkit = Toolkit {
+        id: TOOLKIT_ID.to_owned(),
+        name: Some(TOOLKIT_ID.to_owned()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        engine_id: Some(ENGINE_ID.to_owned()),
+    };
+    document(&toolkit).into()
+}
+
+pub(super) async fn toolkits(wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        vec![toolkit()],
+        &TOOLKIT_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_toolkits(
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(vec![toolkit()], &TOOLKIT_FIELDS, &search, &wanted)
+}
+
+/// All live objects of a kind as callers see them.
+pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Arc<Value>> {
+    engine
+        .store
+        .read(|state| state.live(kind).map(|o| Arc::clone(&o.doc)).collect())
+}
+
+/// One of them, by id or by a name that only one has.
+pub(super) fn one(
+    engine: &Engine,
+    kind: Kind,
+    what: &str,
+    id: &str,
+) -> Result<Json<Shown>, ApiError> {
+    let doc = engine
+        .store
+        .read(|state| state.resolve(kind, id).map(|o| Arc::clone(&o.doc)));
+    doc.map(|doc| Json(Shown(doc)))
+        .ok_or_else(|| ApiError::not_found(what, id))
+}
+
+pub(super) async fn groups(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Group),
+        &GROUP_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_groups(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(all(&engine, Kind::Group), &GROUP_FIELDS, &search, &wanted)
+}
+
+pub(super) async fn group(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    one(&engine, Kind::Group, "group", &id)
+}
+
+pub(super) async fn environments(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Environment),
+        &ENVIRONMENT_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_environments(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Environment),
+        &ENVIRONMENT_FIELDS,
+        &search,
+        &wanted,
+    )
+}
+
+pub(super) async fn environment(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    one(&engine, Kind::Environment, "environment", &id)
+}
+
+pub(super) async fn sources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Source),
+        &SOURCE_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_sources(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(all(&engine, Kind::Source), &SOURCE_FIELDS, &search, &wanted)
+}
+
+pub(super) async fn source(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    one(&engine, Kind::Source, "source", &id)
+}

@@ -1,0 +1,148 @@
+//! dSources and snapshots.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use dct::types::{JobAnswer, LinkAnswer, LinkAppdata, SearchBody};
+use serde_json::Value;
+
+use super::catalog::{all, one};
+use super::error::ApiError;
+use super::extract::Body;
+use super::page::{List, Shown, Wanted, page};
+use crate::engine::Engine;
+use crate::model::Kind;
+
+const DSOURCE_FIELDS: [&str; 17] = [
+    "id",
+    "name",
+    "description",
+    "database_type",
+    "database_version",
+    "status",
+    "enabled",
+    "is_detached",
+    "source_id",
+    "current_timeflow_id",
+    "creation_date",
+    "size",
+    "storage_size",
+    "group_name",
+    "engine_id",
+    "engine_name",
+    "tags",
+];
+const SNAPSHOT_FIELDS: [&str; 14] = [
+    "id",
+    "engine_id",
+    "engine_name",
+    "name",
+    "dataset_id",
+    "dataset_name",
+    "timeflow_id",
+    "consistency",
+    "creation_time",
+    "timestamp",
+    "location",
+    "timezone",
+    "version",
+    "tags",
+];
+
+type Shared = State<Arc<Engine>>;
+
+pub(super) async fn dsources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::DSource),
+        &DSOURCE_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_dsources(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::DSource),
+        &DSOURCE_FIELDS,
+        &search,
+        &wanted,
+    )
+}
+
+pub(super) async fn dsource(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    one(&engine, Kind::DSource, "dSource", &id)
+}
+
+pub(super) async fn link(
+    State(engine): Shared,
+    Body(request): Body<LinkAppdata>,
+) -> Result<Json<LinkAnswer>, ApiError> {
+    let answer = engine.link(&request)?;
+    if let Some(job) = &answer.job {
+        engine.start(&job.id);
+    }
+    Ok(Json(answer))
+}
+
+pub(super) async fn take_snapshot(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(_): Body<Value>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = engine.snapshot(&id)?;
+    engine.start(&job.id);
+    Ok(Json(JobAnswer { job: Some(job) }))
+}
+
+pub(super) async fn snapshots_of(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    wanted: Wanted,
+) -> Result<List, ApiError> {
+    let found = engine.store.read(|state| {
+        let dsource = state.resolve(Kind::DSource, &id)?;
+        let of_dsource = state
+            .live(Kind::Snapshot)
+            .filter(|s| s.parent.as_deref() == Some(dsource.id.as_str()));
+        Some(of_dsource.map(|s| Arc::clone(&s.doc)).collect())
+    });
+    let found = found.ok_or_else(|| ApiError::not_found("dSource", &id))?;
+    page(found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
+}
+
+pub(super) async fn snapshots(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Snapshot),
+        &SNAPSHOT_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_snapshots(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(
+        all(&engine, Kind::Snapshot),
+        &SNAPSHOT_FIELDS,
+        &search,
+        &wanted,
+    )
+}
+
+pub(super) async fn snapshot(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    one(&engine, Kind::Snapshot, "snapshot", &id)
+}

@@ -1,0 +1,226 @@
+//! Virtual databases.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use dct::types::{
+    DeleteTags, DeleteVdb, DisableVdb, EnableVdb, Job, JobAnswer, ProvisionAnswer,
+    ProvisionBySnapshot, SearchBody, TagsBody, UpdateVdb,
+};
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::extract::Body;
+use super::page::{List, Shown, Wanted, page};
+use crate::actions::Refusal;
+use crate::edits::no_vdb;
+use crate::engine::Engine;
+use crate::model::{Kind, Object};
+
+const FIELDS: [&str; 38] = [
+    "id",
+    "name",
+    "description",
+    "database_type",
+    "database_name",
+    "database_version",
+    "status",
+    "enabled",
+    "engine_id",
+    "engine_name",
+    "group_name",
+    "environment_id",
+    "environment_name",
+    "ip_address",
+    "fqdn",
+    "parent_id",
+    "parent_name",
+    "parent_dsource_id",
+    "parent_dsource_name",
+    "root_parent_id",
+    "parent_timeflow_timestamp",
+    "parent_timeflow_timezone",
+    "current_timeflow_id",
+    "previous_timeflow_id",
+    "creation_date",
+    "last_refreshed_date",
+    "size",
+    "storage_size",
+    "is_appdata",
+    "masked",
+    "is_replica",
+    "is_locked",
+    "containerization_state",
+    "exported_data_directory",
+    "appdata_source_params",
+    "repository_id",
+    "toolkit_id",
+    "tags",
+];
+
+type Shared = State<Arc<Engine>>;
+
+/// The document with the copy's own disk use, which only memory knows.
+fn seen(engine: &Arc<Engine>, vdb: &Object) -> Arc<Value> {
+    let Some(bytes) = engine.own_size(&vdb.id) else {
+        return Arc::clone(&vdb.doc);
+    };
+    let mut doc = vdb.doc.as_ref().clone();
+    if let Some(fields) = doc.as_object_mut() {
+        fields.insert("storage_size".to_owned(), bytes.into());
+    }
+    doc.into()
+}
+
+fn all(engine: &Arc<Engine>) -> Vec<Arc<Value>> {
+    engine
+        .store
+        .read(|state| state.live(Kind::Vdb).map(|o| Arc::clone(&o.doc)).collect())
+}
+
+pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(all(&engine), &FIELDS, &SearchBody::default(), &wanted)
+}
+
+pub(super) async fn search(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(all(&engine), &FIELDS, &search, &wanted)
+}
+
+pub(super) async fn one(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    let vdb = engine
+        .store
+        .read(|state| state.resolve(Kind::Vdb, &id).cloned());
+    vdb.map(|vdb| Json(Shown(seen(&engine, &vdb))))
+        .ok_or_else(|| ApiError::not_found("virtual database", &id))
+}
+
+/// Begins an action off the request's thread, since writing the intent down waits for the disk.
+async fn begin<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    action: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, ApiError> {
+    let engine = Arc::clone(engine);
+    let begun = tokio::task::spawn_blocking(move || action(&engine)).await;
+    begun
+        .map_err(|_| {
+            ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "an error of the engine; its log says more",
+            )
+        })?
+        .map_err(ApiError::from)
+}
+
+fn started(engine: &Arc<Engine>, job: Job) -> Json<JobAnswer> {
+    engine.start(&job.id);
+    Json(JobAnswer { job: Some(job) })
+}
+
+pub(super) async fn provision(
+    State(engine): Shared,
+    Body(request): Body<ProvisionBySnapshot>,
+) -> Result<Json<ProvisionAnswer>, ApiError> {
+    let answer = begin(&engine, move |engine| engine.provision(&request)).await?;
+    if let Some(job) = &answer.job {
+        engine.start(&job.id);
+    }
+    Ok(Json(answer))
+}
+
+/// Clients use names where the interface says id.
+fn id_of(engine: &Engine, id: &str) -> Result<String, Refusal> {
+    engine
+        .store
+        .read(|state| state.resolve(Kind::Vdb, id).map(|o| o.id.clone()))
+        .ok_or_else(|| no_vdb(id))
+}
+
+pub(super) async fn enable(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<EnableVdb>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = begin(&engine, move |engine| {
+        engine.enable(&id_of(engine, &id)?, &request)
+    })
+    .await?;
+    Ok(started(&engine, job))
+}
+
+pub(super) async fn disable(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<DisableVdb>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = begin(&engine, move |engine| {
+        engine.disable(&id_of(engine, &id)?, &request)
+    })
+    .await?;
+    Ok(started(&engine, job))
+}
+
+pub(super) async fn delete(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<DeleteVdb>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = begin(&engine, move |engine| {
+        engine.delete(&id_of(engine, &id)?, &request)
+    })
+    .await?;
+    Ok(started(&engine, job))
+}
+
+pub(super) async fn update(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<UpdateVdb>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = begin(&engine, move |engine| {
+        engine.update(&id_of(engine, &id)?, &request)
+    })
+    .await?;
+    Ok(started(&engine, job))
+}
+
+pub(super) async fn tags(
+    State(engine): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<TagsBody>, ApiError> {
+    Ok(Json(TagsBody {
+        tags: Some(engine.tags(&id_of(&engine, &id)?)?),
+    }))
+}
+
+pub(super) async fn add_tags(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<TagsBody>,
+) -> Result<(StatusCode, Json<TagsBody>), ApiError> {
+    let tags = begin(&engine, move |engine| {
+        engine.add_tags(&id_of(engine, &id)?, &request.tags.unwrap_or_default())
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(TagsBody { tags: Some(tags) })))
+}
+
+pub(super) async fn delete_tags(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<DeleteTags>,
+) -> Result<StatusCode, ApiError> {
+    begin(&engine, move |engine| {
+        engine.delete_tags(&id_of(engine, &id)?, &request)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,40 @@
+//! The embedded engine: a small Data Control Tower that makes real thin copies of a real PostgreSQL.
+//!
+//! `origin` turns a source into a template, `storage` copies templates, `actions` and `jobs` make and remove virtual
+//! databases, `http` speaks the tower's interface. Metadata lives in `store`; `recovery` runs at every start.
+
+pub mod actions;
+mod clock;
+pub mod doctor;
+mod edits;
+pub mod engine;
+pub mod filter;
+pub mod http;
+pub mod jobs;
+pub mod linking;
+pub mod model;
+pub mod origin;
+pub mod process;
+mod recovery;
+pub mod serve;
+pub mod settings;
+pub mod storage;
+pub mod store;
+
+use serde_json::Value;
+
+/// An error with everything that caused it, in one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// A wire type as the document that is kept.
+pub(crate) fn document(object: &impl serde::Serialize) -> Value {
+    serde_json::to_value(object).expect("wire types are plain structs with text keys")
+}

@@ -1,0 +1,248 @@
+//! dSources and their snapshots: what copies are made from.
+//!
+//! Only sources of the settings can be linked: credentials never come through the interface.
+
+mod sources;
+mod taking;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dct::types::{DSource, Job, JobStatus, LinkAnswer, LinkAppdata, Snapshot, Tag};
+
+pub(crate) use taking::Taken;
+
+use crate::actions::{Order, Refusal, checked_name, checked_tags};
+use crate::engine::Engine;
+use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
+use crate::settings::SourceSettings;
+use crate::store::Draft;
+use crate::{clock, document, error_chain};
+
+impl Engine {
+    pub fn link(&self, request: &LinkAppdata) -> Result<LinkAnswer, Refusal> {
+        let wanted = request
+            .source_id
+            .as_deref()
+            .or(request.name.as_deref())
+            .unwrap_or_default()
+            .to_owned();
+        let tags = request.tags.clone().unwrap_or_default();
+        checked_tags(&tags)?;
+        self.store.change(|draft| {
+            let source = draft.state.resolve(Kind::Source, &wanted).ok_or_else(|| {
+                Refusal::NotFound(format!(
+                    "there is no source {wanted:?}; sources are declared in the engine's settings"
+                ))
+            })?;
+            self.declared(&source.name).ok_or_else(|| {
+                Refusal::Invalid(format!(
+                    "source {} is no longer in the engine's settings",
+                    source.name
+                ))
+            })?;
+            let (source_id, source_name) = (source.id.clone(), source.name.clone());
+            if let Some(other) = draft
+                .state
+                .objects(Kind::DSource)
+                .find(|d| d.parent.as_deref() == Some(source_id.as_str()))
+            {
+                return Err(Refusal::Conflict(format!(
+                    "source {source_name} is linked already: {}",
+                    other.id
+                )));
+            }
+            let name = checked_name(Some(request.name.as_deref().unwrap_or(&source_name)))?;
+            if let Some(other) = draft.state.named(Kind::DSource, "", &name) {
+                return Err(Refusal::Conflict(format!(
+                    "a dSource named {name:?} exists already: {}",
+                    other.id
+                )));
+            }
+            let number = draft.number();
+            let doc = self.dsource_doc(number, &name, &source_id, tags);
+            let dsource = object(
+                number,
+                Kind::DSource,
+                &name,
+                Some(source_id),
+                document(&doc),
+            );
+            let id = dsource.id.clone();
+            draft.put(Object {
+                phase: Phase::Creating,
+                ..dsource
+            });
+            let job = begin_snapshot(draft, "DSOURCE_LINK", &id, &name, source_name);
+            Ok(LinkAnswer {
+                job: Some(job),
+                dsource_id: Some(id),
+            })
+        })
+    }
+
+    /// Another base backup of a linked source.
+    pub fn snapshot(&self, id: &str) -> Result<Job, Refusal> {
+        self.store.change(|draft| {
+            let dsource = draft
+                .state
+                .resolve(Kind::DSource, id)
+                .ok_or_else(|| Refusal::NotFound(format!("there is no dSource {id:?}")))?;
+            if let Some(job) = draft.state.busy(&dsource.id) {
+                return Err(Refusal::Conflict(format!(
+                    "job {} still works on {}",
+                    job.job.id, dsource.id
+                )));
+            }
+            let source = dsource
+                .parent
+                .as_deref()
+                .and_then(|parent| draft.state.get(Kind::Source, parent));
+            let source = source
+                .map(|s| s.name.clone())
+                .filter(|name| self.declared(name).is_some());
+            let source = source.ok_or_else(|| {
+                Refusal::Invalid(format!(
+                    "the source of {} is no longer in the engine's settings",
+                    dsource.name
+                ))
+            })?;
+            let (id, name) = (dsource.id.clone(), dsource.name.clone());
+            Ok(begin_snapshot(draft, "DB_SYNC", &id, &name, source))
+        })
+    }
+
+    fn dsource_doc(&self, number: u64, name: &str, source: &str, tags: Vec<Tag>) -> DSource {
+        DSource {
+            id: Kind::DSource.id(number),
+            name: Some(name.to_owned()),
+            database_type: Some(TOOLKIT_ID.to_owned()),
+            status: Some("RUNNING".to_owned()),
+            enabled: Some(true),
+            is_detached: Some(false),
+            is_appdata: Some(true),
+            source_id: Some(source.to_owned()),
+            current_timeflow_id: Some(Kind::timeflow(number)),
+            creation_date: Some(clock::now()),
+            engine_id: Some(ENGINE_ID.to_owned()),
+            engine_name: Some(self.settings.engine_name.clone()),
+            toolkit_id: Some(TOOLKIT_ID.to_owned()),
+            tags: Some(tags).filter(|t| !t.is_empty()),
+            ..DSource::default()
+        }
+    }
+
+    fn declared(&self, name: &str) -> Option<&SourceSettings> {
+        self.settings.sources.iter().find(|s| s.name == name)
+    }
+
+    /// Links one declared source, however long that takes. A source that is down is tried again.
+    pub async fn keep_linking(self: Arc<Self>, source: String) {
+        let mut pause = Duration::from_secs(2);
+        loop {
+            let linked = self.store.read(|state| {
+                let id = state.named(Kind::Source, "", &source)?.id.clone();
+                let linked = state
+                    .live(Kind::DSource)
+                    .any(|d| d.parent.as_deref() == Some(id.as_str()));
+                linked.then_some(())
+            });
+            if linked.is_some() {
+                return;
+            }
+            let request = LinkAppdata {
+                source_id: Some(source.clone()),
+                ..LinkAppdata::default()
+            };
+            match self.link(&request) {
+                Ok(answer) => {
+                    let job = answer.job.unwrap_or_default().id;
+                    self.start(&job);
+                    if self.end_of(&job).await == JobStatus::Completed {
+                        continue;
+                    }
+                }
+                Err(Refusal::Conflict(_)) => {}
+                Err(refusal) => tracing::error!(source, "cannot link: {}", error_chain(&refusal)),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_mins(1));
+        }
+    }
+
+    async fn end_of(&self, job: &str) -> JobStatus {
+        loop {
+            let status = self.store.read(|state| {
+                state
+                    .job(job)
+                    .is_none_or(|j| j.intent.is_none())
+                    .then(|| state.job(job).map(|j| j.job.status))
+            });
+            if let Some(status) = status {
+                return status.unwrap_or_default();
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// The snapshot and the job that takes it.
+fn begin_snapshot(
+    draft: &mut Draft<'_>,
+    kind: &str,
+    dsource: &str,
+    name: &str,
+    source: String,
+) -> Job {
+    let number = draft.number();
+    let id = Kind::Snapshot.id(number);
+    let label = format!("@{}", clock::now().trim_end_matches('Z'));
+    let doc = Snapshot {
+        id: id.clone(),
+        ..Snapshot::default()
+    };
+    let snapshot = object(
+        number,
+        Kind::Snapshot,
+        &label,
+        Some(dsource.to_owned()),
+        document(&doc),
+    );
+    draft.put(Object {
+        phase: Phase::Creating,
+        scope: id.clone(),
+        ..snapshot
+    });
+    let intent = Intent::Snapshot {
+        dsource: dsource.to_owned(),
+        snapshot: id,
+        source,
+    };
+    Order {
+        kind,
+        target: dsource,
+        name,
+        intent,
+        warning: None,
+    }
+    .begin(draft)
+}
+
+fn object(
+    number: u64,
+    kind: Kind,
+    name: &str,
+    parent: Option<String>,
+    doc: serde_json::Value,
+) -> Object {
+    Object {
+        number,
+        kind,
+        id: kind.id(number),
+        name: name.to_owned(),
+        scope: String::new(),
+        phase: Phase::Live,
+        parent,
+        doc: Arc::new(doc),
+    }
+}

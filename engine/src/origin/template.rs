@@ -1,0 +1,261 @@
+//! From a base backup to a template: recovered once, here, so that no copy ever has to; and harmless.
+//!
+//! The server runs on a private socket with a configuration of its own outside the data directory; nothing that the
+//! source configured is used. It becomes a timeline of its own, so that it cannot be taken for the source.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use pgdata::{Control, State, conf, harmless, sql};
+
+use crate::origin::psql::Psql;
+use crate::origin::{DataPoint, Error, files};
+use crate::process;
+
+/// Replaying what was written during a long backup of a busy source takes its time.
+const RECOVERY_DEADLINE: Duration = Duration::from_hours(1);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The role that strips secrets: the one initdb made, if it may still log in.
+const SUPERUSER: &str =
+    "select rolname from pg_roles where rolsuper and rolcanlogin order by oid <> 10, oid limit 1";
+const DATABASES: &str = "select datname, datallowconn from pg_database where datname <> 'template0' and datconnlimit <> -2 order by oid";
+const POINT: &str = "select coalesce(to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), ''), \
+    pg_current_wal_lsn()";
+
+/// Taken-away secrets stay in the files as dead rows until the catalogs are written anew.
+const FORGET_SHARED: [&str; 2] = [
+    "vacuum full pg_catalog.pg_authid",
+    "vacuum full pg_catalog.pg_subscription",
+];
+const FORGET_DATABASE: &str = "vacuum full pg_catalog.pg_user_mapping";
+
+pub(super) struct Programs<'a> {
+    pub(super) server_bin: &'a Path,
+    pub(super) client_bin: &'a Path,
+}
+
+pub(super) fn make(
+    programs: &Programs<'_>,
+    role: &str,
+    data: &Path,
+    scratch: &Path,
+) -> Result<DataPoint, Error> {
+    let gone = files("sweep", data, harmless::sweep(data))?;
+    tracing::info!(data = %data.display(), ?gone, "swept");
+    let control = Control::read(data)?;
+    configure(&control, data, scratch)?;
+    let mut server = Server::start(programs, data, scratch)?;
+    let worked = strip(programs, role, &mut server, scratch);
+    // Stopped in any case: a server left behind would hold the directory.
+    let stopped = server.stop();
+    let point = worked?;
+    stopped?;
+    let gone = files("sweep", data, harmless::sweep(data))?;
+    tracing::debug!(?gone, "swept after recovery");
+    let control = Control::read(data)?;
+    if control.state != State::ShutDown {
+        return Err(Error::Unfit(format!(
+            "the template was left {}",
+            control.state
+        )));
+    }
+    Ok(point)
+}
+
+fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error> {
+    let path = |name: &str| scratch.join(name).to_string_lossy().into_owned();
+    let mut text =
+        String::from("# Recovers a base backup on a private socket, and nothing else.\n");
+    let own = [
+        ("data_directory", data.to_string_lossy().into_owned()),
+        ("hba_file", path("pg_hba.conf")),
+        ("ident_file", path("pg_ident.conf")),
+        (
+            "unix_socket_directories",
+            scratch.to_string_lossy().into_owned(),
+        ),
+    ];
+    let fixed = [
+        ("listen_addresses", ""),
+        ("port", "5432"),
+        // pg_wal holds all that is needed; this only satisfies the server that wants a command.
+        ("restore_command", "false"),
+        ("recovery_target", "immediate"),
+        ("recovery_target_action", "promote"),
+        ("recovery_target_timeline", "current"),
+        ("hot_standby", "off"),
+        ("archive_mode", "off"),
+        ("wal_level", "replica"),
+        ("shared_preload_libraries", ""),
+        ("session_preload_libraries", ""),
+        ("local_preload_libraries", ""),
+        ("max_logical_replication_workers", "0"),
+        ("autovacuum", "off"),
+        // The source's WAL goes at the checkpoints instead of lying in every copy.
+        ("wal_recycle", "off"),
+        ("min_wal_size", "32MB"),
+        ("max_wal_size", "1GB"),
+        ("shared_buffers", "16MB"),
+        ("huge_pages", "off"),
+        ("jit", "off"),
+        ("logging_collector", "off"),
+        ("log_statement", "none"),
+        ("timezone", "UTC"),
+        ("ssl", "off"),
+    ];
+    let limits = control
+        .limits
+        .settings()
+        .map(|(name, value)| (name, value.to_string()));
+    let all = own
+        .into_iter()
+        .chain(fixed.map(|(n, v)| (n, v.to_owned())))
+        .chain(limits);
+    let lines = conf::write(all)
+        .ok_or_else(|| Error::Unfit("a path of the pool holds a control character".to_owned()))?;
+    text.write_str(&lines).expect("writing to a string");
+    // No password: the directory of the socket is closed to everybody else.
+    for (name, text) in [
+        ("postgresql.conf", text.as_str()),
+        ("pg_hba.conf", "local all all trust\n"),
+        ("pg_ident.conf", ""),
+    ] {
+        let path = scratch.join(name);
+        files("write", &path, fs::write(&path, text))?;
+    }
+    let signal = data.join("recovery.signal");
+    files("write", &signal, fs::write(&signal, ""))
+}
+
+fn strip(
+    programs: &Programs<'_>,
+    role: &str,
+    server: &mut Server<'_>,
+    scratch: &Path,
+) -> Result<DataPoint, Error> {
+    let database = server.wait(role)?;
+    let as_role =
+        |user: &str, database: &str| Psql::socket(programs.client_bin, scratch, user, database);
+    let one = |rows: Vec<Vec<String>>| rows.into_iter().next();
+    let admin = one(as_role(role, database).plain().rows(SUPERUSER)?)
+        .and_then(|row| row.into_iter().next());
+    let admin = admin.ok_or_else(|| {
+        Error::Unfit("no superuser of the source may log in; one with LOGIN is needed".to_owned())
+    })?;
+    let psql = as_role(&admin, database);
+    for statement in sql::strip_shared().into_iter().chain(FORGET_SHARED) {
+        psql.rows(statement)?;
+    }
+    for row in psql.rows(DATABASES)? {
+        let [name, open] = <[String; 2]>::try_from(row)
+            .map_err(|_| Error::Unfit("the list of databases cannot be read".to_owned()))?;
+        let alter = |allowed: bool| {
+            format!(
+                "alter database {} with allow_connections {allowed}",
+                sql::identifier(&name)
+            )
+        };
+        if open != "t" {
+            psql.rows(&alter(true))?;
+        }
+        let inside = as_role(&admin, &name);
+        inside.rows(sql::strip_database())?;
+        inside.rows(FORGET_DATABASE)?;
+        if open != "t" {
+            psql.rows(&alter(false))?;
+        }
+    }
+    let point = one(psql.rows(POINT)?).and_then(|row| <[String; 2]>::try_from(row).ok());
+    let [timestamp, location] = point
+        .ok_or_else(|| Error::Unfit("the server does not say what it recovered".to_owned()))?;
+    // A new segment first, so that the one with the source's last writes is no longer needed.
+    psql.rows("select pg_switch_wal()")?;
+    psql.rows("checkpoint")?;
+    Ok(DataPoint {
+        timestamp: Some(timestamp).filter(|t| !t.is_empty()),
+        location,
+    })
+}
+
+struct Server<'a> {
+    programs: &'a Programs<'a>,
+    data: &'a Path,
+    scratch: &'a Path,
+    child: Child,
+}
+
+impl<'a> Server<'a> {
+    fn start(programs: &'a Programs<'a>, data: &'a Path, scratch: &'a Path) -> Result<Self, Error> {
+        let log = scratch.join("server.log");
+        let log = files("write", &log, fs::File::create(&log))?;
+        let again = files("write", scratch, log.try_clone())?;
+        let program = programs.server_bin.join("postgres");
+        let mut command = process::command(&program);
+        command.arg("-D").arg(data).arg("-c").arg(format!(
+            "config_file={}",
+            scratch.join("postgresql.conf").display()
+        ));
+        command.stdout(Stdio::from(again)).stderr(Stdio::from(log));
+        let child = command
+            .spawn()
+            .map_err(|source| process::Error::Start { program, source })?;
+        Ok(Self {
+            programs,
+            data,
+            scratch,
+            child,
+        })
+    }
+
+    /// Until it is no longer in recovery. Returns a database that can be connected to.
+    fn wait(&mut self, role: &str) -> Result<&'static str, Error> {
+        let begun = Instant::now();
+        loop {
+            for database in ["postgres", "template1"] {
+                let psql =
+                    Psql::socket(self.programs.client_bin, self.scratch, role, database).plain();
+                if psql
+                    .rows("select pg_is_in_recovery()")
+                    .is_ok_and(|rows| rows == [["f"]])
+                {
+                    return Ok(database);
+                }
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Error::Server(format!("{status}: {}", self.log())));
+            }
+            if begun.elapsed() > RECOVERY_DEADLINE {
+                return Err(Error::Server(format!(
+                    "recovery was not over after an hour: {}",
+                    self.log()
+                )));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn stop(mut self) -> Result<(), Error> {
+        let mut command = process::command(&self.programs.server_bin.join("pg_ctl"));
+        command
+            .args(["stop", "-s", "-w", "-m", "fast", "-t", "300", "-D"])
+            .arg(self.data);
+        let stopped = process::run(&mut command);
+        if stopped.is_err() {
+            // It may have ended by itself; if not, it must not stay.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+        match stopped {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Server(format!("{error}: {}", self.log()))),
+        }
+    }
+
+    fn log(&self) -> String {
+        process::tail(&fs::read_to_string(self.scratch.join("server.log")).unwrap_or_default())
+    }
+}

@@ -1,0 +1,82 @@
+//! Running another program: a clean environment, and the end of what it said when it fails.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The end of a program's complaints is what matters.
+const TAIL: usize = 600;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot run {}", program.display())]
+    Start {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{program} failed: {said}")]
+    Failed { program: String, said: String },
+}
+
+/// A command whose surroundings do not depend on who started the engine: no PG* variables, English messages.
+pub(crate) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .stdin(Stdio::null());
+    // Where programs without a folder and the server's libraries are found.
+    for kept in ["PATH", "LD_LIBRARY_PATH"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command
+}
+
+/// Runs to the end and returns what was printed.
+pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
+    let program = PathBuf::from(command.get_program());
+    let output = command.output().map_err(|source| Error::Start {
+        program: program.clone(),
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = tail(&String::from_utf8_lossy(&output.stderr));
+    let said = if said.is_empty() {
+        output.status.to_string()
+    } else {
+        said
+    };
+    Err(Error::Failed {
+        program: name(&program),
+        said,
+    })
+}
+
+/// The last lines as one, without control characters.
+pub(crate) fn tail(text: &str) -> String {
+    // The file is the engine's own and gone when somebody reads this.
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("password retrieved from file"));
+    let words: Vec<&str> = lines
+        .flat_map(|line| line.split(|c: char| c.is_whitespace() || c.is_control()))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let line = words.join(" ");
+    let skip = line.chars().count().saturating_sub(TAIL);
+    line.chars().skip(skip).collect()
+}
+
+fn name(program: &Path) -> String {
+    program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,77 @@
+//! `vdb-engine serve`: recover, answer, link what is declared, stop when told.
+
+use std::sync::Arc;
+
+use crate::engine::{self, Engine};
+use crate::error_chain;
+use crate::http::{self, Keys};
+use crate::origin::Postgres;
+use crate::settings::{Settings, StorageKind};
+use crate::storage::{Btrfs, Copy, Storage};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error("the pool cannot be used: {0}")]
+    Pool(String),
+    #[error("cannot listen on {0}")]
+    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    #[error("serving ended")]
+    Serve(#[source] std::io::Error),
+}
+
+pub fn storage(kind: StorageKind) -> Box<dyn Storage> {
+    match kind {
+        StorageKind::Btrfs => Box::new(Btrfs),
+        StorageKind::Copy => Box::new(Copy),
+    }
+}
+
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    let storage = storage(settings.storage);
+    let problems = storage.problems(&settings.pool);
+    if !problems.is_empty() {
+        return Err(Error::Pool(problems.join("; ")));
+    }
+    if let Some(warning) = storage.warning() {
+        tracing::warn!("{warning}");
+    }
+    let origin = Postgres::new(&settings);
+    let engine = Arc::new(Engine::open(settings, storage, Box::new(origin))?);
+    let again = engine.recover().map_err(engine::Error::from)?;
+    for job in again {
+        engine.start(&job);
+    }
+    for source in &engine.settings.sources {
+        tokio::spawn(Arc::clone(&engine).keep_linking(source.name.clone()));
+    }
+    let keys = Arc::new(Keys::new(&engine.settings.api_keys));
+    let listen = engine.settings.listen;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|e| Error::Listen(listen, e))?;
+    tracing::info!(%listen, pool = %engine.settings.pool.display(), storage = engine.storage.name(), owner = engine.owner, "serving");
+    let router = http::router(Arc::clone(&engine), keys);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop())
+        .await
+        .map_err(Error::Serve)?;
+    tracing::info!("stopped; unfinished jobs go on at the next start");
+    Ok(())
+}
+
+async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!("cannot listen for a stop signal: {}", error_chain(&error));
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

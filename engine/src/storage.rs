@@ -1,0 +1,74 @@
+//! Where copies are made. Roots are directories of the pool; every operation is whole or has not happened, so that a
+//! crash leaves either the old or the new state.
+
+mod btrfs;
+mod copy;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use btrfs::Btrfs;
+pub use copy::Copy;
+pub(crate) use copy::{PARTIAL, TRASH, size};
+
+use crate::process;
+
+pub trait Storage: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// What whoever orders a copy should know.
+    fn warning(&self) -> Option<&'static str>;
+    /// A new, empty, writable root.
+    fn create(&self, root: &Path) -> Result<(), Error>;
+    /// A writable copy of a root. Nothing happens if `to` exists: it is whole.
+    fn copy(&self, from: &Path, to: &Path) -> Result<(), Error>;
+    /// Nothing changes this root from now on.
+    fn seal(&self, root: &Path) -> Result<(), Error>;
+    /// Nothing happens if it does not exist.
+    fn delete(&self, root: &Path) -> Result<(), Error>;
+    /// Bytes that no other root shares.
+    fn own_bytes(&self, root: &Path) -> Result<u64, Error>;
+    /// What was written survives a power failure.
+    fn flush(&self, pool: &Path) -> Result<(), Error>;
+    /// What is wrong with the pool, in words that say what to do.
+    fn problems(&self, pool: &Path) -> Vec<String>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Command(#[from] process::Error),
+    #[error("cannot {verb} {}", path.display())]
+    Files {
+        verb: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+pub(crate) fn files<T>(verb: &'static str, path: &Path, result: io::Result<T>) -> Result<T, Error> {
+    result.map_err(|source| Error::Files {
+        verb,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Private to the engine's user from the first moment.
+pub(crate) fn private_directory(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    files(
+        "create",
+        path,
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(path),
+    )
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}

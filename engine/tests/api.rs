@@ -1,0 +1,609 @@
+//! The interface without a socket: what callers send and what they are answered.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use engine::engine::Engine;
+use engine::http::{Keys, router};
+use rstest::rstest;
+use serde_json::{Value, json};
+use support::{KEY, Pool};
+use tower::ServiceExt as _;
+
+struct App {
+    pool: Pool,
+    engine: Arc<Engine>,
+    router: axum::Router,
+}
+
+impl App {
+    fn new() -> Self {
+        let pool = Pool::new();
+        let engine = pool.linked();
+        let keys = Arc::new(Keys::new(&engine.settings.api_keys));
+        let router = router(Arc::clone(&engine), keys);
+        Self {
+            pool,
+            engine,
+            router,
+        }
+    }
+
+    async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+            .unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, text) = self
+            .raw(
+                method,
+                &format!("/dct/v3{path}"),
+                Some(&format!("apk {KEY}")),
+                &body,
+            )
+            .await;
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, body) = self.call("POST", path, body).await;
+        assert!(status.is_success(), "{path}: {status} {body}");
+        body
+    }
+
+    async fn refused(&self, method: &str, path: &str, body: Value, status: u16, part: &str) {
+        let (got, answer) = self.call(method, path, body).await;
+        let said = answer["error_description"].as_str().unwrap_or_default();
+        assert_eq!(got.as_u16(), status, "{path}: {answer}");
+        assert!(said.contains(part), "{path}: {said:?} lacks {part:?}");
+    }
+
+    /// Polls as a caller does; a job on a small directory is over in no time.
+    async fn over(&self, answer: &Value) -> Value {
+        let id = answer["job"]["id"].as_str().unwrap();
+        assert_eq!(answer["job"]["status"], "PENDING");
+        for _ in 0..500 {
+            let job = self.get(&format!("/jobs/{id}")).await;
+            if job["status"] != "STARTED" {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("job {id} does not end");
+    }
+
+    async fn provisioned(&self, name: &str) -> String {
+        let body = json!({"name": name, "source_data_id": "largedb", "container_mode": true, "target_group_id": "postgres-vdbs",
+            "tags": [{"key": "cr-uid", "value": name}]});
+        let answer = self.post("/vdbs/provision_by_snapshot", body).await;
+        assert_eq!(self.over(&answer).await["status"], "COMPLETED");
+        answer["vdb_id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn without_a_known_key_nothing_is_told() {
+    let app = App::new();
+    for authorization in [
+        None,
+        Some("apk wrong"),
+        Some("apk "),
+        Some(KEY),
+        Some("Bearer 1.0123456789abcdef"),
+    ] {
+        let (status, body) = app.raw("GET", "/dct/v3/vdbs", authorization, "").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{authorization:?}");
+        assert!(serde_json::from_str::<Value>(&body).unwrap()["error_description"].is_string());
+        let (status, _) = app
+            .raw("GET", "/dct/v3/no/such/path", authorization, "")
+            .await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(app.raw("GET", "/healthz", None, "").await.0, StatusCode::OK);
+    assert_eq!(app.raw("GET", "/readyz", None, "").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_changed_key_file_counts_at_once_and_an_empty_one_locks_nobody_out() {
+    let app = App::new();
+    std::fs::write(app.pool.path("key"), "").unwrap();
+    assert_eq!(
+        app.call("GET", "/vdbs", Value::Null).await.0,
+        StatusCode::OK
+    );
+    std::fs::write(app.pool.path("key"), "another-key\n").unwrap();
+    assert_eq!(
+        app.call("GET", "/vdbs", Value::Null).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        app.raw("GET", "/dct/v3/vdbs", Some("apk another-key"), "")
+            .await
+            .0,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_copy_lives_its_whole_life() {
+    let app = App::new();
+    let id = app.provisioned("dev-vdb").await;
+    assert!(id.starts_with("1-APPDATA_CONTAINER-"), "{id}");
+    let vdb = app.get(&format!("/vdbs/{id}")).await;
+    assert_eq!(vdb["containerization_state"], "READY_FOR_CONTAINER");
+    assert_eq!(vdb["enabled"], false);
+    assert_eq!(vdb["database_type"], "postgres-vsdk");
+    assert_eq!(vdb["database_version"], "16.9");
+    assert_eq!(vdb["group_name"], "postgres-vdbs");
+    assert_eq!(
+        vdb["parent_timeflow_timestamp"],
+        "2026-11-23T10:00:01.000000Z"
+    );
+    assert_eq!(vdb["tags"], json!([{"key": "cr-uid", "value": "dev-vdb"}]));
+    assert!(vdb.get("exported_data_directory").is_none());
+    assert!(vdb.as_object().unwrap().values().all(|v| !v.is_null()));
+
+    let owner = app.engine.owner.clone();
+    let enable = json!({"container_mode": true, "attempt_start": false, "ownership_spec": owner});
+    let answer = app.post(&format!("/vdbs/{id}/enable"), enable).await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+    let vdb = app.get(&format!("/vdbs/{id}")).await;
+    assert_eq!(vdb["containerization_state"], "RUNNING_IN_CONTAINER");
+    assert_eq!(vdb["exported_data_directory"], format!("/exports/{id}"));
+    assert_eq!(vdb["enabled"], true);
+    assert!(app.engine.vdb_root(&id).join("data/PG_VERSION").exists());
+    assert!(!app.engine.vdb_root(&id).join("data/secret").exists());
+
+    let answer = app
+        .post(
+            &format!("/vdbs/{id}/disable"),
+            json!({"container_mode": true}),
+        )
+        .await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+    assert!(
+        app.get(&format!("/vdbs/{id}"))
+            .await
+            .get("exported_data_directory")
+            .is_none()
+    );
+
+    let answer = app.post(&format!("/vdbs/{id}/delete"), Value::Null).await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+    app.refused(
+        "GET",
+        &format!("/vdbs/{id}"),
+        Value::Null,
+        404,
+        "there is no virtual database",
+    )
+    .await;
+    app.refused(
+        "POST",
+        &format!("/vdbs/{id}/delete"),
+        json!({}),
+        404,
+        "there is no",
+    )
+    .await;
+    assert!(!app.engine.vdb_root(&id).exists());
+}
+
+#[tokio::test]
+async fn a_name_is_unique_in_its_group_alone() {
+    let app = App::new();
+    let id = app.provisioned("dev-vdb").await;
+    let twin = json!({"name": "dev-vdb", "source_data_id": "largedb", "container_mode": true, "target_group_id": "postgres-vdbs"});
+    app.refused("POST", "/vdbs/provision_by_snapshot", twin, 409, &id)
+        .await;
+    let elsewhere = json!({"name": "dev-vdb", "source_data_id": "largedb", "container_mode": true, "target_group_id": "other"});
+    app.post("/vdbs/provision_by_snapshot", elsewhere).await;
+}
+
+#[rstest]
+#[case(json!({"name": "x", "source_data_id": "largedb"}), 422, "container_mode")]
+#[case(json!({"name": "x", "container_mode": true}), 422, "neither snapshot_id nor source_data_id")]
+#[case(json!({"name": "x", "container_mode": true, "source_data_id": "nowhere"}), 404, "no dSource \"nowhere\"")]
+#[case(json!({"name": "x", "container_mode": true, "snapshot_id": "1-APPDATA_SNAPSHOT-99"}), 404, "no snapshot")]
+#[case(json!({"name": "", "container_mode": true, "source_data_id": "largedb"}), 422, "a name has")]
+#[case(json!({"name": "a\nb", "container_mode": true, "source_data_id": "largedb"}), 422, "a name has")]
+#[case(json!({"name": "x", "container_mode": true, "source_data_id": "largedb", "tags": [{"key": "", "value": "x"}]}), 422, "tags")]
+#[tokio::test]
+async fn a_provision_that_cannot_work_creates_nothing(
+    #[case] body: Value,
+    #[case] status: u16,
+    #[case] part: &str,
+) {
+    let app = App::new();
+    app.refused("POST", "/vdbs/provision_by_snapshot", body, status, part)
+        .await;
+    assert_eq!(app.get("/vdbs").await["items"], json!([]));
+    assert_eq!(
+        std::fs::read_dir(app.engine.settings.vdbs())
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn owners_other_than_the_engines_are_refused_with_a_reason() {
+    let app = App::new();
+    let id = app.provisioned("dev-vdb").await;
+    let body = json!({"container_mode": true, "ownership_spec": "70:70"});
+    app.refused(
+        "POST",
+        &format!("/vdbs/{id}/enable"),
+        body,
+        422,
+        "may not change owners",
+    )
+    .await;
+    app.refused(
+        "POST",
+        &format!("/vdbs/{id}/enable"),
+        json!({}),
+        422,
+        "container_mode",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn searches_find_by_name_tag_and_list() {
+    let app = App::new();
+    let (one, two) = (
+        app.provisioned("feat-1").await,
+        app.provisioned("feat-12").await,
+    );
+    let found = async |expression: String| {
+        let page = app
+            .post(
+                "/vdbs/search?limit=10",
+                json!({ "filter_expression": expression }),
+            )
+            .await;
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("name EQ 'feat-1'".to_owned()).await, [one.as_str()]);
+    assert_eq!(
+        found(dct::filter::tag("cr-uid", "feat-12").unwrap()).await,
+        [two.as_str()]
+    );
+    assert_eq!(
+        found(dct::filter::one_of("id", [one.as_str(), two.as_str()]).unwrap()).await,
+        [one.clone(), two.clone()]
+    );
+    assert_eq!(found("SEARCH 'FEAT'".to_owned()).await.len(), 2);
+    app.refused(
+        "POST",
+        "/vdbs/search",
+        json!({"filter_expression": "nmae EQ 'x'"}),
+        422,
+        "nmae",
+    )
+    .await;
+    let jobs = app
+        .post(
+            "/jobs/search",
+            json!({"filter_expression": "target_name EQ 'feat-1' AND type EQ 'DB_PROVISION'"}),
+        )
+        .await;
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_to_the_end() {
+    let app = App::new();
+    for name in ["c", "a", "b"] {
+        app.provisioned(name).await;
+    }
+    let names = |page: &Value| {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = app.get("/vdbs?limit=2&sort=-name").await;
+    assert_eq!(names(&first), ["c", "b"]);
+    assert_eq!(first["response_metadata"]["total"], 3);
+    let cursor = first["response_metadata"]["next_cursor"].as_str().unwrap();
+    let second = app
+        .get(&format!("/vdbs?limit=2&sort=-name&cursor={cursor}"))
+        .await;
+    assert_eq!(names(&second), ["a"]);
+    assert!(second["response_metadata"].get("next_cursor").is_none());
+    assert_eq!(names(&app.get("/vdbs").await), ["c", "a", "b"]);
+    for wrong in [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "cursor=zzz",
+        "sort=nothing",
+    ] {
+        assert_eq!(
+            app.call("GET", &format!("/vdbs?{wrong}"), Value::Null)
+                .await
+                .0,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reference_of_host_and_database_resolves_to_the_dsource_and_its_snapshot() {
+    let app = App::new();
+    let filter = json!({"filter_expression": "ip_address EQ '10.0.1.54' AND name EQ 'largedb'"});
+    let source = app.post("/sources/search", filter).await["items"][0].clone();
+    assert_eq!(source["is_dsource"], true);
+    let filter =
+        json!({"filter_expression": format!("source_id EQ '{}'", source["id"].as_str().unwrap())});
+    let dsource = app.post("/dsources/search", filter).await["items"][0].clone();
+    assert_eq!(dsource["name"], "largedb");
+    let filter = json!({"filter_expression": format!("dataset_id EQ '{}'", dsource["id"].as_str().unwrap())});
+    let snapshots = app
+        .post("/snapshots/search?sort=-timestamp&limit=1", filter)
+        .await;
+    assert_eq!(
+        snapshots["items"][0]["timestamp"],
+        "2026-11-23T10:00:01.000000Z"
+    );
+    let environments = app
+        .post(
+            "/environments/search",
+            json!({"filter_expression": "name EQ '10.0.1.54'"}),
+        )
+        .await;
+    assert_eq!(environments["items"][0]["id"], source["environment_id"]);
+    let of_dsource = app
+        .get(&format!(
+            "/dsources/{}/snapshots",
+            dsource["id"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(of_dsource["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn tags_are_added_and_taken_away() {
+    let app = App::new();
+    let id = app.provisioned("dev-vdb").await;
+    let path = format!("/vdbs/{id}/tags");
+    let (status, body) = app
+        .call(
+            "POST",
+            &path,
+            json!({"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}),
+        )
+        .await;
+    assert_eq!(
+        (status, body["tags"].as_array().unwrap().len()),
+        (StatusCode::CREATED, 3)
+    );
+    assert_eq!(
+        app.call(
+            "POST",
+            &format!("{path}/delete"),
+            json!({"key": "a", "value": "1"})
+        )
+        .await
+        .0,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(app.get(&path).await["tags"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        app.call("POST", &format!("{path}/delete"), Value::Null)
+            .await
+            .0,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(app.get(&path).await["tags"], json!([]));
+    assert!(app.get(&format!("/vdbs/{id}")).await.get("tags").is_none());
+}
+
+#[tokio::test]
+async fn names_and_descriptions_change_and_nothing_else() {
+    let app = App::new();
+    let id = app.provisioned("one").await;
+    app.provisioned("two").await;
+    let body = json!({"name": "uno", "hooks": {}, "validate_db_credentials": true});
+    let (status, answer) = app.call("PATCH", &format!("/vdbs/{id}"), body).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+    assert_eq!(app.get(&format!("/vdbs/{id}")).await["name"], "uno");
+    assert_eq!(app.get("/vdbs/uno").await["id"], id.as_str());
+    app.refused(
+        "PATCH",
+        &format!("/vdbs/{id}"),
+        json!({"name": "two"}),
+        409,
+        "exists already",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_fails_says_why_and_leaves_nothing() {
+    let app = App::new();
+    app.pool.break_disk(true);
+    let body = json!({"name": "dev-vdb", "source_data_id": "largedb", "container_mode": true});
+    let answer = app.post("/vdbs/provision_by_snapshot", body.clone()).await;
+    let job = app.over(&answer).await;
+    assert_eq!(job["status"], "FAILED");
+    assert_eq!(job["error_details"], "the disk is broken");
+    let id = answer["vdb_id"].as_str().unwrap();
+    app.refused(
+        "GET",
+        &format!("/vdbs/{id}"),
+        Value::Null,
+        404,
+        "no virtual database",
+    )
+    .await;
+    app.pool.break_disk(false);
+    let answer = app.post("/vdbs/provision_by_snapshot", body).await;
+    let job = app.over(&answer).await;
+    assert_eq!(
+        (&job["status"], &job["warning_message"]),
+        (&json!("COMPLETED"), &json!("copies of a test"))
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_leaves_the_copy_where_it_was() {
+    let app = App::new();
+    let id = app.provisioned("dev-vdb").await;
+    app.pool.break_disk(true);
+    let answer = app.post(&format!("/vdbs/{id}/delete"), json!({})).await;
+    assert_eq!(app.over(&answer).await["status"], "FAILED");
+    app.get(&format!("/vdbs/{id}")).await;
+    app.pool.break_disk(false);
+    let answer = app.post(&format!("/vdbs/{id}/delete"), json!({})).await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_a_text_and_what_is_not_served_is_said() {
+    let app = App::new();
+    let key = format!("apk {KEY}");
+    let (status, body) = app
+        .raw("POST", "/dct/v3/vdbs/search", Some(&key), "{")
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(body.starts_with("Input is not readable."), "{body}");
+    let (status, _) = app.raw("POST", "/dct/v3/vdbs/search", Some(&key), "").await;
+    assert_eq!(status, StatusCode::OK);
+    app.refused(
+        "POST",
+        "/vdbs/x/refresh_by_snapshot",
+        json!({}),
+        501,
+        "does not serve POST",
+    )
+    .await;
+    app.refused(
+        "DELETE",
+        "/vdbs/x",
+        Value::Null,
+        501,
+        "does not serve DELETE",
+    )
+    .await;
+    app.refused("GET", "/jobs/x", Value::Null, 404, "there is no job")
+        .await;
+}
+
+#[tokio::test]
+async fn a_source_is_linked_once_and_a_link_that_fails_can_be_repeated() {
+    let app = App::new();
+    app.refused(
+        "POST",
+        "/dsources/appdata",
+        json!({"source_id": "largedb"}),
+        409,
+        "linked already",
+    )
+    .await;
+    app.refused(
+        "POST",
+        "/dsources/appdata",
+        json!({"source_id": "other"}),
+        404,
+        "declared in the engine's settings",
+    )
+    .await;
+    for _ in 0..2 {
+        let answer = app
+            .post("/dsources/appdata", json!({"source_id": "down"}))
+            .await;
+        let job = app.over(&answer).await;
+        assert_eq!(
+            (&job["status"], &job["error_details"]),
+            (&json!("FAILED"), &json!("the source is down"))
+        );
+    }
+    assert_eq!(
+        app.get("/dsources").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let answer = app.post("/dsources/largedb/snapshots", json!({})).await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+    assert_eq!(
+        app.get("/snapshots").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn the_tower_describes_itself() {
+    let app = App::new();
+    assert_eq!(
+        app.get("/reporting/product_info").await["api_version"],
+        "3.28.0"
+    );
+    assert_eq!(
+        app.get("/management/engines").await["items"][0]["engine_connection_status"],
+        "ONLINE"
+    );
+    assert_eq!(app.get("/management/engines/1").await["name"], "embedded");
+    assert_eq!(
+        app.get("/toolkits").await["items"][0]["id"],
+        "postgres-vsdk"
+    );
+    assert_eq!(app.get("/groups").await["items"], json!([]));
+}

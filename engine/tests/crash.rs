@@ -1,0 +1,230 @@
+//! Killed between intent and effect, or between effect and its end: after the next start there is the old state or the
+//! new one, and no files that nobody knows.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod support;
+
+use dct::types::{DeleteVdb, JobStatus, ProvisionBySnapshot};
+use engine::engine::Engine;
+use engine::model::Kind;
+use support::Pool;
+
+fn provision(engine: &Engine) -> (String, String) {
+    let request = ProvisionBySnapshot {
+        name: Some("dev-vdb".to_owned()),
+        source_data_id: Some("largedb".to_owned()),
+        container_mode: Some(true),
+        ..Default::default()
+    };
+    let answer = engine.provision(&request).unwrap();
+    (answer.job.unwrap().id, answer.vdb_id.unwrap())
+}
+
+fn status(engine: &Engine, job: &str) -> JobStatus {
+    engine
+        .store
+        .read(|state| state.job(job).unwrap().job.status)
+}
+
+fn known(engine: &Engine, vdb: &str) -> bool {
+    engine
+        .store
+        .read(|state| state.get(Kind::Vdb, vdb).is_some())
+}
+
+#[test]
+fn a_provision_killed_before_its_effect_is_carried_out_at_the_next_start() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    assert!(!known(&engine, &vdb));
+    drop(engine);
+    let engine = pool.open();
+    assert_eq!(status(&engine, &job), JobStatus::Completed);
+    assert!(known(&engine, &vdb) && engine.vdb_root(&vdb).join("data/PG_VERSION").exists());
+}
+
+#[test]
+fn a_provision_killed_after_its_effect_is_not_done_twice() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    engine
+        .storage
+        .copy(
+            &engine.template_root(&snapshot(&engine)),
+            &engine.vdb_root(&vdb),
+        )
+        .unwrap();
+    std::fs::write(engine.vdb_root(&vdb).join("mark"), "").unwrap();
+    drop(engine);
+    let engine = pool.open();
+    assert_eq!(status(&engine, &job), JobStatus::Completed);
+    assert!(engine.vdb_root(&vdb).join("mark").exists());
+}
+
+#[test]
+fn half_a_copy_is_never_taken_for_a_whole_one() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (_, vdb) = provision(&engine);
+    let partial = engine.settings.vdbs().join(format!("{vdb}.partial"));
+    std::fs::create_dir_all(&partial).unwrap();
+    drop(engine);
+    let engine = pool.open();
+    assert!(known(&engine, &vdb) && !partial.exists());
+    assert!(engine.vdb_root(&vdb).join("data/PG_VERSION").exists());
+}
+
+#[test]
+fn a_provision_whose_snapshot_is_unusable_after_the_crash_ends_in_failure_and_frees_the_name() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    std::fs::remove_dir_all(engine.template_root(&snapshot(&engine))).unwrap();
+    drop(engine);
+    let engine = pool.open();
+    assert_eq!(status(&engine, &job), JobStatus::Failed);
+    assert!(!known(&engine, &vdb) && !engine.vdb_root(&vdb).exists());
+    provision(&engine);
+}
+
+#[test]
+fn a_deletion_killed_before_or_after_its_effect_is_completed() {
+    for effect in [false, true] {
+        let pool = Pool::new();
+        let engine = pool.linked();
+        let (job, vdb) = provision(&engine);
+        engine.execute(&job);
+        let job = engine.delete(&vdb, &DeleteVdb::default()).unwrap();
+        assert!(known(&engine, &vdb), "visible until the job is over");
+        if effect {
+            engine.storage.delete(&engine.vdb_root(&vdb)).unwrap();
+        }
+        drop(engine);
+        let engine = pool.open();
+        assert_eq!(status(&engine, &job.id), JobStatus::Completed);
+        assert!(!known(&engine, &vdb) && !engine.vdb_root(&vdb).exists());
+    }
+}
+
+#[test]
+fn a_base_backup_that_was_interrupted_is_given_up_and_leaves_nothing() {
+    let pool = Pool::new();
+    let engine = pool.open();
+    let request = dct::types::LinkAppdata {
+        source_id: Some("largedb".to_owned()),
+        ..Default::default()
+    };
+    let job = engine.link(&request).unwrap().job.unwrap();
+    let home = engine
+        .settings
+        .pool
+        .join("snapshots")
+        .join(creating(&engine));
+    std::fs::create_dir_all(home.join("raw/data")).unwrap();
+    let run = engine.settings.pool.join("run/9");
+    std::fs::create_dir_all(&run).unwrap();
+    std::fs::write(run.join("passfile"), "secret").unwrap();
+    drop(engine);
+    let engine = pool.open();
+    assert_eq!(status(&engine, &job.id), JobStatus::Failed);
+    assert!(!home.exists() && !run.exists());
+    assert!(
+        engine.link(&request).is_ok(),
+        "the source can be linked again"
+    );
+}
+
+#[test]
+fn files_without_metadata_go_and_foreign_files_stay() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    engine.execute(&job);
+    let debris = engine.settings.vdbs().join("1-APPDATA_CONTAINER-4711");
+    let foreign = engine.settings.vdbs().join("somebody");
+    std::fs::create_dir_all(&debris).unwrap();
+    std::fs::create_dir_all(&foreign).unwrap();
+    drop(engine);
+    let engine = pool.open();
+    assert!(!debris.exists() && foreign.exists() && engine.vdb_root(&vdb).exists());
+}
+
+#[test]
+fn a_pool_whose_metadata_is_lost_is_not_swept_empty() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    engine.execute(&job);
+    let root = engine.vdb_root(&vdb);
+    drop(engine);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(pool.path(&format!("pool/meta.db{ending}")));
+    }
+    let again = Engine::open(
+        pool.settings(),
+        Box::new(pool.disk.clone()),
+        Box::new(support::Files),
+    );
+    assert!(again.err().unwrap().to_string().contains("meta.db"));
+    assert!(root.exists());
+}
+
+#[test]
+fn what_is_on_disk_is_what_is_in_memory() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let (job, vdb) = provision(&engine);
+    engine.execute(&job);
+    let owner = engine.owner.clone();
+    let enable = dct::types::EnableVdb {
+        container_mode: Some(true),
+        ownership_spec: Some(owner),
+        ..Default::default()
+    };
+    let job = engine.enable(&vdb, &enable).unwrap();
+    engine.execute(&job.id);
+    let dump = |engine: &Engine| {
+        engine.store.read(|state| {
+            let kinds = [
+                Kind::Vdb,
+                Kind::DSource,
+                Kind::Snapshot,
+                Kind::Source,
+                Kind::Environment,
+                Kind::Group,
+            ];
+            let objects: Vec<_> = kinds
+                .into_iter()
+                .flat_map(|k| {
+                    state
+                        .objects(k)
+                        .map(|o| (o.id.clone(), o.doc.to_string()))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            let jobs: Vec<_> = state
+                .jobs()
+                .map(|j| serde_json::to_string(&j.job).unwrap())
+                .collect();
+            (objects, jobs, state.system_uuid.clone())
+        })
+    };
+    let before = dump(&engine);
+    drop(engine);
+    assert_eq!(dump(&pool.open()), before);
+}
+
+fn snapshot(engine: &Engine) -> String {
+    engine
+        .store
+        .read(|state| state.live(Kind::Snapshot).next().unwrap().id.clone())
+}
+
+fn creating(engine: &Engine) -> String {
+    engine
+        .store
+        .read(|state| state.objects(Kind::Snapshot).next().unwrap().id.clone())
+}
