@@ -27,10 +27,6 @@ pub const DEFAULT_OWNERSHIP: &str = "999:999";
     {
         "rule": "!has(self.postgresConfig) || self.postgresConfig.all(s, self.postgresConfig.exists_one(x, x.name == s.name))",
         "message": "a setting stands twice in postgresConfig; keep one of them"
-    },
-    {
-        "rule": "!has(oldSelf.source) || self.source == oldSelf.source",
-        "message": "source cannot be changed on an existing database; order a new environment with the other source"
     }
 ]))]
 pub struct PostgresVdbSpec {

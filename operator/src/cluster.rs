@@ -1,0 +1,198 @@
+//! Port to Kubernetes: the few reads and writes that the controller needs. Objects are written by server-side apply
+//! only, with one field manager.
+
+use async_trait::async_trait;
+use environment::PostgresVdbStatus;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use kube::api::ObjectMeta;
+use serde::Serialize;
+
+use crate::crd::{Key, PostgresVdb};
+use crate::reason::Reason;
+
+mod kubernetes;
+pub use kubernetes::Kubernetes;
+
+/// Owner of every field that the operator writes.
+pub const MANAGER: &str = "vdb-operator";
+
+macro_rules! kinds {
+    ($($kind:ident),* $(,)?) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $($kind,)* }
+
+        impl Kind {
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+        }
+
+        /// One object of a kind that the operator reads or writes.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(untagged)]
+        pub enum Object { $($kind(Box<$kind>),)* }
+
+        impl Object {
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)* }
+            }
+
+            pub fn meta(&self) -> &ObjectMeta {
+                match self { $(Self::$kind(object) => &object.metadata,)* }
+            }
+
+            pub fn meta_mut(&mut self) -> &mut ObjectMeta {
+                match self { $(Self::$kind(object) => &mut object.metadata,)* }
+            }
+        }
+
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Self::$kind(Box::new(object))
+            }
+        })*
+    };
+}
+
+kinds!(ConfigMap, Secret, Service, PersistentVolume, PersistentVolumeClaim, StatefulSet, Pod, Job);
+
+impl Object {
+    pub fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.meta().labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.meta().annotations.as_ref()?.get(key).map(String::as_str)
+    }
+}
+
+/// Names one object; cluster-wide kinds have an empty namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    pub kind: Kind,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Name {
+    pub fn new(kind: Kind, namespace: &str, name: impl Into<String>) -> Self {
+        Self { kind, namespace: namespace.to_owned(), name: name.into() }
+    }
+
+    pub fn of(object: &Object) -> Self {
+        Self::new(object.kind(), object.meta().namespace.as_deref().unwrap_or_default(), object.name())
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.name)
+    }
+}
+
+/// How an object ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// In its own time; what it owns follows in the background.
+    Graceful,
+    /// The object alone, at once: for a pod whose volume will never unmount.
+    Forced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Somebody else was faster.
+    Conflict,
+    NotFound,
+    Forbidden,
+    /// Refused for what it says.
+    Rejected,
+    Unreachable,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{call}: {message}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    pub call: String,
+    pub message: String,
+}
+
+/// A virtual database that outlived its resource.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    pub uid: String,
+    pub namespace: String,
+    pub resource: String,
+    pub vdb_id: Option<String>,
+    pub vdb_name: Option<String>,
+    pub at: String,
+    pub why: String,
+}
+
+/// How a hook's Job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Running,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub struct HookRun {
+    pub job: String,
+    pub progress: Progress,
+}
+
+impl HookRun {
+    /// What the Job says of itself.
+    pub fn of(job: &Job) -> Self {
+        let holds = |kind: &str| {
+            let conditions = job.status.as_ref().and_then(|s| s.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kind && c.status == "True"))
+        };
+        let progress = match (holds("Complete") || holds("SuccessCriteriaMet"), holds("Failed")) {
+            (true, _) => Progress::Succeeded,
+            (_, true) => Progress::Failed,
+            _ => Progress::Running,
+        };
+        Self { job: job.metadata.name.clone().unwrap_or_default(), progress }
+    }
+}
+
+/// A change of reason, told to people.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub warning: bool,
+    pub reason: Reason,
+    pub note: String,
+}
+
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Never from a cache: what is decided from it cannot be taken back.
+    async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error>;
+    /// Adds or removes the finalizer; a conflict if the resource has changed since it was read.
+    async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), Error>;
+    /// A conflict if the resource has changed since it was read: this is the fence between two operators.
+    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus) -> Result<(), Error>;
+    async fn object(&self, name: &Name) -> Result<Option<Object>, Error>;
+    /// Hook jobs of one resource.
+    async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, Error>;
+    async fn apply(&self, object: &Object) -> Result<(), Error>;
+    /// Done as well if it is gone, or another object of this name has taken its place.
+    async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), Error>;
+    /// The last lines of a job's newest pod.
+    async fn job_log(&self, namespace: &str, job: &str) -> Result<String, Error>;
+    async fn namespace_ends(&self, namespace: &str) -> Result<bool, Error>;
+    async fn cluster_id(&self) -> Result<String, Error>;
+    async fn record_orphan(&self, orphan: &Orphan) -> Result<(), Error>;
+    async fn notify(&self, cr: &PostgresVdb, notice: &Notice) -> Result<(), Error>;
+}

@@ -1,0 +1,172 @@
+//! One pass of work on one resource: observe → plan → act → status, repeated while there is something to do at once.
+//!
+//! `plan` is pure and decides one next external step; everything with an effect goes through a port, so a simulation
+//! can end the process after any call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::cluster::{self, Cluster, Notice};
+use crate::crd::{Key, PostgresVdb};
+use crate::metrics::Metrics;
+use crate::poller::Poller;
+use crate::reason::{Kind, Reason};
+use crate::settings::{Settings, parse_duration};
+use crate::sql::Sql;
+use crate::tower::Dct;
+
+pub mod act;
+pub mod build;
+pub mod cleanup;
+pub mod desired;
+pub mod hooks;
+pub mod memory;
+pub mod observe;
+pub mod plan;
+pub mod pod;
+pub mod provision;
+pub mod status;
+
+use build::{Frame, Helper};
+use memory::Memory;
+use observe::Observed;
+use plan::{Outcome, Plan};
+
+/// More steps than any order has: a plan that never comes to a wait is a bug, not a reason to spin.
+const MAX_PASSES: usize = 40;
+/// A status that only shows progress is not written more often than this.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
+
+pub struct Context {
+    pub cluster: Arc<dyn Cluster>,
+    pub dct: Arc<dyn Dct>,
+    pub sql: Arc<dyn Sql>,
+    pub clock: Arc<dyn Clock>,
+    pub poller: Arc<Poller>,
+    pub settings: Settings,
+    pub helper: Helper,
+    pub memory: Memory,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Context {
+    pub fn frame<'a>(&'a self, cr: &'a PostgresVdb) -> Frame<'a> {
+        let generation = cr.status.as_ref().and_then(|s| s.vdb.as_ref()).and_then(|v| v.generation).unwrap_or(1);
+        Frame { cr, settings: &self.settings, helper: &self.helper, generation }
+    }
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    After(Duration),
+    /// Nothing to do until something changes.
+    OnChange,
+}
+
+/// Works on one resource until it has to wait.
+pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
+    for _ in 0..MAX_PASSES {
+        let Some(cr) = ctx.cluster.vdb(key).await? else {
+            ctx.memory.forget(key);
+            ctx.poller.forget(key);
+            return Ok(Requeue::OnChange);
+        };
+        ctx.memory.meet(key, cr.uid());
+        let observed = observe::observe(ctx, cr).await?;
+        let frame = ctx.frame(&observed.cr);
+        let outcome = match plan::plan(&observed, &frame) {
+            Plan::Act(step) => act::act(ctx, &observed, &frame, step).await?,
+            Plan::Done(outcome) => outcome,
+        };
+        let written = record(ctx, &observed, &frame, &outcome).await?;
+        if let Some(requeue) = requeue(ctx, &observed, &outcome, written) {
+            return Ok(requeue);
+        }
+    }
+    tracing::error!(%key, "no end after {MAX_PASSES} steps");
+    Ok(Requeue::After(Duration::from_secs(10)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Yes,
+    Unchanged,
+    /// Progress alone, too soon after the last write.
+    Later,
+}
+
+/// Writes the status if it says something new; what only shows progress is written sparingly.
+async fn record(ctx: &Context, observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Result<Written, cluster::Error> {
+    let now = ctx.clock.now();
+    let key = observed.cr.key();
+    let Some(shown) = status::of(observed, frame, outcome, now) else { return Ok(Written::Unchanged) };
+    ctx.memory.with(&key, |m| m.stages.clone_from(&shown.stages));
+    let before = observed.cr.status.clone().unwrap_or_default();
+    if status::same(&before, &shown) {
+        return Ok(Written::Unchanged);
+    }
+    if status::is_progress_only(&before, &shown) {
+        let last = ctx.memory.with(&key, |m| m.last_write);
+        if last.is_some_and(|at| crate::clock::between(at, now) < PROGRESS_INTERVAL) {
+            return Ok(Written::Later);
+        }
+    }
+    ctx.cluster.write_status(&observed.cr, &shown).await?;
+    ctx.memory.with(&key, |m| m.last_write = Some(now));
+    act::remember(ctx, &key, outcome);
+    tell(ctx, observed, &before, &shown).await;
+    Ok(Written::Yes)
+}
+
+/// An event when the reason changes. Events are for people: one that cannot be written stops nothing.
+async fn tell(ctx: &Context, observed: &Observed, before: &environment::PostgresVdbStatus, shown: &environment::PostgresVdbStatus) {
+    let Some(ready) = shown.condition("Ready") else { return };
+    if before.condition("Ready").is_some_and(|c| c.reason == ready.reason) {
+        return;
+    }
+    let Some(reason) = Reason::ALL.iter().copied().find(|r| r.as_str() == ready.reason) else { return };
+    let notice = Notice { warning: reason.kind() != Kind::Progress, reason, note: ready.message.clone() };
+    tracing::info!(key = %observed.cr.key(), %reason, message = ready.message, "reason changed");
+    if let Err(error) = ctx.cluster.notify(&observed.cr, &notice).await {
+        tracing::debug!(%error, "event not written");
+    }
+}
+
+/// `None`: go on at once.
+fn requeue(ctx: &Context, observed: &Observed, outcome: &Outcome, written: Written) -> Option<Requeue> {
+    let key = observed.cr.key();
+    let after = match outcome {
+        Outcome::Again | Outcome::Recorded(_) | Outcome::Ready(_) => {
+            ctx.memory.with(&key, |m| m.failures = 0);
+            return None;
+        }
+        Outcome::Waiting(waiting) => waiting.after,
+        Outcome::Stopped(stop) => {
+            ctx.metrics.failed(stop.reason);
+            match stop.reason.kind() {
+                Kind::Stalled => error_backoff(&observed.cr),
+                _ if matches!(stop.reason, Reason::ProvisionFailed | Reason::EnableFailed) => error_backoff(&observed.cr),
+                _ => ctx.memory.with(&key, memory::Remembered::backoff).min(error_backoff(&observed.cr)),
+            }
+        }
+        Outcome::Settled { probe } => *probe,
+        Outcome::Suspended => return Some(Requeue::OnChange),
+        Outcome::Gone => {
+            ctx.memory.forget(&key);
+            ctx.poller.forget(&key);
+            return Some(Requeue::OnChange);
+        }
+    };
+    let after = if written == Written::Later { after.min(PROGRESS_INTERVAL) } else { after };
+    let after = match cleanup::until_deadline(observed, &ctx.settings) {
+        Some(left) => after.min(left),
+        None => after,
+    };
+    Some(Requeue::After(after.max(Duration::from_millis(50))))
+}
+
+fn error_backoff(cr: &PostgresVdb) -> Duration {
+    parse_duration(&cr.spec.error_backoff_period).unwrap_or(Duration::from_secs(300))
+}

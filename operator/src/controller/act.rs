@@ -1,0 +1,229 @@
+//! Carries out one step through the ports. What a failure means is decided here, once.
+
+use std::time::Duration;
+
+use environment::status::{Intent, Job};
+
+use super::build::{Frame, Names, vdb_name};
+use super::observe::Observed;
+use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
+use super::provision::tower_failed;
+use super::{Context, cleanup, desired, pod};
+use crate::clock::precise;
+use crate::cluster::{self, ErrorKind, Name, Object};
+use crate::crd::Key;
+use crate::reason::Reason;
+use crate::scram::Password;
+use crate::settings::Connect;
+use crate::sql::{self, Login, Preparation, Server};
+use crate::tower;
+
+/// How long one pass tries to connect before it makes room for others, and how often.
+const CONNECT_TRIES: u32 = 15;
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest log of a hook that goes into a condition.
+const LOG_TAIL: usize = 1024;
+/// Somebody else holds the name or the object for a moment.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
+
+type Acted = Result<Outcome, cluster::Error>;
+
+pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: Step) -> Acted {
+    let cr = &observed.cr;
+    match step {
+        Step::AddFinalizer => {
+            ctx.cluster.set_finalizer(cr, true).await?;
+            Ok(Outcome::Again)
+        }
+        Step::RecordIntent { source } => {
+            let intent = Intent { name: vdb_name(cr), at: precise(observed.now) };
+            Ok(Outcome::Recorded(Record::Intent { intent, source }))
+        }
+        Step::Provision(request) => Ok(provision(ctx, observed, &request).await),
+        Step::Adopt { vdb, job } => Ok(Outcome::Recorded(Record::Vdb { id: vdb, job })),
+        Step::Enable { vdb, owner } => Ok(ordered(ctx.dct.enable(&vdb, &owner).await.map(Some), "enable")),
+        Step::Apply(objects) => apply(ctx, &objects).await,
+        Step::ApplyWithAdmin(mut objects) => {
+            objects.insert(0, desired::admin_secret(frame, &Password::generate()));
+            apply(ctx, &objects).await
+        }
+        Step::Hook(job) => apply(ctx, &[Object::Job(job)]).await,
+        Step::HookFailed { hook, job } => hook_failed(ctx, observed, frame, &hook, &job).await,
+        Step::Prepare(order) => prepare(ctx, observed, frame, &order).await,
+        Step::PublishSecret(password) => {
+            let password = password.unwrap_or_else(Password::generate);
+            apply(ctx, &[super::build::stamped(super::build::secret::credentials(frame, &password))]).await
+        }
+        Step::Prove(proof) => prove(ctx, observed, frame, proof).await,
+        Step::Delete { name, uid, ending } => cleanup::delete(ctx, observed, &name, &uid, ending).await,
+        Step::DeleteVdb { id } => Ok(ordered(ctx.dct.delete(&id).await, "delete")),
+        Step::DisableVdb { id } => Ok(ordered(ctx.dct.disable(&id).await, "disable")),
+        Step::Abandon => cleanup::abandon(ctx, observed, frame).await,
+        Step::Release { retained } => cleanup::release(ctx, observed, retained).await,
+    }
+}
+
+/// After a record has reached the status: what the process may rely on from now on.
+pub fn remember(ctx: &Context, key: &Key, outcome: &Outcome) {
+    match outcome {
+        // Without a source, an earlier try may have left something: then it is looked for.
+        Outcome::Recorded(Record::Intent { source, .. }) if !source.is_empty() => {
+            ctx.memory.with(key, |m| m.fresh_intent = Some(source.clone()));
+        }
+        Outcome::Ready(_) => ctx.poller.forget(key),
+        _ => {}
+    }
+}
+
+fn stopped(reason: Reason, message: impl Into<String>) -> Outcome {
+    Outcome::Stopped(Stop { reason, message: message.into() })
+}
+
+fn failed(error: &tower::Error) -> Outcome {
+    match tower_failed(error) {
+        Plan::Done(outcome) => outcome,
+        Plan::Act(_) => Outcome::Again,
+    }
+}
+
+async fn provision(ctx: &Context, observed: &Observed, request: &dct::types::ProvisionBySnapshot) -> Outcome {
+    // Whatever the answer is: from here on an order may exist.
+    ctx.memory.with(&observed.cr.key(), |m| m.fresh_intent = None);
+    match ctx.dct.provision(request).await {
+        Ok(accepted) => {
+            let job = accepted.job.map(|job| Job { id: job.id, operation: "provision".to_owned() });
+            Outcome::Recorded(Record::Vdb { id: accepted.vdb_id, job })
+        }
+        Err(error) if error.conflict => {
+            let message = "an order of this name is under way already; looking for it".to_owned();
+            Outcome::Waiting(Waiting { reason: Reason::Provisioning, message, after: CONFLICT_PAUSE })
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// The answer to an order about an existing virtual database.
+fn ordered(answer: Result<Option<dct::types::Job>, tower::Error>, operation: &str) -> Outcome {
+    match answer {
+        Ok(Some(job)) => Outcome::Recorded(Record::Job(Job { id: job.id, operation: operation.to_owned() })),
+        Ok(None) => Outcome::Again,
+        Err(error) if error.conflict => {
+            let message = "another operation on the virtual database is under way".to_owned();
+            let reason = if operation == "enable" { Reason::Enabling } else { Reason::Deleting };
+            Outcome::Waiting(Waiting { reason, message, after: CONFLICT_PAUSE })
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
+    for object in objects {
+        match ctx.cluster.apply(object).await {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Forbidden) => {
+                return Ok(stopped(Reason::ApplyRefused, format!("{}: {}", error.call, error.message)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Outcome::Again)
+}
+
+async fn hook_failed(ctx: &Context, observed: &Observed, frame: &Frame<'_>, hook: &str, job: &str) -> Acted {
+    let log = match ctx.cluster.job_log(&observed.cr.key().namespace, job).await {
+        Ok(log) => log,
+        Err(error) => format!("(its log cannot be read: {})", error.message),
+    };
+    let mut tail = crate::one_line(&log);
+    // A script may print its environment.
+    if let Some(password) = desired::admin_password(observed, frame) {
+        tail = tail.replace(password.reveal(), "…");
+    }
+    let from = tail.char_indices().rev().take(LOG_TAIL).last().map_or(0, |(at, _)| at);
+    Ok(stopped(Reason::HookFailed, format!("hook {hook:?} failed (Job {job}): {}", &tail[from..])))
+}
+
+/// The server behind the Service, as it is reached from here.
+async fn server(ctx: &Context, observed: &Observed, frame: &Frame<'_>) -> Result<Server, cluster::Error> {
+    let name = Names::of(frame).service();
+    let host = match ctx.settings.connect {
+        Connect::Dns => super::build::secret::host(frame),
+        Connect::ClusterIp => {
+            let found = match observed.children.get(&name) {
+                Some(found) => Some(found.clone()),
+                None => ctx.cluster.object(&name).await?,
+            };
+            let Some(Object::Service(service)) = found else { return Err(absent(&name)) };
+            service.spec.and_then(|s| s.cluster_ip).ok_or_else(|| absent(&name))?
+        }
+    };
+    Ok(Server { host, port: frame.cr.spec.port })
+}
+
+fn absent(name: &Name) -> cluster::Error {
+    cluster::Error { kind: ErrorKind::NotFound, call: format!("read {name}"), message: "it does not exist".to_owned() }
+}
+
+async fn prepare(ctx: &Context, observed: &Observed, frame: &Frame<'_>, order: &Preparation) -> Acted {
+    let server = server(ctx, observed, frame).await?;
+    let Some(admin) = desired::admin_password(observed, frame) else { return Err(absent(&Names::of(frame).admin())) };
+    let mut last = String::new();
+    for _ in 0..CONNECT_TRIES {
+        match ctx.sql.prepare(&server, &admin, order).await {
+            Ok(()) => {
+                if let pod::State::Up(up) = pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
+                    ctx.memory.with(&observed.cr.key(), |m| m.prepared = Some(up.run()));
+                }
+                return Ok(Outcome::Again);
+            }
+            Err(sql::Error::NotYet(why)) => last = why,
+            Err(sql::Error::DatabaseNotFound { wanted, existing }) => {
+                let error = sql::Error::DatabaseNotFound { wanted, existing };
+                return Ok(stopped(Reason::DatabaseNotFound, error.to_string()));
+            }
+            Err(error) => return Ok(stopped(Reason::PreparationFailed, error.to_string())),
+        }
+        ctx.clock.sleep(CONNECT_PAUSE).await;
+    }
+    Ok(Outcome::Waiting(Waiting { reason: Reason::Starting, message: format!("the server does not answer yet: {last}"), after: CONNECT_PAUSE }))
+}
+
+/// One query through the Service, as the application. The password is set only if it is not known to be the server's.
+async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box<Proof>) -> Acted {
+    let server = server(ctx, observed, frame).await?;
+    let database = &frame.cr.spec.database;
+    let login = Login { database: database.name.clone(), user: database.user.clone(), password: proof.password.clone() };
+    let Some(admin) = desired::admin_password(observed, frame) else { return Err(absent(&Names::of(frame).admin())) };
+    let mut known = proof.known;
+    let mut last = sql::Error::NotYet(String::new());
+    for _ in 0..CONNECT_TRIES {
+        if !known {
+            let verifier = proof.password.verifier();
+            match ctx.sql.set_password(&server, &admin, &database.user, &verifier).await {
+                Ok(()) => known = true,
+                Err(error) => last = error,
+            }
+        }
+        if known {
+            match ctx.sql.check(&server, &login).await {
+                Ok(()) => {
+                    ctx.memory.with(&observed.cr.key(), |m| m.last_proof = Some(ctx.clock.now()));
+                    return Ok(Outcome::Ready(proof));
+                }
+                Err(error) => {
+                    known = !matches!(error, sql::Error::Refused(_));
+                    last = error;
+                }
+            }
+        }
+        ctx.clock.sleep(CONNECT_PAUSE).await;
+    }
+    Ok(match last {
+        sql::Error::NotYet(why) => Outcome::Waiting(Waiting {
+            reason: Reason::Starting,
+            message: format!("the server does not answer through the Service: {why}"),
+            after: Duration::from_secs(1),
+        }),
+        error => stopped(Reason::QueryFailed, error.to_string()),
+    })
+}

@@ -1,0 +1,98 @@
+//! The volume that is the copy, and the claim on it: bound to each other by name, of equal size, never recycled.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use serde_json::{Value, json};
+
+use super::{Copy, Frame, Names, meta, typed};
+use crate::settings::{Export, ExportKind};
+
+/// Shown only: a thin copy takes what it changes.
+const SIZE: &str = "10Gi";
+pub const IDENTITY: &str = "postgres-vdb-platform/identity";
+pub const DATA_AS_OF: &str = "postgres-vdb-platform/data-as-of";
+pub const EXPORT: &str = "postgres-vdb-platform/export";
+
+fn size(frame: &Frame<'_>) -> String {
+    frame.cr.spec.storage_size.as_ref().map_or_else(|| SIZE.to_owned(), ToString::to_string)
+}
+
+/// Cluster-wide, so no namespaced object can own it: the finalizer removes it. It is also the record of what the
+/// engine delivered.
+pub fn persistent_volume(frame: &Frame<'_>, copy: &Copy) -> PersistentVolume {
+    let names = Names::of(frame);
+    let mut metadata = meta(frame.cr, &names.volume(), "database");
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(IDENTITY.to_owned(), copy.identity.clone());
+    annotations.insert(EXPORT.to_owned(), copy.export.clone());
+    if let Some(at) = &copy.data_as_of {
+        annotations.insert(DATA_AS_OF.to_owned(), at.clone());
+    }
+    let claim = names.claim();
+    let mut spec = json!({
+        "capacity": { "storage": size(frame) },
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "",
+        "volumeMode": "Filesystem",
+        "claimRef": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.namespace, "name": claim.name },
+    });
+    medium(&mut spec, &frame.settings.export, &copy.export);
+    typed(json!({ "metadata": metadata, "spec": spec }))
+}
+
+fn medium(spec: &mut Value, export: &Export, path: &str) {
+    match export.kind {
+        ExportKind::Local => {
+            spec["local"] = json!({ "path": path });
+            spec["nodeAffinity"] = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [{
+                "key": "kubernetes.io/hostname", "operator": "In", "values": [export.node],
+            }] }] } });
+        }
+        ExportKind::Nfs => {
+            spec["nfs"] = json!({ "server": export.server, "path": path });
+            // A soft mount would turn a slow engine into a damaged database.
+            spec["mountOptions"] = json!(["hard", "noatime"]);
+        }
+    }
+}
+
+pub fn persistent_volume_claim(frame: &Frame<'_>) -> PersistentVolumeClaim {
+    let names = Names::of(frame);
+    typed(json!({
+        "metadata": meta(frame.cr, &names.claim(), "database"),
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "volumeName": names.volume().name,
+            "resources": { "requests": { "storage": size(frame) } },
+        },
+    }))
+}
+
+/// The exported directory as an absolute path below the configured prefix; anything else could be any directory of
+/// the node.
+pub fn checked_export(export: &Export, directory: &str) -> Result<String, String> {
+    let prefix = export.prefix.trim_end_matches('/');
+    let path = format!("/{}", directory.trim_matches('/'));
+    let plain = path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != ".." && !part.chars().any(char::is_control));
+    if plain && path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')) {
+        Ok(path)
+    } else {
+        Err(format!("the engine exported {directory:?}, which is not below {prefix}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_directories_below_the_prefix_are_mounted() {
+        let export = Export { kind: ExportKind::Local, prefix: "/pool/vdbs/".into(), node: None, server: None };
+        assert_eq!(checked_export(&export, "/pool/vdbs/v-1/").as_deref(), Ok("/pool/vdbs/v-1"));
+        assert_eq!(checked_export(&export, "pool/vdbs/v-1").as_deref(), Ok("/pool/vdbs/v-1"));
+        for outside in ["/etc", "/pool/vdbs", "/pool/vdbs/../../etc", "/pool/vdbsx/1", "", "/pool/vdbs//x", "/pool/vdbs/./x"] {
+            assert!(checked_export(&export, outside).is_err(), "{outside}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which objects are still to be written: what is wanted, less what stands there already. Pure.
+
+use super::build::secret::{self, admin};
+use super::build::{APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set as sets, volume};
+use super::observe::{Observed, is_own};
+use super::plan::{Plan, Step};
+use crate::cluster::{Kind, Name, Object};
+use crate::reason::Reason;
+use crate::scram::Password;
+
+/// What does not depend on the copy.
+pub fn early(frame: &Frame<'_>) -> Vec<Object> {
+    vec![stamped(config_map::helper(frame)), stamped(config_map::config(frame)), stamped(service::service(frame))]
+}
+
+/// In the order in which they are needed: configuration, volume before claim, the pod's set last.
+pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
+    let mut objects = early(frame);
+    objects.push(stamped(volume::persistent_volume(frame, copy)));
+    objects.push(stamped(volume::persistent_volume_claim(frame)));
+    objects.push(stateful_set(observed, frame, copy, 1));
+    objects
+}
+
+/// A running server keeps the helper that it was started with: a new version of the operator restarts no database.
+pub fn stateful_set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {
+    let names = Names::of(frame);
+    let build = |helper: &str| stamped(sets::stateful_set(frame, copy, replicas, helper));
+    let running = observed.children.stateful_set(&names.stateful_set()).and_then(sets::helper_of).map(build);
+    running.filter(|kept| !differs(observed, kept)).unwrap_or_else(|| build(&names.helper().name))
+}
+
+/// The step that writes what is missing; `None` if everything stands.
+pub fn step(observed: &Observed, frame: &Frame<'_>, wanted: Vec<Object>) -> Option<Plan> {
+    let names = Names::of(frame);
+    if let Some(foreign) = wanted.iter().find(|object| is_foreign(observed, object)) {
+        return Some(foreign_object(observed, &Name::of(foreign)));
+    }
+    if observed.children.get(&names.admin()).is_some_and(|found| !is_own(found, &observed.cr)) {
+        return Some(foreign_object(observed, &names.admin()));
+    }
+    let missing: Vec<_> = wanted.into_iter().filter(|object| differs(observed, object)).collect();
+    if observed.children.get(&names.admin()).is_none() {
+        return Some(Plan::Act(Step::ApplyWithAdmin(missing)));
+    }
+    (!missing.is_empty()).then_some(Plan::Act(Step::Apply(missing)))
+}
+
+/// An object of the wanted name that somebody else made. That of an earlier resource of this name is on its way out.
+fn foreign_object(observed: &Observed, name: &Name) -> Plan {
+    let leaving = observed.children.get(name).is_some_and(|o| o.meta().deletion_timestamp.is_some() || o.label(super::build::UID_LABEL).is_some());
+    if leaving {
+        return Plan::wait(Reason::Pending, format!("{name} of an earlier resource is being removed"), std::time::Duration::from_secs(2));
+    }
+    Plan::stop(Reason::ForeignObject, format!("{name} exists and is not this resource's"))
+}
+
+fn is_foreign(observed: &Observed, wanted: &Object) -> bool {
+    let shared = wanted.label(super::build::UID_LABEL).is_none();
+    !shared && observed.children.get(&Name::of(wanted)).is_some_and(|found| !is_own(found, &observed.cr))
+}
+
+/// Volumes and claims cannot be changed once they exist; everything else carries the hash of what it was made from.
+pub fn differs(observed: &Observed, wanted: &Object) -> bool {
+    match observed.children.get(&Name::of(wanted)) {
+        None => true,
+        Some(_) if matches!(wanted.kind(), Kind::PersistentVolume | Kind::PersistentVolumeClaim) => false,
+        Some(found) => found.annotation(APPLIED) != wanted.annotation(APPLIED),
+    }
+}
+
+/// The published password and what identifies the Secret's version, if the Secret says what is ordered.
+pub fn credentials(observed: &Observed, frame: &Frame<'_>, ordered: Option<&Password>) -> Option<(Password, String)> {
+    let name = Names::of(frame).credentials();
+    let found = observed.children.own(&name, &observed.cr)?;
+    let secret = observed.children.secret(&name)?;
+    let password = match ordered {
+        Some(password) => password.clone(),
+        None => Password::new(secret::text(secret, "password")?),
+    };
+    let wanted = stamped(secret::credentials(frame, &password));
+    if found.annotation(APPLIED) != wanted.annotation(APPLIED) || secret::text(secret, "password").as_deref() != Some(password.reveal()) {
+        return None;
+    }
+    // Its version, not its content: a hash of a weak password could be guessed.
+    let version = format!("{}/{}", found.meta().uid.as_deref()?, found.meta().resource_version.as_deref()?);
+    Some((password, super::build::digest(version.as_bytes())[..16].to_owned()))
+}
+
+/// The platform's password, as the Secret holds it.
+pub fn admin_password(observed: &Observed, frame: &Frame<'_>) -> Option<Password> {
+    let secret = observed.children.secret(&Names::of(frame).admin())?;
+    secret::text(secret, "password").map(Password::new)
+}
+
+pub fn admin_secret(frame: &Frame<'_>, password: &Password) -> Object {
+    stamped(admin(frame, password))
+}

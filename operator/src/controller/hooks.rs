@@ -1,0 +1,48 @@
+//! Which hook is next. The Jobs are the record: one of the right name that succeeded is never run again. Pure.
+
+use environment::spec::{Hook, HookStage};
+use k8s_openapi::api::batch::v1::Job;
+
+use super::build::{Frame, hook_job, stamped};
+use super::observe::Observed;
+use super::plan::{JOB_WAIT, Plan, Step};
+use crate::cluster::{Name, Object, Progress};
+use crate::reason::Reason;
+
+/// The step for the first hook of a stage that has not succeeded; `None` when all have.
+pub fn next(observed: &Observed, frame: &Frame<'_>, stage: HookStage) -> Option<Plan> {
+    for hook in hook_job::of_stage(&frame.cr.spec.hooks, stage) {
+        let name = hook_job::name(frame, hook);
+        match progress(observed, &name) {
+            Some(Progress::Succeeded) => {}
+            None => return Some(Plan::Act(Step::Hook(Box::new(job(frame, hook))))),
+            Some(Progress::Running) => return Some(Plan::wait(Reason::RunningHooks, format!("hook {:?} is running", hook.name), JOB_WAIT)),
+            Some(Progress::Failed) => return Some(Plan::Act(Step::HookFailed { hook: hook.name.clone(), job: name })),
+        }
+    }
+    None
+}
+
+/// The same in a deletion: a hook that failed has had its chance.
+pub fn next_before_end(observed: &Observed, frame: &Frame<'_>, stage: HookStage) -> Option<Plan> {
+    for hook in hook_job::of_stage(&frame.cr.spec.hooks, stage) {
+        match progress(observed, &hook_job::name(frame, hook)) {
+            Some(Progress::Succeeded | Progress::Failed) => {}
+            None => return Some(Plan::Act(Step::Hook(Box::new(job(frame, hook))))),
+            Some(Progress::Running) => return Some(Plan::wait(Reason::Deleting, format!("hook {:?} is running", hook.name), JOB_WAIT)),
+        }
+    }
+    None
+}
+
+fn job(frame: &Frame<'_>, hook: &Hook) -> Job {
+    match stamped(hook_job::hook_job(frame, hook)) {
+        Object::Job(job) => *job,
+        other => unreachable!("a {} is no Job", Name::of(&other)),
+    }
+}
+
+/// `None`: it was not started.
+fn progress(observed: &Observed, job: &str) -> Option<Progress> {
+    observed.children.hook_runs.iter().find(|run| run.job == job).map(|run| run.progress)
+}

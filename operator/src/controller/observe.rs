@@ -1,0 +1,221 @@
+//! Everything that a decision is made from, read through the ports. Reads only.
+
+use std::collections::BTreeMap;
+
+use dct::types::{Job as TowerJob, Vdb};
+use environment::names::INSTANCE_LABEL;
+use environment::status::Vdb as Recorded;
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
+
+use super::build::{Names, UID_LABEL, vdb_name};
+use super::memory::Remembered;
+use super::{Context, build};
+use crate::cluster::{self, HookRun, Kind, Name, Object};
+use crate::crd::PostgresVdb;
+use crate::poller::Progress;
+use crate::rules::{self, Refusal};
+use crate::tower::Error;
+use crate::{reason, source};
+
+pub struct Observed {
+    pub cr: PostgresVdb,
+    pub now: Timestamp,
+    pub tower: Tower,
+    pub children: Children,
+    pub memory: Remembered,
+    /// Its namespace is going, too.
+    pub namespace_ends: bool,
+    pub cluster_id: String,
+}
+
+/// What Data Control Tower says about this resource's virtual database.
+#[derive(Debug)]
+pub enum Tower {
+    NotAsked,
+    Failed(Error),
+    /// Nothing is ordered yet: the id of the source to order from.
+    Source(Result<String, Refusal>),
+    /// The intent is this process's own and nothing was sent after it.
+    Fresh(String),
+    /// An intent without ids: what can be found of it, and the source to order from if nothing is.
+    Lookup { vdb: Option<Box<Vdb>>, job: Option<Box<TowerJob>>, source: Result<String, Refusal> },
+    Running,
+    /// The recorded job ended without success.
+    JobFailed(Box<TowerJob>),
+    /// No job is under way: the virtual database itself.
+    Vdb(Option<Box<Vdb>>),
+}
+
+/// The objects around the resource, by name.
+#[derive(Default)]
+pub struct Children {
+    objects: BTreeMap<Name, Object>,
+    pub hook_runs: Vec<HookRun>,
+}
+
+impl Children {
+    pub fn get(&self, name: &Name) -> Option<&Object> {
+        self.objects.get(name)
+    }
+
+    /// The object, if it is this resource's own.
+    pub fn own(&self, name: &Name, cr: &PostgresVdb) -> Option<&Object> {
+        self.get(name).filter(|object| is_own(object, cr))
+    }
+
+    pub fn secret(&self, name: &Name) -> Option<&Secret> {
+        match self.get(name) {
+            Some(Object::Secret(secret)) => Some(secret),
+            _ => None,
+        }
+    }
+
+    pub fn volume(&self, name: &Name) -> Option<&PersistentVolume> {
+        match self.get(name) {
+            Some(Object::PersistentVolume(volume)) => Some(volume),
+            _ => None,
+        }
+    }
+
+    pub fn stateful_set(&self, name: &Name) -> Option<&StatefulSet> {
+        match self.get(name) {
+            Some(Object::StatefulSet(set)) => Some(set),
+            _ => None,
+        }
+    }
+
+    pub fn pod(&self, name: &Name) -> Option<&Pod> {
+        match self.get(name) {
+            Some(Object::Pod(pod)) => Some(pod),
+            _ => None,
+        }
+    }
+}
+
+pub fn is_own(object: &Object, cr: &PostgresVdb) -> bool {
+    object.label(UID_LABEL) == Some(cr.uid()) && object.label(INSTANCE_LABEL) == cr.metadata.name.as_deref()
+}
+
+pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster::Error> {
+    let key = cr.key();
+    let memory = ctx.memory.with(&key, |m| m.clone());
+    let mut observed = Observed {
+        cr,
+        now: ctx.clock.now(),
+        tower: Tower::NotAsked,
+        children: Children::default(),
+        memory,
+        namespace_ends: false,
+        cluster_id: String::new(),
+    };
+    if !observed.cr.has_finalizer() {
+        return Ok(observed);
+    }
+    observed.children = children(ctx, &observed.cr).await?;
+    observed.cluster_id = ctx.cluster.cluster_id().await?;
+    if observed.cr.is_deleting() {
+        observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
+    }
+    if wants_tower(ctx, &observed) {
+        observed.tower = match tower(ctx, &observed).await {
+            Ok(tower) => tower,
+            Err(error) => Tower::Failed(error),
+        };
+    }
+    Ok(observed)
+}
+
+async fn children(ctx: &Context, cr: &PostgresVdb) -> Result<Children, cluster::Error> {
+    let names = Names::of(&ctx.frame(cr));
+    let mut wanted = vec![
+        names.helper(),
+        names.config(),
+        names.admin(),
+        names.credentials(),
+        names.service(),
+        names.claim(),
+        names.volume(),
+        names.stateful_set(),
+        names.pod(),
+    ];
+    if let Some(secret) = &cr.spec.database.password_secret_ref {
+        wanted.push(Name::new(Kind::Secret, &cr.key().namespace, secret));
+    }
+    let reads = wanted.iter().map(|name| ctx.cluster.object(name));
+    let found = try_join_all(reads).await?;
+    let hook_runs = if cr.spec.hooks.is_empty() { Vec::new() } else { ctx.cluster.hook_runs(&cr.key()).await? };
+    let objects = wanted.into_iter().zip(found).filter_map(|(name, object)| Some((name, object?))).collect();
+    Ok(Children { objects, hook_runs })
+}
+
+/// The tower is asked only while the answer decides something: its calls are metered.
+fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
+    let names = Names::of(&ctx.frame(&observed.cr));
+    let children = &observed.children;
+    if observed.cr.is_deleting() {
+        return recorded(&observed.cr).intent.is_some()
+            && children.own(&names.stateful_set(), &observed.cr).is_none()
+            && children.own(&names.pod(), &observed.cr).is_none();
+    }
+    let refused = rules::check(&observed.cr.spec, &ctx.settings.allow).is_err();
+    !refused && observed.cr.spec.enabled && children.own(&names.volume(), &observed.cr).is_none()
+}
+
+pub fn recorded(cr: &PostgresVdb) -> Recorded {
+    cr.status.as_ref().and_then(|s| s.vdb.clone()).unwrap_or_default()
+}
+
+async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
+    let vdb = recorded(&observed.cr);
+    if vdb.intent.is_none() {
+        return Ok(Tower::Source(resolve(ctx, &observed.cr).await?));
+    }
+    let Some(id) = vdb.id else {
+        if let (Some(source), false) = (&observed.memory.fresh_intent, observed.cr.is_deleting()) {
+            return Ok(Tower::Fresh(source.clone()));
+        }
+        return lookup(ctx, observed).await;
+    };
+    let Some(job) = vdb.job else {
+        return Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new)));
+    };
+    match ctx.poller.progress(&job.id, &observed.cr.key()) {
+        Progress::Running => Ok(Tower::Running),
+        Progress::Over(over) if over.status == dct::types::JobStatus::Completed || over.status.is_inconclusive() => {
+            if job.operation == "delete" && !over.status.is_inconclusive() {
+                return Ok(Tower::Vdb(None));
+            }
+            Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new)))
+        }
+        Progress::Over(over) => Ok(Tower::JobFailed(over)),
+        Progress::Gone => Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new))),
+    }
+}
+
+async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
+    let name = vdb_name(&observed.cr);
+    let vdb = ctx.dct.vdb_by_name(&name).await?.map(Box::new);
+    let job = ctx.dct.job_by_target(&name).await?.map(Box::new);
+    let idle = job.as_ref().is_none_or(|job| job.status.is_over() && job.status != dct::types::JobStatus::Completed);
+    let needed = vdb.is_none() && idle && !observed.cr.is_deleting();
+    let source = if needed { resolve(ctx, &observed.cr).await? } else { Err((reason::Reason::Pending, String::new())) };
+    Ok(Tower::Lookup { vdb, job, source })
+}
+
+async fn resolve(ctx: &Context, cr: &PostgresVdb) -> Result<Result<String, Refusal>, Error> {
+    let inventory = ctx.dct.inventory().await?;
+    Ok(source::resolve(&cr.spec.source.reference, &inventory).map(|dsource| dsource.id.clone()))
+}
+
+/// What the volume's annotations record of the copy.
+pub fn copy(observed: &Observed, names: &build::Names) -> Option<build::Copy> {
+    let object = observed.children.own(&names.volume(), &observed.cr)?;
+    Some(build::Copy {
+        export: object.annotation(build::volume::EXPORT)?.to_owned(),
+        identity: object.annotation(build::volume::IDENTITY)?.to_owned(),
+        data_as_of: object.annotation(build::volume::DATA_AS_OF).map(str::to_owned),
+    })
+}

@@ -1,0 +1,214 @@
+//! What to do next, decided from what was observed alone: one external step, or why there is none. Pure.
+
+use std::time::Duration;
+
+use dct::types::ProvisionBySnapshot;
+use environment::spec::HookStage;
+use environment::status::{Intent, Job, Verified};
+use k8s_openapi::api::batch::v1::Job as HookJob;
+
+use super::build::{Copy, Frame, Names};
+use super::observe::{self, Observed};
+use super::{cleanup, desired, hooks, pod, provision};
+use crate::clock::between;
+use crate::cluster::{Ending, Name, Object};
+use crate::reason::Reason;
+use crate::rules::{self, Refusal};
+use crate::scram::Password;
+use crate::sql::Preparation;
+
+/// The poller wakes the resource; this is only for a lost message.
+pub const JOB_WAIT: Duration = Duration::from_secs(30);
+/// The watch wakes the resource; this is only for a lost message.
+pub const OBJECT_WAIT: Duration = Duration::from_secs(2);
+/// A query now and then keeps Ready true.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub enum Plan {
+    Act(Step),
+    Done(Outcome),
+}
+
+/// One external step.
+#[derive(Debug)]
+pub enum Step {
+    AddFinalizer,
+    RecordIntent { source: String },
+    Provision(Box<ProvisionBySnapshot>),
+    /// Found what an earlier process ordered.
+    Adopt { vdb: Option<String>, job: Option<Job> },
+    Enable { vdb: String, owner: String },
+    Apply(Vec<Object>),
+    /// The same, with a new password for the platform's role.
+    ApplyWithAdmin(Vec<Object>),
+    Hook(Box<HookJob>),
+    HookFailed { hook: String, job: String },
+    Prepare(Box<Preparation>),
+    PublishSecret(Option<Password>),
+    Prove(Box<Proof>),
+    Delete { name: Name, uid: String, ending: Ending },
+    DeleteVdb { id: String },
+    DisableVdb { id: String },
+    Abandon,
+    Release { retained: bool },
+}
+
+/// The last step before Ready.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub password: Password,
+    pub verified: Verified,
+    pub copy: Copy,
+    /// The password is the one that was proved before: ask first, set it only if the server refuses it.
+    pub known: bool,
+}
+
+/// What a pass came to.
+#[derive(Debug)]
+pub enum Outcome {
+    Again,
+    /// Something that must be in the status before anything else is done.
+    Recorded(Record),
+    Waiting(Waiting),
+    Stopped(Stop),
+    Ready(Box<Proof>),
+    /// Ready, and nothing to do.
+    Settled { probe: Duration },
+    Suspended,
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+pub enum Record {
+    Intent { intent: Intent, source: String },
+    Vdb { id: Option<String>, job: Option<Job> },
+    Job(Job),
+}
+
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub reason: Reason,
+    pub message: String,
+    pub after: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Plan {
+    pub fn wait(reason: Reason, message: impl Into<String>, after: Duration) -> Self {
+        Self::Done(Outcome::Waiting(Waiting { reason, message: message.into(), after }))
+    }
+
+    pub fn stop(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Done(Outcome::Stopped(Stop { reason, message: message.into() }))
+    }
+
+    pub fn refuse((reason, message): &Refusal) -> Self {
+        Self::stop(*reason, message.clone())
+    }
+}
+
+pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
+    if observed.cr.is_deleting() {
+        return cleanup::plan(observed, frame);
+    }
+    if !observed.cr.has_finalizer() {
+        return Plan::Act(Step::AddFinalizer);
+    }
+    if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow) {
+        return Plan::refuse(&refusal);
+    }
+    let copy = observe::copy(observed, &Names::of(frame));
+    match (observed.cr.spec.enabled, copy) {
+        (true, Some(copy)) => run(observed, frame, &copy),
+        (true, None) => provision::provision(observed, frame),
+        (false, copy) => suspend(observed, frame, copy.as_ref()),
+    }
+}
+
+/// Stops the server and keeps everything else.
+fn suspend(observed: &Observed, frame: &Frame<'_>, copy: Option<&Copy>) -> Plan {
+    let names = Names::of(frame);
+    let set = observed.children.stateful_set(&names.stateful_set());
+    let wanted = copy.zip(set).map(|(copy, _)| desired::stateful_set(observed, frame, copy, 0));
+    match wanted {
+        Some(wanted) if desired::differs(observed, &wanted) => Plan::Act(Step::Apply(vec![wanted])),
+        Some(_) if observed.children.pod(&names.pod()).is_some() => Plan::wait(Reason::Suspended, "the server is stopping", OBJECT_WAIT),
+        _ => Plan::Done(Outcome::Suspended),
+    }
+}
+
+/// From the copy to a proved database.
+fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
+    if let Some(plan) = desired::step(observed, frame, desired::all(observed, frame, copy)) {
+        return plan;
+    }
+    let pod = match pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
+        pod::State::Waiting(message) => return Plan::wait(Reason::Starting, message, OBJECT_WAIT),
+        pod::State::Failed(reason, message) => return Plan::stop(reason, message),
+        pod::State::Up(pod) => pod,
+    };
+    let password = match password(observed, frame) {
+        Ok(password) => password,
+        Err(refusal) => return Plan::refuse(&refusal),
+    };
+    let published = desired::credentials(observed, frame, password.as_ref());
+    let verified = published.as_ref().map(|(_, hash)| Verified { pod_uid: pod.uid.clone(), restarts: pod.restarts, secret_hash: hash.clone() });
+    if let Some(verified) = &verified
+        && let Some(left) = settled(observed, verified, pod.ready)
+    {
+        return Plan::Done(Outcome::Settled { probe: left });
+    }
+    if observed.memory.prepared.as_deref() != Some(pod.run().as_str()) {
+        return Plan::Act(Step::Prepare(Box::new(preparation(frame, copy))));
+    }
+    let hooked = observed.cr.status.as_ref().and_then(|s| s.condition("HooksSucceeded")).is_some_and(|c| c.status == "True");
+    if !hooked && let Some(plan) = hooks::next(observed, frame, HookStage::PostCreate) {
+        return plan;
+    }
+    match published.zip(verified) {
+        None => Plan::Act(Step::PublishSecret(password)),
+        Some(((password, _), verified)) => {
+            let before = observed.cr.status.as_ref().and_then(|s| s.verified.as_ref());
+            let known = before.is_some_and(|b| b.secret_hash == verified.secret_hash);
+            Plan::Act(Step::Prove(Box::new(Proof { password, verified, copy: copy.clone(), known })))
+        }
+    }
+}
+
+fn preparation(frame: &Frame<'_>, copy: &Copy) -> Preparation {
+    let database = &frame.cr.spec.database;
+    Preparation {
+        identity: copy.identity.clone(),
+        database: database.name.clone(),
+        user: database.user.clone(),
+        create_if_missing: database.create_if_missing,
+    }
+}
+
+/// Time until the next probe, if what was proved still stands.
+fn settled(observed: &Observed, verified: &Verified, pod_ready: bool) -> Option<Duration> {
+    let status = observed.cr.status.as_ref()?;
+    let stands = status.is_ready(observed.cr.generation()) && status.verified.as_ref() == Some(verified);
+    let since = observed.memory.last_proof.map_or(Duration::ZERO, |at| between(at, observed.now));
+    // Just after the proof the kubelet's own probe has not come by yet.
+    let believed = pod_ready || since < Duration::from_secs(30);
+    (stands && believed && since < PROBE_INTERVAL).then(|| if pod_ready { PROBE_INTERVAL.saturating_sub(since) } else { Duration::from_secs(30) })
+}
+
+/// The ordered password; `None`: whatever the Secret has, or a generated one.
+fn password(observed: &Observed, frame: &Frame<'_>) -> Result<Option<Password>, Refusal> {
+    let database = &frame.cr.spec.database;
+    let Some(reference) = &database.password_secret_ref else {
+        return Ok(database.password.as_deref().map(Password::new));
+    };
+    let name = Name::new(crate::cluster::Kind::Secret, &frame.cr.key().namespace, reference);
+    let text = observed.children.secret(&name).and_then(|s| super::build::secret::text(s, "password"));
+    let missing = || (Reason::PasswordSecretMissing, format!("Secret {reference} with the key password does not exist"));
+    text.map(|t| Some(Password::new(t.trim_end_matches('\n')))).ok_or_else(missing)
+}

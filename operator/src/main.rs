@@ -1,0 +1,64 @@
+//! `vdb-operator`: `run` works, `crd` prints the definition.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use operator::run::Place;
+use operator::settings::Settings;
+
+#[derive(Parser)]
+#[command(name = "vdb-operator", version, about = "Turns PostgresVDB resources into running thin copies")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// What is logged, for example info or operator=debug.
+    #[arg(long, global = true, env = "VDB_LOG", default_value = "info,kube=warn")]
+    log: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watch the cluster and work.
+    Run {
+        #[arg(long, default_value = "/etc/vdb/settings.yaml")]
+        config: PathBuf,
+        #[arg(long, env = "POD_NAME", default_value = "vdb-operator")]
+        pod: String,
+        #[arg(long, env = "POD_NAMESPACE", default_value = "vdb-system")]
+        namespace: String,
+    },
+    /// Print the CustomResourceDefinition.
+    Crd,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::new(&arguments.log);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    match start(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", operator::error_chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Crd => {
+            let yaml = operator::crd::yaml().map_err(anyhow::Error::msg)?;
+            std::io::stdout().write_all(yaml.as_bytes()).context("cannot print")
+        }
+        Command::Run { config, pod, namespace } => {
+            // The only provider that is compiled in; naming it keeps the choice independent of features elsewhere.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            let settings = Settings::read(&config)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+            runtime.block_on(operator::run::run(settings, Place { pod, namespace }))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What operators of the operator watch. No label holds a name that users choose: the number of series stays bounded.
+
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::reason::Reason;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: String,
+}
+
+pub struct Metrics {
+    registry: Registry,
+    failures: Family<ReasonLabel, Counter>,
+    orphans: Counter,
+    reconciles: Counter,
+    errors: Counter,
+    duration: Histogram,
+    leader: Gauge<i64, std::sync::atomic::AtomicI64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("vdb_operator");
+        let failures = Family::<ReasonLabel, Counter>::default();
+        let (orphans, reconciles, errors, leader) = (Counter::default(), Counter::default(), Counter::default(), Gauge::default());
+        // A pass without waiting takes milliseconds, one that connects up to a few seconds.
+        let duration = Histogram::new([0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0]);
+        registry.register("stops", "Passes that ended with a reason that is no progress", failures.clone());
+        registry.register("orphans", "Virtual databases that outlived their resource", orphans.clone());
+        registry.register("reconciles", "Passes over a resource", reconciles.clone());
+        registry.register("reconcile_errors", "Passes that the cluster's API ended", errors.clone());
+        registry.register("reconcile_duration_seconds", "Time of a pass", duration.clone());
+        registry.register("leader", "1 while this replica works", leader.clone());
+        Self { registry, failures, orphans, reconciles, errors, duration, leader }
+    }
+}
+
+impl Metrics {
+    pub fn failed(&self, reason: Reason) {
+        self.failures.get_or_create(&ReasonLabel { reason: reason.to_string() }).inc();
+    }
+
+    pub fn orphaned(&self) {
+        self.orphans.inc();
+    }
+
+    pub fn passed(&self, took: std::time::Duration, ok: bool) {
+        self.reconciles.inc();
+        self.duration.observe(took.as_secs_f64());
+        if !ok {
+            self.errors.inc();
+        }
+    }
+
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,72 @@
+//! What orders may use, checked where they run: commits can be made by hand, past every form.
+
+use environment::PostgresVdbSpec;
+use environment::spec::{HookStage, HookType, Mode, SourceType};
+
+use crate::reason::Reason;
+use crate::settings::Allow;
+
+/// Role and marker owner of the platform in every copy.
+pub const ADMIN: &str = "vdb_admin";
+
+/// A refusal: reason and one sentence.
+pub type Refusal = (Reason, String);
+
+/// Everything about the order that can be refused without asking anybody.
+pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
+    if spec.mode == Mode::Standby {
+        let why = "mode Standby is not supported: a read-only copy allows no password, hook or query as the application's user";
+        return Err((Reason::ModeUnsupported, why.to_owned()));
+    }
+    if spec.source.kind != SourceType::DctSource {
+        return Err((Reason::SourceTypeUnsupported, "only sources of type dct-source are supported".to_owned()));
+    }
+    if spec.source.timestamp.is_some() || spec.source.bookmark.is_some() {
+        return Err((Reason::PointInTimeUnsupported, "copies are made of snapshots; timestamp and bookmark are not supported".to_owned()));
+    }
+    allowed("source", &spec.source.reference, &allow.sources)?;
+    allowed("image", &spec.image, &allow.images)?;
+    if spec.database.user == ADMIN || spec.database.user.starts_with("pg_") {
+        return Err((Reason::InvalidSpec, format!("database.user {:?} is reserved", spec.database.user)));
+    }
+    for hook in &spec.hooks {
+        let outside = matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete);
+        if outside && hook.kind == HookType::Sql {
+            return Err((Reason::InvalidSpec, format!("hook {:?}: at its stage there is no database; use type command", hook.name)));
+        }
+    }
+    Ok(())
+}
+
+fn allowed(what: &str, value: &str, patterns: &[String]) -> Result<(), Refusal> {
+    if patterns.iter().any(|pattern| matches(pattern, value)) {
+        return Ok(());
+    }
+    let rule = if patterns.is_empty() { "nothing is allowed".to_owned() } else { format!("allowed are {}", patterns.join(", ")) };
+    Err((Reason::NotAllowed, format!("{what} {value:?} is not allowed: {rule} (allow.{what}s of the operator's settings)")))
+}
+
+/// `*` stands for any text, everything else for itself.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(head) else { return false };
+    if rest.is_empty() {
+        return true;
+    }
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        assert!(matches("postgres:*", "postgres:16.9"));
+        assert!(matches("*", ""));
+        assert!(matches("10.*:large*", "10.0.1.54:largedb"));
+        assert!(!matches("postgres:*", "evil/postgres:16"));
+        assert!(!matches("postgres", "postgres:16"));
+        assert!(!matches("*:x", "a:xy"));
+    }
+}

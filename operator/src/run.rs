@@ -1,0 +1,189 @@
+//! Puts real adapters behind the ports and runs the controller until the process is told to end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use environment::names::{INSTANCE_LABEL, PART_OF, PART_OF_LABEL};
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt};
+use tokio::sync::mpsc;
+
+use crate::clock::SystemClock;
+use crate::cluster::{self, Kubernetes};
+use crate::controller::build::Helper;
+use crate::controller::memory::Memory;
+use crate::controller::{self, Context, Requeue};
+use crate::crd::{Key, PostgresVdb, definition_name};
+use crate::http::{self, Health};
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use crate::poller::Poller;
+use crate::settings::Settings;
+use crate::sql::Postgres;
+use crate::tower::Tower;
+
+type Watched = PartialObjectMeta<PostgresVdb>;
+
+/// Who and where this process is.
+pub struct Place {
+    pub pod: String,
+    pub namespace: String,
+}
+
+/// What a ConfigMap can hold beside its own fields.
+const LARGEST_HELPER: usize = 900 << 10;
+
+/// # Errors
+/// What stops the operator from starting, or that it lost the lease.
+pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
+    let helper = read_helper(&settings.helper_file)?;
+    let health = Arc::new(Health::default());
+    let client = Client::try_default().await.context("no access to a cluster")?;
+    wait_for_definition(&client).await?;
+
+    let mut tower = dct::ClientSettings::new(&settings.dct.url, &settings.dct.api_key_file, &settings.dct.client_name);
+    tower.ca_file.clone_from(&settings.dct.ca_file);
+    let tower = Arc::new(Tower::new(dct::Client::new(tower)?));
+    let (finished, wakeups) = mpsc::unbounded_channel();
+    let poller = Arc::new(Poller::new(finished));
+    let listen = settings.listen.clone();
+    let context = Arc::new(Context {
+        cluster: Arc::new(Kubernetes::new(client.clone(), place.namespace.clone())),
+        dct: tower.clone(),
+        sql: Arc::new(Postgres),
+        clock: Arc::new(SystemClock),
+        poller: poller.clone(),
+        settings,
+        helper,
+        memory: Memory::default(),
+        metrics: Arc::new(Metrics::default()),
+    });
+    http::serve(&listen, health.clone(), context.metrics.clone()).with_context(|| format!("cannot listen on {listen}"))?;
+    // A standby is ready: it takes over when the lease is free.
+    health.set_ready(true);
+
+    let leadership = Leadership::new(Api::namespaced(client.clone(), &place.namespace), place.pod);
+    tokio::select! {
+        () = leadership.acquire() => {}
+        () = shutdown() => return Ok(()),
+    }
+    tracing::info!("leading");
+    context.metrics.leads(true);
+    let (shortest, longest) = (context.settings.dct.poll_min, context.settings.dct.poll_max);
+    let polling = poller.run(tower.as_ref(), &SystemClock, shortest, longest);
+    tokio::select! {
+        () = watch(client, context.clone(), wakeups) => {}
+        () = polling => {}
+        () = leadership.keep() => bail!("the leader lease was lost"),
+        () = shutdown() => {}
+    }
+    leadership.release().await;
+    Ok(())
+}
+
+fn read_helper(path: &Path) -> anyhow::Result<Helper> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the helper {}", path.display()))?;
+    if bytes.len() > LARGEST_HELPER {
+        bail!("the helper {} has {} bytes; a ConfigMap holds at most {LARGEST_HELPER}", path.display(), bytes.len());
+    }
+    Ok(Helper::new(bytes))
+}
+
+async fn shutdown() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Two operators of one resource would destroy each other's databases: a definition that is not ours ends the start.
+async fn wait_for_definition(client: &Client) -> anyhow::Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = definition_name();
+    let mut told = false;
+    loop {
+        match api.get_opt(&name).await {
+            Ok(Some(found)) => {
+                if found.labels().get(PART_OF_LABEL).map(String::as_str) != Some(PART_OF) {
+                    bail!("{name} exists and is not this platform's (no label {PART_OF_LABEL}={PART_OF}): one operator per cluster may own it");
+                }
+                return Ok(());
+            }
+            Ok(None) if !told => {
+                tracing::warn!("{name} does not exist yet; waiting for it");
+                told = true;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = crate::error_chain(&error), "the cluster does not answer yet"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedReceiver<Key>) {
+    let woken = futures::stream::unfold(wakeups, |mut wakeups| async move { wakeups.recv().await.map(|key| (reference(&key), wakeups)) });
+    let config = Config::default().concurrency(context.settings.concurrency);
+    // Names are enough: every pass reads the resource itself. One that cannot be parsed then stops only itself.
+    Controller::new(Api::<Watched>::all(client.clone()), watcher::Config::default())
+        .with_config(config)
+        .watches(children::<StatefulSet>(&client), ours(), |object| owner(&object))
+        .watches(children::<Pod>(&client), ours(), |object| owner(&object))
+        .watches(children::<Job>(&client), ours(), |object| owner(&object))
+        .reconcile_on(woken)
+        .run(reconcile, |object, error, context| on_error(&object, error, &context), context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// Objects of one kind, without their content.
+fn children<K: Resource<DynamicType = ()>>(client: &Client) -> Api<PartialObjectMeta<K>> {
+    Api::all(client.clone())
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{PART_OF_LABEL}={PART_OF}"))
+}
+
+fn owner<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Watched>> {
+    let name = object.metadata.labels.as_ref()?.get(INSTANCE_LABEL)?.clone();
+    Some(reference(&Key { namespace: object.metadata.namespace.clone()?, name }))
+}
+
+fn reference(key: &Key) -> ObjectRef<Watched> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+async fn reconcile(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, cluster::Error> {
+    let key = Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let started = Instant::now();
+    let result = controller::reconcile(&context, &key).await;
+    context.metrics.passed(started.elapsed(), result.is_ok());
+    Ok(match result? {
+        Requeue::After(after) => Action::requeue(after),
+        Requeue::OnChange => Action::await_change(),
+    })
+}
+
+/// Somebody else was faster: look again at once. Everything else is tried again later and later.
+fn on_error(object: &Watched, error: &cluster::Error, context: &Context) -> Action {
+    let key = Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    if error.kind == cluster::ErrorKind::Conflict {
+        tracing::debug!(%key, %error, "changed meanwhile");
+        return Action::requeue(Duration::from_millis(100));
+    }
+    tracing::warn!(%key, error = crate::error_chain(error), "pass failed");
+    Action::requeue(context.memory.with(&key, controller::memory::Remembered::backoff))
+}

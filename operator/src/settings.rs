@@ -1,0 +1,235 @@
+//! The operator's settings: one YAML file, read once at start. An unknown key is an error, not a silent default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    pub dct: Tower,
+    pub export: Export,
+    /// After this long a deletion ends without the engine, and the virtual database goes to the ledger.
+    #[serde(default = "ten_minutes", deserialize_with = "duration")]
+    pub deletion_deadline: Duration,
+    /// For hooks that name no deadline of their own.
+    #[serde(default = "ten_minutes", deserialize_with = "duration")]
+    pub hook_deadline: Duration,
+    #[serde(default)]
+    pub allow: Allow,
+    #[serde(default = "helper_file")]
+    pub helper_file: PathBuf,
+    #[serde(default = "namespace_prefix")]
+    pub namespace_prefix: String,
+    #[serde(default = "cluster_domain")]
+    pub cluster_domain: String,
+    /// Where the operator runs outside the cluster, names do not resolve: it then uses the Service's address.
+    #[serde(default)]
+    pub connect: Connect,
+    /// How many resources are worked on at once.
+    #[serde(default = "concurrency")]
+    pub concurrency: u16,
+    #[serde(default = "listen")]
+    pub listen: String,
+    #[serde(default)]
+    pub image_pull_policy: PullPolicy,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tower {
+    /// Without `/dct/v3`.
+    pub url: String,
+    pub api_key_file: PathBuf,
+    #[serde(default = "client_name")]
+    pub client_name: String,
+    /// Every virtual database is made in this group: names are unique in it.
+    pub group: String,
+    #[serde(default = "poll_min", deserialize_with = "duration")]
+    pub poll_min: Duration,
+    #[serde(default = "poll_max", deserialize_with = "duration")]
+    pub poll_max: Duration,
+    /// How long an accepted order may stay invisible to searches.
+    #[serde(default = "five_minutes", deserialize_with = "duration")]
+    pub visibility_grace: Duration,
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the engine offers the data to nodes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Export {
+    pub kind: ExportKind,
+    /// Every exported directory lies below it; anything else is refused.
+    pub prefix: String,
+    /// The node that has the directory (local).
+    #[serde(default)]
+    pub node: Option<String>,
+    /// The engine's address (nfs).
+    #[serde(default)]
+    pub server: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportKind {
+    Local,
+    Nfs,
+}
+
+/// What orders may use; `*` stands for any text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Allow {
+    #[serde(default = "everything")]
+    pub sources: Vec<String>,
+    #[serde(default = "postgres_images")]
+    pub images: Vec<String>,
+}
+
+impl Default for Allow {
+    fn default() -> Self {
+        Self { sources: everything(), images: postgres_images() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Connect {
+    #[default]
+    Dns,
+    ClusterIp,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PullPolicy {
+    Always,
+    #[default]
+    IfNotPresent,
+    Never,
+}
+
+impl PullPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read the settings file {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("settings file {}: {why}", path.display())]
+    Parse { path: PathBuf, why: String },
+}
+
+impl Settings {
+    pub fn read(path: &std::path::Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let wrong = |why: String| Error::Parse { path: path.to_owned(), why };
+        let settings: Self = environment::yaml::read(&text).map_err(wrong)?;
+        settings.check().map_err(|why| Error::Parse { path: path.to_owned(), why })?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.export.prefix.starts_with('/') || self.export.prefix.trim_end_matches('/').is_empty() {
+            return Err("export.prefix must be an absolute path below /".to_owned());
+        }
+        match self.export.kind {
+            ExportKind::Local if self.export.node.is_none() => Err("export.node names the node that has the directory; it is missing".to_owned()),
+            ExportKind::Nfs if self.export.server.is_none() => Err("export.server names the engine's address; it is missing".to_owned()),
+            _ if self.dct.poll_min > self.dct.poll_max => Err("dct.pollMin is above dct.pollMax".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `5s`, `10m`, `1h`, `250ms`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..split].parse().ok()?;
+    match &text[split..] {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write for example 5s, 10m or 1h")))
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
+}
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+fn poll_min() -> Duration {
+    Duration::from_millis(200)
+}
+fn poll_max() -> Duration {
+    Duration::from_secs(5)
+}
+fn helper_file() -> PathBuf {
+    "/usr/local/bin/vdb-init".into()
+}
+fn namespace_prefix() -> String {
+    environment::names::NAMESPACE_PREFIX.to_owned()
+}
+fn cluster_domain() -> String {
+    "cluster.local".to_owned()
+}
+fn client_name() -> String {
+    "vdb-operator".to_owned()
+}
+fn concurrency() -> u16 {
+    64
+}
+fn listen() -> String {
+    "0.0.0.0:8081".to_owned()
+}
+fn everything() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+fn postgres_images() -> Vec<String> {
+    vec!["postgres:*".to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_the_chart_are_read_and_an_unknown_key_is_named() {
+        let text = "dct: { url: 'http://e:8080', apiKeyFile: /k, group: vdbs, pollMin: 200ms, visibilityGrace: 5s }\nexport: { kind: local, prefix: /var/pool/vdbs, node: node1 }\ndeletionDeadline: 2m\n";
+        let settings: Settings = environment::yaml::read(text).unwrap();
+        assert_eq!(settings.deletion_deadline, Duration::from_secs(120));
+        assert_eq!(settings.dct.poll_min, Duration::from_millis(200));
+        assert!(settings.check().is_ok());
+        let error = environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
+        assert!(error.contains("deadline"), "{error}");
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("5m"), Some(Duration::from_secs(300)));
+        for wrong in ["", "5", "m", "5d", "-1s"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+}

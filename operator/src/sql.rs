@@ -1,0 +1,57 @@
+//! Port to the running server: what the operator says to it, always through the Service.
+
+use async_trait::async_trait;
+
+use crate::scram::Password;
+
+mod postgres;
+mod prepare;
+pub use postgres::Postgres;
+
+/// Where the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+}
+
+/// What a copy must have before its first hook.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    /// Names the copy: what was prepared for one is not prepared for a copy of it.
+    pub identity: String,
+    pub database: String,
+    pub user: String,
+    pub create_if_missing: bool,
+}
+
+/// Who proves that the database can be used.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub database: String,
+    pub user: String,
+    pub password: Password,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens yet, or the server is starting up.
+    #[error("the server does not answer yet: {0}")]
+    NotYet(String),
+    #[error("the server refused the login: {0}")]
+    Refused(String),
+    #[error("database {wanted:?} does not exist in the copy; it has {}", existing.join(", "))]
+    DatabaseNotFound { wanted: String, existing: Vec<String> },
+    #[error("{0}")]
+    Failed(String),
+}
+
+#[async_trait]
+pub trait Sql: Send + Sync {
+    /// Takes away what could reach out, and makes the application's role and database. Does nothing the second time.
+    async fn prepare(&self, server: &Server, admin: &Password, order: &Preparation) -> Result<(), Error>;
+    /// Gives the role its password, as a verifier.
+    async fn set_password(&self, server: &Server, admin: &Password, user: &str, verifier: &str) -> Result<(), Error>;
+    /// One query as the application.
+    async fn check(&self, server: &Server, login: &Login) -> Result<(), Error>;
+}

@@ -1,0 +1,142 @@
+//! Port to Data Control Tower, and its adapter over the typed client.
+//!
+//! What is assumed of the tower beyond its documents stands at the one method that relies on it.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use dct::types::{DSource, DeleteVdb, DisableVdb, EnableVdb, Engine, Environment, Job, ProvisionBySnapshot, Source, Vdb};
+use dct::{Class, Client, filter};
+use tokio::sync::Mutex;
+
+/// Everything that a source's reference can name.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    pub dsources: Vec<DSource>,
+    pub sources: Vec<Source>,
+    pub environments: Vec<Environment>,
+    pub engines: Vec<Engine>,
+}
+
+/// An answer to an accepted order.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub vdb_id: Option<String>,
+    pub job: Option<Job>,
+}
+
+/// A call that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub class: Class,
+    /// The name is taken, or somebody else changes the same object.
+    pub conflict: bool,
+    pub message: String,
+}
+
+impl From<dct::Error> for Error {
+    fn from(error: dct::Error) -> Self {
+        Self { class: error.class(), conflict: error.is_conflict(), message: crate::error_chain(&error) }
+    }
+}
+
+#[async_trait]
+pub trait Dct: Send + Sync {
+    async fn inventory(&self) -> Result<Inventory, Error>;
+    /// Assumes that names are unique in a group, so that a second order of one name is refused.
+    async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, Error>;
+    async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error>;
+    async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, Error>;
+    /// The newest job whose target has this name. Assumes that a job names its target from its first moment.
+    async fn job_by_target(&self, name: &str) -> Result<Option<Job>, Error>;
+    /// Assumes that container mode exists for PostgreSQL, and that `exported_data_directory` is set once the job is done.
+    async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error>;
+    async fn disable(&self, id: &str) -> Result<Option<Job>, Error>;
+    /// `None`: it is gone already.
+    async fn delete(&self, id: &str) -> Result<Option<Job>, Error>;
+    /// Those of the named jobs that the tower knows; at most 100 ids.
+    async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, Error>;
+}
+
+/// Orders that arrive together ask for the same lists.
+const INVENTORY_AGE: Duration = Duration::from_secs(5);
+
+pub struct Tower {
+    client: Client,
+    inventory: Mutex<Option<(Instant, Inventory)>>,
+}
+
+impl Tower {
+    pub fn new(client: Client) -> Self {
+        Self { client, inventory: Mutex::default() }
+    }
+}
+
+/// A text that the search language cannot quote names nothing.
+fn expression(built: Option<String>) -> Result<String, Error> {
+    let message = "the name cannot be written in the search language".to_owned();
+    built.ok_or(Error { class: Class::Rejected, conflict: false, message })
+}
+
+#[async_trait]
+impl Dct for Tower {
+    async fn inventory(&self) -> Result<Inventory, Error> {
+        let mut cached = self.inventory.lock().await;
+        if let Some((at, inventory)) = &*cached
+            && at.elapsed() < INVENTORY_AGE
+        {
+            return Ok(inventory.clone());
+        }
+        let (dsources, sources, environments, engines) = tokio::try_join!(
+            self.client.search_dsources(""),
+            self.client.search_sources(""),
+            self.client.search_environments(""),
+            self.client.engines(),
+        )?;
+        let found = Inventory { dsources: dsources.items, sources: sources.items, environments: environments.items, engines: engines.items };
+        *cached = Some((Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, Error> {
+        let answer = self.client.provision_by_snapshot(request).await?;
+        Ok(Accepted { vdb_id: answer.vdb_id, job: answer.job })
+    }
+
+    async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error> {
+        Ok(self.client.vdb(id).await?)
+    }
+
+    async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, Error> {
+        let page = self.client.search_vdbs(&expression(filter::equals("name", name))?, 10).await?;
+        Ok(page.items.into_iter().find(|vdb| vdb.name.as_deref() == Some(name)))
+    }
+
+    async fn job_by_target(&self, name: &str) -> Result<Option<Job>, Error> {
+        let page = self.client.search_jobs(&expression(filter::equals("target_name", name))?).await?;
+        Ok(page.items.into_iter().max_by(|a, b| a.start_time.cmp(&b.start_time)))
+    }
+
+    async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error> {
+        let request = EnableVdb { attempt_start: Some(false), container_mode: Some(true), ownership_spec: Some(owner.to_owned()) };
+        Ok(self.client.enable(id, &request).await?)
+    }
+
+    async fn disable(&self, id: &str) -> Result<Option<Job>, Error> {
+        match self.client.disable(id, &DisableVdb { attempt_cleanup: Some(true), container_mode: Some(true) }).await {
+            Ok(job) => Ok(Some(job)),
+            Err(error) if error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn delete(&self, id: &str) -> Result<Option<Job>, Error> {
+        Ok(self.client.delete_vdb(id, &DeleteVdb { force: Some(false), delete_all_dependent_vdbs: None }).await?)
+    }
+
+    async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, Error> {
+        let wanted = expression(filter::one_of("id", ids.iter().map(String::as_str)))?;
+        Ok(self.client.search_jobs(&wanted).await?.items)
+    }
+}

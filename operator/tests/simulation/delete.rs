@@ -1,0 +1,113 @@
+//! The end of an order: nothing is left, and it always comes.
+
+use operator::cluster::Kind;
+use serde_json::json;
+
+use super::world::{State, World, faults};
+
+fn assert_gone(state: &State) {
+    assert!(state.vdbs.is_empty(), "{:?} left {} VDBs: {:?}", state.fault, state.vdbs.len(), state.log);
+    let left: Vec<_> = state.objects.keys().filter(|n| !n.name.starts_with("vdb-init-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(state.orphans.is_empty());
+}
+
+fn gone(state: &State) -> bool {
+    state.cr.is_none()
+}
+
+async fn settle(world: &World) {
+    world.drive(gone).await;
+    world.state().advance(std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_fault_at_any_call_of_a_deletion_leaves_nothing() {
+    let ready = World::new(json!({ "hooks": [{ "name": "dump", "stage": "pre-delete", "type": "command", "script": "true" }] }));
+    ready.drive(State::is_ready).await;
+    ready.delete();
+    let base = ready.state().clone();
+    let clean = World::of(base.clone());
+    settle(&clean).await;
+    assert_gone(&clean.state());
+    assert!(clean.state().log.iter().any(|c| c.starts_with("apply Job")), "the pre-delete hook ran");
+    let calls = clean.state().log.clone();
+    for (at, call) in (1..).zip(&calls).skip(base.calls) {
+        for fault in faults(call) {
+            let world = World::of(base.clone());
+            world.state().fault = Some((at, *fault));
+            settle(&world).await;
+            assert_gone(&world.state());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_at_any_moment_of_a_creation_leaves_nothing() {
+    let clean = World::new(json!({}));
+    clean.drive(State::is_ready).await;
+    let calls = clean.state().log.clone();
+    for (at, call) in (1..).zip(&calls) {
+        for fault in faults(call) {
+            let world = World::new(json!({}));
+            world.state().fault = Some((at, *fault));
+            world.drive(|s| s.calls >= at).await;
+            world.delete();
+            settle(&world).await;
+            assert_gone(&world.state());
+        }
+    }
+}
+
+#[tokio::test]
+async fn past_the_deadline_a_dead_engine_costs_a_ledger_entry_and_no_more() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.delete();
+    world.state().tower_answers = Err((dct::Class::Unreachable, "connection refused"));
+    world.drive(|s| s.reason() == "EngineUnreachable").await;
+    assert!(world.state().cr.is_some());
+    world.state().advance(std::time::Duration::from_secs(600));
+    settle(&world).await;
+    let state = world.state();
+    assert_eq!(state.orphans.len(), 1);
+    assert_eq!(state.orphans[0].vdb_id.as_deref(), Some("vdb-1"));
+    assert!(!state.objects.keys().any(|n| n.kind == Kind::PersistentVolume));
+}
+
+#[tokio::test]
+async fn a_pod_that_never_ends_is_forced_only_after_the_deadline() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.state().stuck_pod = true;
+    world.delete();
+    world.drive(|s| s.reason() == "Deleting").await;
+    assert!(world.state().objects.keys().any(|n| n.kind == Kind::Pod));
+    assert_eq!(world.state().vdbs.len(), 1, "the engine is not touched while the pod uses the data");
+    world.state().advance(std::time::Duration::from_secs(600));
+    settle(&world).await;
+    assert!(!world.state().objects.keys().any(|n| n.kind == Kind::Pod));
+    assert_eq!(world.state().orphans.len(), 1);
+}
+
+#[tokio::test]
+async fn retain_keeps_the_virtual_database_and_says_so() {
+    let world = World::new(json!({ "deletionPolicy": "Retain" }));
+    world.drive(State::is_ready).await;
+    world.delete();
+    settle(&world).await;
+    let state = world.state();
+    assert_eq!(state.vdbs.len(), 1);
+    assert_eq!(state.orphans.len(), 1);
+    assert!(state.orphans[0].why.contains("Retain"));
+    assert!(!state.objects.keys().any(|n| n.kind == Kind::PersistentVolume));
+}
+
+#[tokio::test]
+async fn an_order_that_was_refused_is_deleted_at_once() {
+    let world = World::new(json!({ "mode": "Standby" }));
+    world.drive(|s| s.reason() == "ModeUnsupported").await;
+    world.delete();
+    settle(&world).await;
+    assert_gone(&world.state());
+}

@@ -1,0 +1,114 @@
+//! Every way to fail has its reason, its message and, where it can, its way back.
+
+use dct::Class;
+use rstest::rstest;
+use serde_json::json;
+
+use super::world::{State, World};
+
+#[rstest]
+#[case(json!({ "mode": "Standby" }), "ModeUnsupported", "read-only")]
+#[case(json!({ "source": { "type": "pvc-clone" } }), "SourceTypeUnsupported", "dct-source")]
+#[case(json!({ "source": { "timestamp": "2026-01-01T00:00:00Z" } }), "PointInTimeUnsupported", "snapshots")]
+#[case(json!({ "source": { "reference": "10.0.1.99:largedb" } }), "SourceNotFound", "10.0.1.54")]
+#[case(json!({ "source": { "reference": "other" } }), "SourceNotFound", "largedb")]
+#[case(json!({ "image": "evil:16" }), "NotAllowed", "postgres:*")]
+#[case(json!({ "database": { "user": "vdb_admin" } }), "InvalidSpec", "reserved")]
+#[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
+#[case(json!({ "database": { "passwordSecretRef": "mine" } }), "PasswordSecretMissing", "mine")]
+#[tokio::test]
+async fn a_wrong_order_is_refused_with_its_reason(#[case] spec: serde_json::Value, #[case] reason: &str, #[case] says: &str) {
+    let world = World::new(spec);
+    world.drive(|s| s.reason() == reason).await;
+    let state = world.state();
+    let (status, _, message) = state.condition("Ready").unwrap();
+    assert_eq!(status, "False");
+    assert!(message.contains(says), "{message}");
+    assert!(message.contains("; "), "a hint follows: {message}");
+}
+
+#[tokio::test]
+async fn what_is_refused_before_the_order_creates_nothing() {
+    for spec in [json!({ "image": "evil:16" }), json!({ "source": { "reference": "other" } })] {
+        let world = World::new(spec);
+        world.drive(|s| !s.reason().is_empty()).await;
+        assert_eq!(world.state().provisioned, 0);
+        assert!(world.state().objects.is_empty());
+    }
+}
+
+#[rstest]
+#[case(Class::Unreachable, "EngineUnreachable")]
+#[case(Class::Unauthorized, "EngineUnauthorized")]
+#[case(Class::Forbidden, "EngineForbidden")]
+#[case(Class::Rejected, "EngineRefused")]
+#[case(Class::Unavailable, "EngineUnavailable")]
+#[case(Class::Malformed, "EngineAnswerUnreadable")]
+#[tokio::test]
+async fn an_engine_in_trouble_is_named_and_waited_for(#[case] class: Class, #[case] reason: &str) {
+    let world = World::new(json!({}));
+    world.state().tower_answers = Err((class, "as it said"));
+    world.drive(|s| s.reason() == reason).await;
+    assert!(world.state().condition("Ready").unwrap().2.contains("as it said"));
+    world.state().tower_answers = Ok(());
+    world.drive(State::is_ready).await;
+    assert_eq!(world.state().provisioned, 1);
+}
+
+#[tokio::test]
+async fn a_failed_job_is_told_and_tried_again_after_the_backoff() {
+    let world = World::new(json!({}));
+    world.state().job_fails = Some("out of space");
+    world.drive(|s| s.reason() == "ProvisionFailed").await;
+    let failed = world.state().now;
+    assert!(world.state().condition("Stalled").unwrap().2.contains("out of space"));
+    world.state().job_fails = None;
+    world.drive(State::is_ready).await;
+    assert!(world.state().now.duration_since(failed).as_secs() >= 59, "errorBackoffPeriod was waited for");
+    assert_eq!(world.state().vdbs.len(), 1);
+}
+
+#[rstest]
+#[case("EmptyVolume", "holds no database cluster")]
+#[case("VersionMismatch", "the data is of PostgreSQL 16")]
+#[case("InvalidSetting", "work_men")]
+#[case("LocaleMissing", "de_CH")]
+#[tokio::test]
+async fn what_the_helper_found_in_the_pod_becomes_the_reason(#[case] reason: &str, #[case] message: &str) {
+    let world = World::new(json!({}));
+    let ended = json!({ "terminated": { "exitCode": 3, "message": json!({ "reason": reason, "message": message }).to_string() } });
+    let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+    let container = json!({ "name": "postgres", "image": "i", "imageID": "", "ready": false, "restartCount": 1, "state": waiting, "lastState": ended });
+    world.state().pod_status = Some(json!({ "containerStatuses": [container] }));
+    world.drive(|s| s.reason() == reason).await;
+    let stalled = world.state().condition("Stalled").unwrap();
+    assert_eq!(stalled.0, "True");
+    assert!(stalled.2.contains(message));
+}
+
+#[tokio::test]
+async fn a_failed_hook_shows_its_log_and_an_edited_one_runs_again() {
+    let hook = |script: &str| json!([{ "name": "seed", "stage": "post-create", "type": "sql", "script": script }]);
+    let world = World::new(json!({ "hooks": hook("select x") }));
+    world.state().hook_fails = true;
+    world.drive(|s| s.reason() == "HookFailed").await;
+    let (_, _, message) = world.state().condition("HooksSucceeded").unwrap();
+    assert!(message.contains("relation \"x\" does not exist"), "{message}");
+    assert!(!world.state().is_ready());
+    let jobs: Vec<_> = world.state().objects.keys().filter(|n| n.kind == operator::cluster::Kind::Job).cloned().collect();
+    assert_eq!(jobs.len(), 1);
+    world.state().hook_fails = false;
+    world.state().cr.as_mut().unwrap().spec.hooks = serde_json::from_value(hook("select 1")).unwrap();
+    world.drive(State::is_ready).await;
+}
+
+#[tokio::test]
+async fn no_password_reaches_the_status_or_an_event() {
+    let world = World::new(json!({ "database": { "password": "correct-horse" } }));
+    world.drive(State::is_ready).await;
+    let state = world.state();
+    let shown = serde_json::to_string(&state.cr.as_ref().unwrap().status).unwrap();
+    assert!(!shown.contains("correct-horse"));
+    assert!(state.notices.iter().all(|n| !n.note.contains("correct-horse")));
+    assert!(state.condition("Ready").unwrap().2.contains("warning"));
+}

@@ -1,0 +1,365 @@
+//! A world in memory: time moves only when somebody waits, and any call can be the last one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dct::types::{ContainerizationState, Job, JobStatus, Vdb};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use operator::clock::Clock;
+use operator::cluster::{self, ErrorKind, Kind, Name, Notice, Object, Orphan};
+use operator::controller::build::Helper;
+use operator::controller::memory::Memory;
+use operator::controller::{Context, Requeue, reconcile};
+use operator::crd::{Key, PostgresVdb};
+use operator::metrics::Metrics;
+use operator::poller::Poller;
+use operator::settings::Settings;
+use operator::{sql, tower};
+use serde_json::json;
+
+mod cluster_port;
+mod server;
+mod tower_port;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The call has its effect, then the process is gone.
+    Crash,
+    /// The call has its effect, and the answer is lost.
+    LostReply,
+    /// The call never arrives.
+    NotSent,
+}
+
+/// What can go wrong with a call. A read has no effect, so losing its answer is as good as any other end of it.
+pub(crate) fn faults(call: &str) -> &'static [Fault] {
+    let reads = ["read", "list", "find", "poll", "inventory", "log"].iter().any(|word| call.starts_with(word));
+    if reads { &[Fault::Crash] } else { &[Fault::Crash, Fault::LostReply, Fault::NotSent] }
+}
+
+#[derive(Clone)]
+pub(crate) struct SimVdb {
+    pub(crate) vdb: Vdb,
+    visible: bool,
+    prepared: Option<String>,
+    passwords: BTreeMap<String, String>,
+}
+
+#[derive(Clone)]
+struct SimJob {
+    job: Job,
+    ends: Timestamp,
+    operation: &'static str,
+}
+
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) now: Timestamp,
+    pub(crate) calls: usize,
+    pub(crate) fault: Option<(usize, Fault)>,
+    crashed: bool,
+    pub(crate) log: Vec<String>,
+    pub(crate) cr: Option<PostgresVdb>,
+    version: u64,
+    pub(crate) objects: BTreeMap<Name, Object>,
+    pub(crate) vdbs: BTreeMap<String, SimVdb>,
+    jobs: BTreeMap<String, SimJob>,
+    pub(crate) provisioned: usize,
+    /// The tower refuses a second object of one name; when it does not, the operator has to be careful alone.
+    pub(crate) unique_names: bool,
+    pub(crate) tower_answers: Result<(), (dct::Class, &'static str)>,
+    pub(crate) job_fails: Option<&'static str>,
+    pub(crate) job_takes: SignedDuration,
+    pub(crate) databases: Vec<String>,
+    pub(crate) pod_status: Option<serde_json::Value>,
+    pub(crate) hook_fails: bool,
+    pub(crate) stuck_pod: bool,
+    pub(crate) orphans: Vec<Orphan>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) writes: usize,
+    pub(crate) status_writes: usize,
+    pub(crate) ready_without_query: bool,
+    queried: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct World(Arc<Mutex<State>>);
+
+pub(crate) fn key() -> Key {
+    Key { namespace: "postgres-vdbs-dev".into(), name: "dev-vdb".into() }
+}
+
+pub(crate) fn cr(spec: serde_json::Value) -> PostgresVdb {
+    let mut whole = json!({
+        "source": { "type": "dct-source", "reference": "10.0.1.54:largedb" },
+        "database": { "name": "orders", "user": "app" },
+        "errorBackoffPeriod": "1m",
+    });
+    merge(&mut whole, spec);
+    let metadata = json!({ "name": "dev-vdb", "namespace": "postgres-vdbs-dev", "uid": "0a1b2c3d-4e5f", "generation": 1, "resourceVersion": "1" });
+    let mut cr: PostgresVdb = serde_json::from_value(json!({ "metadata": metadata, "spec": whole })).unwrap();
+    cr.metadata.creation_timestamp = Some(Time(start()));
+    cr
+}
+
+fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
+    match from {
+        serde_json::Value::Object(fields) if into.is_object() => {
+            for (name, value) in fields {
+                merge(&mut into[name], value);
+            }
+        }
+        other => *into = other,
+    }
+}
+
+fn start() -> Timestamp {
+    "2026-11-23T10:00:00Z".parse().unwrap()
+}
+
+fn settings() -> Settings {
+    let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5s }\n\
+                export: { kind: local, prefix: /pool/vdbs, node: node1 }\ndeletionDeadline: 10m\n";
+    environment::yaml::read(text).unwrap()
+}
+
+impl World {
+    pub(crate) fn new(spec: serde_json::Value) -> Self {
+        Self::of(State {
+            now: start(),
+            calls: 0,
+            fault: None,
+            crashed: false,
+            log: Vec::new(),
+            cr: Some(cr(spec)),
+            version: 1,
+            objects: BTreeMap::new(),
+            vdbs: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            provisioned: 0,
+            unique_names: true,
+            tower_answers: Ok(()),
+            job_fails: None,
+            job_takes: SignedDuration::from_millis(700),
+            databases: vec!["orders".into(), "postgres".into()],
+            pod_status: None,
+            hook_fails: false,
+            stuck_pod: false,
+            orphans: Vec::new(),
+            notices: Vec::new(),
+            writes: 0,
+            status_writes: 0,
+            ready_without_query: false,
+            queried: false,
+        })
+    }
+
+    pub(crate) fn of(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn process(&self) -> Context {
+        let ports = Arc::new(self.clone());
+        let (finished, _) = tokio::sync::mpsc::unbounded_channel();
+        Context {
+            cluster: ports.clone(),
+            dct: ports.clone(),
+            sql: ports.clone(),
+            clock: ports,
+            poller: Arc::new(Poller::new(finished)),
+            settings: settings(),
+            helper: Helper::new(b"helper".to_vec()),
+            memory: Memory::default(),
+            metrics: Arc::new(Metrics::default()),
+        }
+    }
+
+    /// Lets processes work, and die, until the world is as wanted.
+    pub(crate) async fn drive(&self, done: impl Fn(&State) -> bool) {
+        let mut process = self.process();
+        for _ in 0..400 {
+            if done(&self.state()) {
+                return;
+            }
+            let _ = process.poller.poll_once(process.dct.as_ref()).await;
+            let pause = match reconcile(&process, &key()).await {
+                Ok(Requeue::After(after)) => after.min(Duration::from_secs(30)),
+                Ok(Requeue::OnChange) | Err(_) => Duration::from_millis(500),
+            };
+            // Jobs and pods wake the real controller earlier than its longest wait.
+            self.state().advance(pause.min(Duration::from_secs(1)));
+            if std::mem::take(&mut self.state().crashed) {
+                process = self.process();
+            }
+        }
+        let state = self.state();
+        panic!("no end: fault {:?}, status {:#?}\nlast calls {:?}", state.fault, state.cr.as_ref().map(|c| &c.status), state.log.iter().rev().take(30).collect::<Vec<_>>());
+    }
+
+    pub(crate) fn delete(&self) {
+        let mut state = self.state();
+        let now = state.now;
+        if let Some(cr) = &mut state.cr {
+            if cr.has_finalizer() {
+                cr.metadata.deletion_timestamp = Some(Time(now));
+            } else {
+                state.cr = None;
+            }
+        }
+    }
+
+    fn call<T, E: Lost>(&self, what: String, effect: impl FnOnce(&mut State) -> Result<T, E>) -> Result<T, E> {
+        let mut state = self.state();
+        if state.crashed {
+            return Err(E::lost());
+        }
+        state.calls += 1;
+        state.log.push(what);
+        match state.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault) {
+            None => effect(&mut state),
+            Some(Fault::NotSent) => Err(E::lost()),
+            Some(fault) => {
+                let _ = effect(&mut state);
+                state.crashed = fault == Fault::Crash;
+                Err(E::lost())
+            }
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn condition(&self, kind: &str) -> Option<(String, String, String)> {
+        let found = self.cr.as_ref()?.status.as_ref()?.condition(kind)?;
+        Some((found.status.clone(), found.reason.clone(), found.message.clone()))
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.cr.as_ref().and_then(|cr| cr.status.as_ref()).is_some_and(|s| s.is_ready(1))
+    }
+
+    pub(crate) fn reason(&self) -> String {
+        self.condition("Ready").map(|(_, reason, _)| reason).unwrap_or_default()
+    }
+
+    pub(crate) fn object(&self, kind: Kind, name: &str) -> Option<&Object> {
+        self.objects.values().find(|o| o.kind() == kind && o.name() == name)
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.now += SignedDuration::try_from(by).unwrap();
+        self.tower_works();
+        self.kubelet_works();
+        self.collector_works();
+    }
+
+    fn bump(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    fn tower_works(&mut self) {
+        let due: Vec<_> = self.jobs.values().filter(|j| !j.job.status.is_over() && j.ends <= self.now).cloned().collect();
+        for mut done in due {
+            let target = done.job.target_id.clone().unwrap();
+            done.job.status = JobStatus::Completed;
+            if let Some(why) = self.job_fails {
+                done.job.status = JobStatus::Failed;
+                done.job.error_details = Some(why.into());
+                if done.operation == "provision" {
+                    self.vdbs.remove(&target);
+                }
+            } else if done.operation == "delete" {
+                self.vdbs.remove(&target);
+            } else if let Some(found) = self.vdbs.get_mut(&target) {
+                found.visible = true;
+                if done.operation == "enable" {
+                    found.vdb.containerization_state = Some(ContainerizationState::RunningInContainer);
+                    found.vdb.exported_data_directory = Some(format!("/pool/vdbs/{target}"));
+                }
+            }
+            self.jobs.insert(done.job.id.clone(), done);
+        }
+    }
+
+    fn kubelet_works(&mut self) {
+        let namespace = key().namespace;
+        let pod = Name::new(Kind::Pod, &namespace, "dev-vdb-0");
+        let wanted = match self.object(Kind::StatefulSet, "dev-vdb") {
+            Some(Object::StatefulSet(set)) => set.spec.clone().filter(|s| s.replicas == Some(1)),
+            _ => None,
+        };
+        let mounted = self.objects.keys().any(|n| n.kind == Kind::PersistentVolumeClaim) && self.objects.keys().any(|n| n.kind == Kind::PersistentVolume);
+        match wanted {
+            Some(set) if mounted && !self.objects.contains_key(&pod) => {
+                let uid = format!("pod-{}", self.bump());
+                let container = json!({ "name": "postgres", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} } });
+                let status = self.pod_status.clone().unwrap_or(json!({ "containerStatuses": [container] }));
+                let labels = set.template.metadata.unwrap().labels;
+                let made: Pod = serde_json::from_value(json!({
+                    "metadata": { "name": "dev-vdb-0", "namespace": namespace, "uid": uid, "labels": labels },
+                    "spec": { "nodeName": "node1", "containers": [] }, "status": status,
+                }))
+                .unwrap();
+                self.objects.insert(pod, made.into());
+            }
+            None if !self.stuck_pod => {
+                self.objects.remove(&pod);
+            }
+            _ => {}
+        }
+        let verdict = if self.hook_fails { "Failed" } else { "Complete" };
+        for object in self.objects.values_mut() {
+            if let Object::Job(job) = object {
+                job.status = serde_json::from_value(json!({ "conditions": [{ "type": verdict, "status": "True" }] })).unwrap();
+            }
+        }
+    }
+
+    /// What the resource owned goes with it.
+    fn collector_works(&mut self) {
+        if self.cr.is_none() {
+            self.objects.retain(|_, object| object.meta().owner_references.is_none());
+        }
+    }
+}
+
+trait Lost {
+    fn lost() -> Self;
+}
+
+impl Lost for cluster::Error {
+    fn lost() -> Self {
+        Self { kind: ErrorKind::Unreachable, call: "call".into(), message: "connection reset".into() }
+    }
+}
+
+impl Lost for tower::Error {
+    fn lost() -> Self {
+        Self { class: dct::Class::Unreachable, conflict: false, message: "connection reset".into() }
+    }
+}
+
+impl Lost for sql::Error {
+    fn lost() -> Self {
+        Self::NotYet("connection reset".into())
+    }
+}
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.state().advance(duration);
+    }
+}

@@ -1,0 +1,126 @@
+//! The API server: preconditions are checked, and nothing but hooks is created in a deletion.
+
+use async_trait::async_trait;
+use environment::PostgresVdbStatus;
+use environment::names::FINALIZER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use operator::cluster::{self, Cluster, Ending, ErrorKind, HookRun, Kind, Name, Notice, Object, Orphan};
+use operator::crd::{Key, PostgresVdb};
+
+use super::World;
+
+fn conflict() -> cluster::Error {
+    cluster::Error { kind: ErrorKind::Conflict, call: "write".into(), message: "the object has been modified".into() }
+}
+
+#[async_trait]
+impl Cluster for World {
+    async fn vdb(&self, _: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
+        self.call("read PostgresVDB".into(), |s| Ok(s.cr.clone()))
+    }
+
+    async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), cluster::Error> {
+        self.call(format!("finalizer {present}"), |s| {
+            s.writes += 1;
+            let version = s.bump();
+            let Some(live) = &mut s.cr else { return Err(cluster::Error { kind: ErrorKind::NotFound, ..conflict() }) };
+            if live.metadata.resource_version != cr.metadata.resource_version {
+                return Err(conflict());
+            }
+            live.metadata.resource_version = Some(version);
+            live.metadata.finalizers = present.then(|| vec![FINALIZER.to_owned()]);
+            if !present && live.is_deleting() {
+                s.cr = None;
+            }
+            Ok(())
+        })
+    }
+
+    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus) -> Result<(), cluster::Error> {
+        self.call(format!("status {}", status.condition("Ready").map_or("", |c| &c.reason)), |s| {
+            s.writes += 1;
+            s.status_writes += 1;
+            let version = s.bump();
+            let queried = s.queried;
+            let Some(live) = &mut s.cr else { return Err(cluster::Error { kind: ErrorKind::NotFound, ..conflict() }) };
+            if live.metadata.resource_version != cr.metadata.resource_version {
+                return Err(conflict());
+            }
+            live.metadata.resource_version = Some(version);
+            live.status = Some(status.clone());
+            s.ready_without_query |= status.is_ready(1) && !queried;
+            Ok(())
+        })
+    }
+
+    async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
+        self.call(format!("read {name}"), |s| Ok(s.objects.get(name).cloned()))
+    }
+
+    async fn hook_runs(&self, _: &Key) -> Result<Vec<HookRun>, cluster::Error> {
+        let only = |object: &Object| match object {
+            Object::Job(job) => Some(HookRun::of(job)),
+            _ => None,
+        };
+        self.call("list Jobs".into(), |s| Ok(s.objects.values().filter_map(only).collect()))
+    }
+
+    async fn apply(&self, object: &Object) -> Result<(), cluster::Error> {
+        let name = Name::of(object);
+        self.call(format!("apply {name}"), |s| {
+            s.writes += 1;
+            let hook = name.kind == Kind::Job;
+            assert!(hook || !s.cr.as_ref().is_some_and(PostgresVdb::is_deleting), "{name} created in a deletion");
+            let version = s.bump();
+            let uid = s.objects.get(&name).and_then(|o| o.meta().uid.clone()).unwrap_or(format!("uid-{version}"));
+            let mut object = object.clone();
+            object.meta_mut().uid = Some(uid);
+            object.meta_mut().resource_version = Some(version);
+            s.objects.insert(name, object);
+            Ok(())
+        })
+    }
+
+    async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), cluster::Error> {
+        self.call(format!("delete {name}"), |s| {
+            s.writes += 1;
+            let stuck = name.kind == Kind::Pod && s.stuck_pod && ending == Ending::Graceful;
+            let now = s.now;
+            if let Some(found) = s.objects.get_mut(name).filter(|o| o.meta().uid.as_deref() == Some(uid)) {
+                if stuck {
+                    found.meta_mut().deletion_timestamp = Some(Time(now));
+                } else {
+                    s.objects.remove(name);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn job_log(&self, _: &str, _: &str) -> Result<String, cluster::Error> {
+        self.call("log".into(), |_| Ok("psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into()))
+    }
+
+    async fn namespace_ends(&self, _: &str) -> Result<bool, cluster::Error> {
+        self.call("read the namespace".into(), |_| Ok(false))
+    }
+
+    async fn cluster_id(&self) -> Result<String, cluster::Error> {
+        Ok("cluster".into())
+    }
+
+    async fn record_orphan(&self, orphan: &Orphan) -> Result<(), cluster::Error> {
+        self.call("ledger".into(), |s| {
+            s.orphans.retain(|o| o.uid != orphan.uid);
+            s.orphans.push(orphan.clone());
+            Ok(())
+        })
+    }
+
+    async fn notify(&self, _: &PostgresVdb, notice: &Notice) -> Result<(), cluster::Error> {
+        self.call("event".into(), |s| {
+            s.notices.push(notice.clone());
+            Ok(())
+        })
+    }
+}
