@@ -1,0 +1,109 @@
+# Commands of the platform. Each variable reaches the shell as environment, never as text: what it holds is never run.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect vdb
+
+# The running stack that the environments' commands work on.
+STATE := $(or $(VDB_STATE),/var/lib/postgres-vdb-platform)
+ifeq ($(origin CONTEXT),undefined)
+CONTEXT := $(STATE)/demo/context.env
+endif
+ifeq ($(origin VDB),undefined)
+VDB := target/debug/vdb
+endif
+
+# `value` takes a variable as it was typed, without expanding what looks like a reference in it.
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB
+$(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
+	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
+# Programs called from here see no definition of this command line.
+MAKEOVERRIDES :=
+
+# Loads the stack's settings, unless an installation of one's own is already in the environment, and becomes `vdb`.
+RUN = if [ -z "$$VDB_REPO" ]; then \
+	if [ -r "$$CONTEXT" ]; then set -a; . "$$CONTEXT"; set +a; \
+	else echo "no stack is running ($$CONTEXT is missing): start one by 'make demo', or name another context.env by CONTEXT=" >&2; exit 1; fi; fi; \
+	exec "$$VDB"
+NAMED = if [ -z "$$ENV" ]; then echo "name the environment: make $@ ENV=feat-1" >&2; exit 2; fi
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+## The platform
+
+check: ## Format, lints, types, unit tests, charts; needs no stack
+	@.ci/parts check
+
+test: ## Everything: check, the portal's tests, all scenarios on a stack of its own
+	@.ci/parts test
+
+demo: ## Start the local platform, place one order, print addresses and logins
+	@cargo build --quiet --package vdb-stack --package e2e --package vdb
+	@target/debug/vdb-stack up --instance demo --portal --pages
+	@target/debug/e2e --context "$$CONTEXT" demo
+
+down: ## Stop the local platform
+	@cargo run --quiet --package vdb-stack -- down --instance demo
+
+bench: ## Measure orders, clones and memory on the running demo
+	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
+
+soak: ## The measurement over a hundred orders
+	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
+
+generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI
+	@UPDATE=1 cargo test --quiet --package operator --lib crd
+	@UPDATE=1 cargo test --quiet --package vdb --test gitops generated
+	@UPDATE=1 cargo test --quiet --package vdb --lib openapi
+
+## Environments
+
+create-env: vdb ## Order an environment: ENV=, and OWNER= SOURCE= SNAPSHOT= DATABASE= ROLE= IMAGE= CPU= MEMORY= INIT_SQL=file WAIT=0 PUSH=0
+	@$(NAMED); set -- env create; \
+	[ -z "$$OWNER" ] || set -- "$$@" "--owner=$$OWNER"; \
+	[ -z "$$SOURCE" ] || set -- "$$@" "--source=$$SOURCE"; \
+	[ -z "$$SNAPSHOT" ] || set -- "$$@" "--snapshot-id=$$SNAPSHOT"; \
+	[ -z "$$DATABASE" ] || set -- "$$@" "--database=$$DATABASE"; \
+	[ -z "$$ROLE" ] || set -- "$$@" "--user=$$ROLE"; \
+	[ -z "$$IMAGE" ] || set -- "$$@" "--image=$$IMAGE"; \
+	[ -z "$$CPU" ] || set -- "$$@" "--cpu=$$CPU"; \
+	[ -z "$$MEMORY" ] || set -- "$$@" "--memory=$$MEMORY"; \
+	[ -z "$$INIT_SQL" ] || set -- "$$@" "--init-sql=$$INIT_SQL"; \
+	[ -z "$$DESCRIPTION" ] || set -- "$$@" "--description=$$DESCRIPTION"; \
+	[ -z "$$DEADLINE" ] || set -- "$$@" "--deadline=$$DEADLINE"; \
+	[ "$$PUSH" != 0 ] || set -- "$$@" --no-push; \
+	[ "$$WAIT" != 0 ] || set -- "$$@" --no-wait; \
+	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
+
+delete-env: vdb ## Delete an environment: ENV=, and YES=1 PUSH=0 WAIT=0 FORCE=1 DEADLINE=10m
+	@$(NAMED); set -- env delete; \
+	[ "$$YES" != 1 ] || set -- "$$@" --yes; \
+	[ "$$PUSH" != 0 ] || set -- "$$@" --no-push; \
+	[ "$$WAIT" != 0 ] || set -- "$$@" --no-wait; \
+	[ "$$FORCE" != 1 ] || set -- "$$@" --force; \
+	[ -z "$$DEADLINE" ] || set -- "$$@" "--deadline=$$DEADLINE"; \
+	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
+
+list-envs: vdb ## List the environments
+	@$(RUN) env list
+
+status: vdb ## Show one environment: ENV=
+	@$(NAMED); $(RUN) env status -- "$$ENV"
+
+validate: vdb ## Check values files: every environment of this checkout, or FILES="a b"
+	@exec "$$VDB" validate $$FILES
+
+template-env: vdb ## Render what Argo CD would apply: ENV=
+	@$(NAMED); $(RUN) env template -- "$$ENV"
+
+connect: vdb ## Open psql in a tunnel: ENV=, and KEY= where there are several databases, SQL= to run one statement
+	@$(NAMED); set -- env connect; \
+	[ -z "$$KEY" ] || set -- "$$@" "--database=$$KEY"; \
+	[ -z "$$SQL" ] || set -- "$$@" "--command=$$SQL"; \
+	[ -z "$$PORT" ] || set -- "$$@" "--port=$$PORT"; \
+	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
+
+# The command line is built when it is this checkout's own.
+vdb:
+	@if [ "$$VDB" = target/debug/vdb ]; then cargo build --quiet --package vdb; fi

@@ -1,0 +1,191 @@
+//! Where the tools find the environments repository, its cluster, forge and Argo CD: environment variables `VDB_…`.
+//!
+//! Neither KUBECONFIG nor `~/.kube/config` is ever looked at: a wrong cluster is worse than none.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::forge;
+
+/// What `vdb env` works on.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// A clone of the environments repository, with a remote `origin` that may be pushed to.
+    pub(super) repository: PathBuf,
+    pub(super) branch: String,
+    kubeconfig: Option<PathBuf>,
+    pub(super) push: Option<Push>,
+    pub(super) forge: Option<forge::Settings>,
+    /// The forge's address as browsers know it.
+    pub(super) forge_url: String,
+    pub(super) tower: Option<Tower>,
+    pub(super) helm: PathBuf,
+    pub(super) kubectl: PathBuf,
+}
+
+/// Whom a push is announced to.
+#[derive(Clone, Debug)]
+pub(super) struct Push {
+    pub(super) repo_url: String,
+    pub(super) endpoints: Vec<String>,
+    pub(super) secret_file: PathBuf,
+}
+
+/// Data Control Tower, asked whether a virtual database is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Tower {
+    pub(super) url: String,
+    pub(super) key_file: PathBuf,
+}
+
+impl Settings {
+    pub(super) fn read() -> Self {
+        Self::from(|name| std::env::var(name).ok())
+    }
+
+    /// The same from any table of variables; an empty one counts as absent.
+    pub(super) fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| text(name).map(PathBuf::from);
+        let branch = text("VDB_BRANCH").unwrap_or_else(|| "main".into());
+        Self {
+            repository: path("VDB_REPO").unwrap_or_else(|| ".".into()),
+            kubeconfig: path("VDB_KUBECONFIG"),
+            push: push(&text),
+            forge: forge_settings(&text, &branch),
+            forge_url: text("VDB_FORGE_URL").unwrap_or_default(),
+            tower: text("VDB_DCT_URL")
+                .zip(path("VDB_DCT_API_KEY_FILE"))
+                .map(|(url, key_file)| Tower { url, key_file }),
+            helm: path("VDB_HELM").unwrap_or_else(|| "helm".into()),
+            kubectl: path("VDB_KUBECTL").unwrap_or_else(|| "kubectl".into()),
+            branch,
+        }
+    }
+
+    pub(super) fn kubeconfig(&self) -> Result<&Path> {
+        self.kubeconfig.as_deref().context(
+            "VDB_KUBECONFIG is not set: name the kubeconfig file of the cluster that runs the environments \
+             (a running stack writes it into its context.env)",
+        )
+    }
+}
+
+fn push(text: &impl Fn(&str) -> Option<String>) -> Option<Push> {
+    let repo_url = text("VDB_ARGOCD_REPO_URL").or_else(|| {
+        let (url, owner, repository) = (
+            text("VDB_FORGE_URL")?,
+            text("VDB_FORGE_OWNER")?,
+            text("VDB_FORGE_REPOSITORY")?,
+        );
+        Some(format!(
+            "{}/{owner}/{repository}.git",
+            url.trim_end_matches('/')
+        ))
+    })?;
+    let endpoints = text("VDB_ARGOCD_WEBHOOKS")?;
+    let endpoints = endpoints
+        .split([',', ' '])
+        .filter(|e| !e.is_empty())
+        .map(str::to_owned)
+        .collect();
+    Some(Push {
+        repo_url,
+        endpoints,
+        secret_file: text("VDB_ARGOCD_WEBHOOK_SECRET_FILE")?.into(),
+    })
+}
+
+fn forge_settings(text: &impl Fn(&str) -> Option<String>, branch: &str) -> Option<forge::Settings> {
+    Some(forge::Settings {
+        kind: forge::Kind::Gitea,
+        url: reachable(&text("VDB_FORGE_URL")?),
+        owner: text("VDB_FORGE_OWNER")?,
+        repository: text("VDB_FORGE_REPOSITORY")?,
+        branch: branch.to_owned(),
+        token_file: text("VDB_FORGE_TOKEN_FILE")?.into(),
+        webhook_secret_file: None,
+    })
+}
+
+/// `*.localhost` is this machine by definition (RFC 6761), though not every resolver knows it.
+fn reachable(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+    let host = if host == "localhost" || host.ends_with(".localhost") {
+        "127.0.0.1"
+    } else {
+        host
+    };
+    format!("{scheme}://{host}{port}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> Settings {
+        Settings::from(|name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn without_variables_nothing_but_the_working_directory_is_used() {
+        let settings = settings(&[("KUBECONFIG", "/root/.kube/config")]);
+        assert_eq!(settings.repository, PathBuf::from("."));
+        assert_eq!(settings.branch, "main");
+        assert!(settings.forge.is_none() && settings.push.is_none() && settings.tower.is_none());
+        assert!(
+            settings
+                .kubeconfig()
+                .unwrap_err()
+                .to_string()
+                .contains("VDB_KUBECONFIG")
+        );
+    }
+
+    #[test]
+    fn a_name_below_localhost_is_this_machine() {
+        assert_eq!(
+            reachable("http://gitea.localhost:3000/x"),
+            "http://127.0.0.1:3000/x"
+        );
+        assert_eq!(
+            reachable("https://git.example.com"),
+            "https://git.example.com"
+        );
+    }
+
+    #[test]
+    fn the_repository_that_argo_cd_knows_derives_from_the_forge() {
+        let settings = settings(&[
+            ("VDB_FORGE_URL", "http://gitea.localhost:3000/"),
+            ("VDB_FORGE_OWNER", "acme"),
+            ("VDB_FORGE_REPOSITORY", "databases"),
+            ("VDB_FORGE_TOKEN_FILE", "/t"),
+            (
+                "VDB_ARGOCD_WEBHOOKS",
+                "http://a/api/webhook,http://b/api/webhook",
+            ),
+            ("VDB_ARGOCD_WEBHOOK_SECRET_FILE", "/s"),
+        ]);
+        let push = settings.push.unwrap();
+        assert_eq!(
+            push.repo_url,
+            "http://gitea.localhost:3000/acme/databases.git"
+        );
+        assert_eq!(
+            push.endpoints,
+            ["http://a/api/webhook", "http://b/api/webhook"]
+        );
+        assert_eq!(settings.forge.unwrap().branch, "main");
+    }
+}

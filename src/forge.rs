@@ -1,0 +1,236 @@
+//! The forge that holds the environments repository, in intents: what the platform wants of it, not how one forge does it.
+//!
+//! Every call may be repeated: an adapter looks before it makes something, because an answer can get lost.
+
+pub mod gitea;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::web;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    pub kind: Kind,
+    /// Address of the forge, as people's browsers reach it too.
+    pub url: String,
+    pub owner: String,
+    pub repository: String,
+    /// The base branch: what it holds is the truth.
+    #[serde(default = "main_branch")]
+    pub branch: String,
+    pub token_file: PathBuf,
+    #[serde(default)]
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Gitea,
+}
+
+fn main_branch() -> String {
+    "main".into()
+}
+
+/// The adapter that the settings name.
+pub fn connect(settings: Settings) -> Result<Arc<dyn Forge>, Error> {
+    match settings.kind {
+        Kind::Gitea => Ok(Arc::new(gitea::Gitea::new(settings)?)),
+    }
+}
+
+/// A change to one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Creates or replaces.
+    Put {
+        path: String,
+        content: String,
+    },
+    Delete {
+        path: String,
+    },
+}
+
+impl Change {
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Put { path, .. } | Self::Delete { path } => path,
+        }
+    }
+}
+
+/// One commit on one branch of its own, and the pull request that offers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The commit on the base branch that was looked at.
+    pub base_sha: String,
+    pub branch: String,
+    pub changes: Vec<Change>,
+    pub message: String,
+    pub title: String,
+    pub body: String,
+    pub labels: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullState {
+    Open,
+    Merged,
+    /// Closed without a merge.
+    Closed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    pub number: u64,
+    pub state: PullState,
+    pub branch: String,
+    pub head_sha: String,
+    pub merge_sha: Option<String>,
+    pub title: String,
+    pub body: String,
+    pub url: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// When it was merged or closed.
+    pub finished_at: Option<String>,
+}
+
+/// A file or directory in a directory of the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub path: String,
+    pub is_directory: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckState {
+    Pending,
+    Success,
+    Failure,
+}
+
+/// A check on a commit, as reviewers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    pub context: String,
+    pub state: CheckState,
+    pub description: String,
+}
+
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// The commit that the base branch points at.
+    async fn base(&self) -> Result<String, Error>;
+    /// A text file at a commit; `None` if there is none.
+    async fn read(&self, at: &str, path: &str) -> Result<Option<String>, Error>;
+    /// What a directory holds at a commit, without its subdirectories' content; empty if there is none.
+    async fn list(&self, at: &str, directory: &str) -> Result<Vec<Entry>, Error>;
+    /// The commit that a branch points at.
+    async fn branch(&self, name: &str) -> Result<Option<String>, Error>;
+    /// Makes the branch with the one commit. A branch that exists already is left as it is.
+    async fn commit(&self, draft: &Draft) -> Result<(), Error>;
+    /// Opens the pull request of a branch that exists. One that is open already is the answer.
+    async fn open(&self, draft: &Draft) -> Result<Pull, Error>;
+    /// The latest pull request of a branch, in any state.
+    async fn find(&self, branch: &str) -> Result<Option<Pull>, Error>;
+    async fn pull(&self, number: u64) -> Result<Option<Pull>, Error>;
+    /// All pull requests that are open against the base branch.
+    async fn open_pulls(&self) -> Result<Vec<Pull>, Error>;
+    /// The most recently changed pull requests that are not open any more, at most one page of them.
+    async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
+    /// The text of the one comment that holds this marker.
+    async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error>;
+    /// Writes that comment, or changes it.
+    async fn upsert_comment(&self, number: u64, marker: &str, text: &str) -> Result<(), Error>;
+    async fn status(&self, sha: &str, check: &Check) -> Result<(), Error>;
+    /// Whether the history of `revision` contains `commit`.
+    async fn contains(&self, revision: &str, commit: &str) -> Result<bool, Error>;
+    /// Where people see a file of the base branch; the catalog reads it there too.
+    fn file_url(&self, path: &str) -> String;
+
+    /// The branch with its commit and its open pull request, whichever of them exist already. Never forces a branch.
+    async fn propose(&self, draft: &Draft) -> Result<Pull, Error> {
+        if self.branch(&draft.branch).await?.is_none() {
+            self.commit(draft).await?;
+        }
+        self.open(draft).await
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Http(#[from] web::Error),
+    #[error("the forge refuses the token ({status} to {call}){}", colon(message))]
+    Unauthorized {
+        call: String,
+        status: u16,
+        message: String,
+    },
+    #[error("the forge does not allow {call}{}", colon(message))]
+    Forbidden { call: String, message: String },
+    #[error("the forge does not know {what}")]
+    NotFound { what: String },
+    #[error("the forge answered {status} to {call}{}", colon(message))]
+    Refused {
+        call: String,
+        status: u16,
+        message: String,
+    },
+    #[error("forge settings: {0}")]
+    Settings(String),
+}
+
+impl Error {
+    /// What somebody has to change, or that waiting helps.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Http(web::Error::Token { .. }) => {
+                "put a valid token into Secret vdb-forge, key token"
+            }
+            Self::Http(_) => {
+                "check that the forge is up and forge.url is right, then run this again"
+            }
+            Self::Unauthorized { .. } => "renew the token in Secret vdb-forge, key token",
+            Self::Forbidden { .. } => {
+                "give the token's user write access to the repository; branches vdb/* must not be protected"
+            }
+            Self::NotFound { .. } => {
+                "check forge.owner, forge.repository and forge.branch, and that the token's user may read them"
+            }
+            Self::Refused { status, .. } if *status >= 500 => {
+                "wait until the forge works again, then run this again"
+            }
+            Self::Refused { .. } => "look into the forge's log; nothing was changed",
+            Self::Settings(_) => "correct the forge settings",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Http(error) => !matches!(error, web::Error::Token { .. }),
+            Self::Refused { status, .. } => *status >= 500 || matches!(status, 408 | 429),
+            _ => false,
+        }
+    }
+}
+
+fn colon(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! Gitea and Forgejo, API v1.
+//!
+//! What differs from GitHub: several files, their commit and a new branch are one `POST /contents`; the list of pull
+//! requests cannot be filtered by head, so one is asked for by `/pulls/{base}/{head}`; a merge may be refused for a moment.
+
+mod connection;
+mod wire;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Change, Check, CheckState, Draft, Entry, Error, Forge, Pull, PullState, Settings};
+use crate::web;
+use connection::Connection;
+
+/// Pull requests per page; Gitea's default maximum.
+const PAGE: usize = 50;
+/// An installation with more open pull requests than this has another problem.
+const MOST_PAGES: usize = 20;
+
+pub struct Gitea(Connection);
+
+impl Gitea {
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        Connection::new(settings).map(Self)
+    }
+
+    /// The blob's id, which Gitea wants for a file that is replaced or deleted.
+    async fn blob(&self, at: &str, path: &str) -> Result<Option<String>, Error> {
+        let answer = self
+            .0
+            .get(
+                &format!("/contents/{}?ref={}", web::path(path), web::segment(at)),
+                &[404],
+            )
+            .await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(answer.json::<wire::Content>()?.sha)
+    }
+
+    async fn operations(&self, draft: &Draft) -> Result<Vec<Value>, Error> {
+        let mut operations = Vec::with_capacity(draft.changes.len());
+        for change in &draft.changes {
+            let blob = self.blob(&draft.base_sha, change.path()).await?;
+            match (change, blob) {
+                (Change::Put { path, content }, None) => {
+                    operations.push(json!({"operation": "create", "path": path, "content": STANDARD.encode(content)}));
+                }
+                (Change::Put { path, content }, Some(sha)) => {
+                    operations.push(json!({"operation": "update", "path": path, "content": STANDARD.encode(content), "sha": sha}));
+                }
+                (Change::Delete { path }, Some(sha)) => {
+                    operations.push(json!({"operation": "delete", "path": path, "sha": sha}));
+                }
+                (Change::Delete { .. }, None) => {}
+            }
+        }
+        Ok(operations)
+    }
+
+    async fn pulls(&self, query: &str, most_pages: usize) -> Result<Vec<Pull>, Error> {
+        let mut pulls = Vec::new();
+        for page in 1..=most_pages {
+            let answer = self
+                .0
+                .get(&format!("/pulls?{query}&limit={PAGE}&page={page}"), &[])
+                .await?;
+            let found: Vec<wire::Pull> = answer.json()?;
+            let last = found.len() < PAGE;
+            pulls.extend(
+                found
+                    .into_iter()
+                    .filter(|pull| pull.base_is(&self.0.settings.branch))
+                    .map(Pull::from),
+            );
+            if last {
+                break;
+            }
+        }
+        Ok(pulls)
+    }
+
+    /// Labels help people to find pull requests; an order does not fail for want of one.
+    async fn label(&self, number: u64, labels: &[String]) {
+        if labels.is_empty() {
+            return;
+        }
+        if let Err(error) = self.try_label(number, labels).await {
+            tracing::warn!(
+                error = web::error_chain(&error),
+                number,
+                "cannot label the pull request"
+            );
+        }
+    }
+
+    async fn try_label(&self, number: u64, labels: &[String]) -> Result<(), Error> {
+        let known: Vec<wire::Label> = self.0.get("/labels?limit=50", &[]).await?.json()?;
+        let mut ids = Vec::new();
+        for name in labels {
+            let id = if let Some(label) = known.iter().find(|label| label.name == *name) {
+                label.id
+            } else {
+                let body = json!({"name": name, "color": "#336791"});
+                self.0
+                    .post("/labels", &body, &[])
+                    .await?
+                    .json::<wire::Label>()?
+                    .id
+            };
+            ids.push(id);
+        }
+        self.0
+            .post(
+                &format!("/issues/{number}/labels"),
+                &json!({"labels": ids}),
+                &[],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn marked(&self, number: u64, marker: &str) -> Result<Option<wire::Comment>, Error> {
+        let comments: Vec<wire::Comment> = self
+            .0
+            .get(&format!("/issues/{number}/comments"), &[])
+            .await?
+            .json()?;
+        Ok(comments
+            .into_iter()
+            .find(|comment| comment.body.contains(marker)))
+    }
+}
+
+#[async_trait]
+impl Forge for Gitea {
+    async fn base(&self) -> Result<String, Error> {
+        self.branch(&self.0.settings.branch)
+            .await?
+            .ok_or_else(|| Error::NotFound {
+                what: format!(
+                    "branch {} of {}/{}",
+                    self.0.settings.branch, self.0.settings.owner, self.0.settings.repository
+                ),
+            })
+    }
+
+    async fn read(&self, at: &str, path: &str) -> Result<Option<String>, Error> {
+        let answer = self
+            .0
+            .get(
+                &format!("/raw/{}?ref={}", web::path(path), web::segment(at)),
+                &[404],
+            )
+            .await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let not_text = |_| web::Error::Malformed {
+            server: answer.server.clone(),
+            call: answer.call.clone(),
+            why: "it is not text".into(),
+        };
+        Ok(Some(
+            String::from_utf8(answer.body.clone()).map_err(not_text)?,
+        ))
+    }
+
+    async fn list(&self, at: &str, directory: &str) -> Result<Vec<Entry>, Error> {
+        let answer = self
+            .0
+            .get(
+                &format!(
+                    "/contents/{}?ref={}",
+                    web::path(directory),
+                    web::segment(at)
+                ),
+                &[404],
+            )
+            .await?;
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let entries: Vec<wire::Content> = answer.json()?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| Entry {
+                is_directory: entry.kind == "dir",
+                path: entry.path,
+            })
+            .collect())
+    }
+
+    async fn branch(&self, name: &str) -> Result<Option<String>, Error> {
+        let answer = self
+            .0
+            .get(&format!("/branches/{}", web::path(name)), &[404])
+            .await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(answer.json::<wire::Branch>()?.commit.id))
+    }
+
+    async fn commit(&self, draft: &Draft) -> Result<(), Error> {
+        let files = self.operations(draft).await?;
+        let body = json!({"branch": self.0.settings.branch, "new_branch": draft.branch, "message": draft.message, "files": files});
+        // 409 and 422: somebody else made the branch since it was looked for. The look after it tells these two cases apart.
+        let answer = self.0.post("/contents", &body, &[409, 422]).await?;
+        if answer.is_success() || self.branch(&draft.branch).await?.is_some() {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            message: answer.said(),
+            call: answer.call,
+            status: answer.status,
+        })
+    }
+
+    async fn open(&self, draft: &Draft) -> Result<Pull, Error> {
+        if let Some(pull) = self.find(&draft.branch).await?
+            && pull.state == PullState::Open
+        {
+            return Ok(pull);
+        }
+        let body = json!({"base": self.0.settings.branch, "head": draft.branch, "title": draft.title, "body": draft.body});
+        let answer = self.0.post("/pulls", &body, &[409]).await?;
+        if answer.status == 409 {
+            let found = self.find(&draft.branch).await?;
+            return found.ok_or_else(|| Error::Refused {
+                message: answer.said(),
+                call: answer.call,
+                status: 409,
+            });
+        }
+        let pull = Pull::from(answer.json::<wire::Pull>()?);
+        self.label(pull.number, &draft.labels).await;
+        Ok(pull)
+    }
+
+    async fn find(&self, branch: &str) -> Result<Option<Pull>, Error> {
+        let path = format!(
+            "/pulls/{}/{}",
+            web::segment(&self.0.settings.branch),
+            web::path(branch)
+        );
+        let answer = self.0.get(&path, &[404]).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(Pull::from(answer.json::<wire::Pull>()?)))
+    }
+
+    async fn pull(&self, number: u64) -> Result<Option<Pull>, Error> {
+        let answer = self.0.get(&format!("/pulls/{number}"), &[404]).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(Pull::from(answer.json::<wire::Pull>()?)))
+    }
+
+    async fn open_pulls(&self) -> Result<Vec<Pull>, Error> {
+        self.pulls("state=open", MOST_PAGES).await
+    }
+
+    async fn recent_pulls(&self) -> Result<Vec<Pull>, Error> {
+        self.pulls("state=closed&sort=recentupdate", 1).await
+    }
+
+    async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error> {
+        Ok(self
+            .marked(number, marker)
+            .await?
+            .map(|comment| comment.body))
+    }
+
+    async fn upsert_comment(&self, number: u64, marker: &str, text: &str) -> Result<(), Error> {
+        let body = json!({"body": format!("{text}\n\n{marker}")});
+        match self.marked(number, marker).await? {
+            Some(comment) => {
+                let request = self
+                    .0
+                    .request(Method::PATCH, &format!("/issues/comments/{}", comment.id))
+                    .json(&body);
+                self.0.send(request, &[]).await?;
+            }
+            None => {
+                self.0
+                    .post(&format!("/issues/{number}/comments"), &body, &[])
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn status(&self, sha: &str, check: &Check) -> Result<(), Error> {
+        let state = match check.state {
+            CheckState::Pending => "pending",
+            CheckState::Success => "success",
+            CheckState::Failure => "failure",
+        };
+        let body =
+            json!({"context": check.context, "state": state, "description": check.description});
+        self.0
+            .post(&format!("/statuses/{}", web::segment(sha)), &body, &[])
+            .await?;
+        Ok(())
+    }
+
+    async fn contains(&self, revision: &str, commit: &str) -> Result<bool, Error> {
+        if revision == commit {
+            return Ok(true);
+        }
+        // Commits of `commit`'s history that `revision` lacks: none means that it is contained.
+        let path = format!(
+            "/compare/{}...{}",
+            web::segment(revision),
+            web::segment(commit)
+        );
+        Ok(self
+            .0
+            .get(&path, &[])
+            .await?
+            .json::<wire::Comparison>()?
+            .total_commits
+            == 0)
+    }
+
+    fn file_url(&self, path: &str) -> String {
+        let Settings {
+            url,
+            owner,
+            repository,
+            branch,
+            ..
+        } = &self.0.settings;
+        let url = url.trim_end_matches('/');
+        format!(
+            "{url}/{}/{}/src/branch/{}/{}",
+            web::segment(owner),
+            web::segment(repository),
+            web::path(branch),
+            web::path(path)
+        )
+    }
+}

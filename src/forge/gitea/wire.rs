@@ -1,0 +1,110 @@
+//! Gitea's objects, as far as they are read.
+
+use serde::Deserialize;
+
+use crate::forge;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Branch {
+    pub(super) commit: BranchCommit,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct BranchCommit {
+    pub(super) id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Content {
+    pub(super) path: String,
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
+    pub(super) sha: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Label {
+    pub(super) id: u64,
+    pub(super) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Comment {
+    pub(super) id: u64,
+    #[serde(default)]
+    pub(super) body: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Comparison {
+    #[serde(default)]
+    pub(super) total_commits: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Pull {
+    number: u64,
+    state: String,
+    #[serde(default)]
+    merged: bool,
+    merge_commit_sha: Option<String>,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    html_url: String,
+    #[serde(default)]
+    created_at: String,
+    merged_at: Option<String>,
+    closed_at: Option<String>,
+    head: End,
+    base: End,
+}
+
+#[derive(Debug, Deserialize)]
+struct End {
+    /// The branch's name also where `ref` has become `refs/pull/N/head` because the branch is gone.
+    #[serde(default)]
+    label: String,
+    #[serde(rename = "ref", default)]
+    reference: String,
+    #[serde(default)]
+    sha: String,
+}
+
+impl Pull {
+    pub(super) fn base_is(&self, branch: &str) -> bool {
+        self.base.reference == branch
+    }
+}
+
+impl From<Pull> for forge::Pull {
+    fn from(pull: Pull) -> Self {
+        let state = match (pull.merged, pull.state.as_str()) {
+            (true, _) => forge::PullState::Merged,
+            (false, "open") => forge::PullState::Open,
+            (false, _) => forge::PullState::Closed,
+        };
+        let branch = if pull.head.label.is_empty() {
+            pull.head.reference
+        } else {
+            pull.head.label
+        };
+        Self {
+            number: pull.number,
+            state,
+            // A label of another repository reads `owner:branch`.
+            branch: branch.rsplit(':').next().unwrap_or_default().to_owned(),
+            head_sha: pull.head.sha,
+            merge_sha: pull
+                .merge_commit_sha
+                .filter(|sha| pull.merged && !sha.is_empty()),
+            title: pull.title,
+            body: pull.body,
+            url: pull.html_url,
+            created_at: pull.created_at,
+            finished_at: pull.merged_at.or(pull.closed_at),
+        }
+    }
+}

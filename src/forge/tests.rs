@@ -1,0 +1,363 @@
+//! What every adapter must do. The suite runs on the forge in memory, on Gitea's recorded answers and, where
+//! `VDB_TEST_FORGE` names a settings file, on a real forge: `cargo test -p vdb --lib forge -- --ignored`.
+
+use wiremock::matchers::{body_partial_json, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+use crate::serve::FakeForge;
+
+fn draft(base: &str, branch: &str, changes: Vec<Change>) -> Draft {
+    Draft {
+        base_sha: base.into(),
+        branch: branch.into(),
+        changes,
+        message: "Create environment feat-1\n\nRequested-by: user:default/guest\n".into(),
+        title: "Create environment feat-1".into(),
+        body: "Please.".into(),
+        labels: vec!["vdb".into()],
+    }
+}
+
+fn put(path: &str, content: &str) -> Change {
+    Change::Put {
+        path: path.into(),
+        content: content.into(),
+    }
+}
+
+/// `salt` keeps runs on one real repository apart.
+async fn behaves(forge: &dyn Forge, salt: &str) {
+    let base = forge.base().await.unwrap();
+    let directory = format!("environments/{salt}");
+    let (values, catalog) = (
+        format!("{directory}/values.yaml"),
+        format!("{directory}/sub/catalog-info.yaml"),
+    );
+    assert_eq!(forge.read(&base, &values).await.unwrap(), None);
+    assert!(forge.list(&base, &directory).await.unwrap().is_empty());
+    let branch = format!("vdb/{salt}.create-0123456789");
+    assert_eq!(forge.branch(&branch).await.unwrap(), None);
+    assert_eq!(forge.find(&branch).await.unwrap(), None);
+
+    let wanted = draft(
+        &base,
+        &branch,
+        vec![put(&values, "a: ä\n"), put(&catalog, "b: 1\n")],
+    );
+    let made = forge.propose(&wanted).await.unwrap();
+    assert_eq!(
+        (made.state, made.branch.as_str(), made.merge_sha.as_deref()),
+        (PullState::Open, branch.as_str(), None)
+    );
+    assert_eq!(
+        forge.branch(&branch).await.unwrap().as_ref(),
+        Some(&made.head_sha)
+    );
+    assert_eq!(
+        forge.propose(&wanted).await.unwrap().number,
+        made.number,
+        "a second proposal finds the first"
+    );
+    assert_eq!(
+        forge.find(&branch).await.unwrap().unwrap().number,
+        made.number
+    );
+    assert_eq!(
+        forge.pull(made.number).await.unwrap().unwrap().body.trim(),
+        "Please."
+    );
+    assert_eq!(forge.pull(999_999).await.unwrap(), None);
+    assert!(
+        forge
+            .open_pulls()
+            .await
+            .unwrap()
+            .iter()
+            .any(|pull| pull.number == made.number)
+    );
+    assert!(
+        !forge
+            .recent_pulls()
+            .await
+            .unwrap()
+            .iter()
+            .any(|pull| pull.number == made.number)
+    );
+    assert_eq!(
+        forge.base().await.unwrap(),
+        base,
+        "the base branch is not written to"
+    );
+
+    assert_eq!(
+        forge.comment(made.number, "<!-- m -->").await.unwrap(),
+        None
+    );
+    for text in ["one", "two"] {
+        forge
+            .upsert_comment(made.number, "<!-- m -->", text)
+            .await
+            .unwrap();
+        assert!(
+            forge
+                .comment(made.number, "<!-- m -->")
+                .await
+                .unwrap()
+                .unwrap()
+                .contains(text)
+        );
+    }
+    let check = Check {
+        context: "vdb/validate".into(),
+        state: CheckState::Success,
+        description: "valid".into(),
+    };
+    forge.status(&made.head_sha, &check).await.unwrap();
+    assert!(forge.contains(&base, &base).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_forge_of_the_tests_behaves() {
+    let forge = FakeForge::default();
+    forge.push(|_| {});
+    behaves(&forge, "feat-1").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a running forge: VDB_TEST_FORGE names its settings as JSON"]
+async fn a_real_forge_behaves() {
+    let file = std::env::var("VDB_TEST_FORGE").unwrap();
+    let settings: Settings = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let forge = connect(settings).unwrap();
+    let salt = format!("suite-{}", jiff::Timestamp::now().as_millisecond());
+    behaves(forge.as_ref(), &salt).await;
+    let base = forge.base().await.unwrap();
+    let readme = forge.read(&base, "README.md").await.unwrap();
+    assert!(
+        readme.is_some(),
+        "the suite expects a README.md on the base branch"
+    );
+    let gone = draft(
+        &base,
+        &format!("vdb/{salt}.retire-0123456789"),
+        vec![Change::Delete {
+            path: "README.md".into(),
+        }],
+    );
+    let sha = forge.propose(&gone).await.unwrap().head_sha;
+    assert_eq!(forge.read(&sha, "README.md").await.unwrap(), None);
+    assert!(forge.contains(&sha, &base).await.unwrap());
+    assert!(!forge.contains(&base, &sha).await.unwrap());
+}
+
+struct Gitea {
+    server: MockServer,
+    forge: Arc<dyn Forge>,
+    _directory: tempfile::TempDir,
+}
+
+async fn gitea() -> Gitea {
+    let (server, directory) = (MockServer::start().await, tempfile::tempdir().unwrap());
+    let token_file = directory.path().join("token");
+    std::fs::write(&token_file, "secret-token\n").unwrap();
+    let settings = serde_json::json!({"kind": "gitea", "url": server.uri(), "owner": "acme", "repository": "databases", "tokenFile": token_file});
+    let forge = connect(serde_json::from_value(settings).unwrap()).unwrap();
+    Gitea {
+        server,
+        forge,
+        _directory: directory,
+    }
+}
+
+impl Gitea {
+    async fn answers(&self, verb: &str, at: &str, status: u16, body: &str) {
+        let answer =
+            ResponseTemplate::new(status).set_body_raw(body.to_owned(), "application/json");
+        Mock::given(method(verb))
+            .and(path(format!("/api/v1/repos/acme/databases{at}")))
+            .respond_with(answer)
+            .mount(&self.server)
+            .await;
+    }
+}
+
+/// As Gitea 1.26 sent it, shortened.
+const MERGED: &str = r#"{"number":1,"title":"Create","body":"b","state":"closed","html_url":"http://g/acme/databases/pulls/1","merged":true,
+"merged_at":"2026-11-23T23:45:14Z","merge_commit_sha":"9fccf387","created_at":"2026-11-23T23:45:10Z","closed_at":"2026-11-23T23:45:14Z",
+"base":{"label":"main","ref":"main","sha":"9fccf387"},
+"head":{"label":"vdb/feat-1.create-0123456789","ref":"refs/pull/1/head","sha":"0465b148"}}"#;
+const NOT_FOUND: &str = r#"{"errors":null,"message":"not found","url":"http://g/api/swagger"}"#;
+
+#[tokio::test]
+async fn a_merged_pull_request_keeps_its_branchs_name_when_the_branch_is_gone() {
+    let gitea = gitea().await;
+    gitea
+        .answers(
+            "GET",
+            "/pulls/main/vdb/feat-1.create-0123456789",
+            200,
+            MERGED,
+        )
+        .await;
+    let pull = gitea
+        .forge
+        .find("vdb/feat-1.create-0123456789")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (pull.state, pull.branch.as_str(), pull.merge_sha.as_deref()),
+        (
+            PullState::Merged,
+            "vdb/feat-1.create-0123456789",
+            Some("9fccf387")
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_made_meanwhile_is_taken_as_it_is() {
+    let gitea = gitea().await;
+    gitea
+        .answers(
+            "GET",
+            "/contents/environments/feat-1/values.yaml",
+            404,
+            NOT_FOUND,
+        )
+        .await;
+    gitea
+        .answers(
+            "POST",
+            "/contents",
+            422,
+            r#"{"message":"branch already exists [name: vdb/x]"}"#,
+        )
+        .await;
+    let wanted = draft(
+        "538c360b",
+        "vdb/x",
+        vec![put("environments/feat-1/values.yaml", "a: 1\n")],
+    );
+    gitea
+        .answers(
+            "GET",
+            "/branches/vdb/x",
+            200,
+            r#"{"commit":{"id":"0465b148"}}"#,
+        )
+        .await;
+    gitea.forge.commit(&wanted).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replaced_and_a_deleted_file_name_their_blobs() {
+    let gitea = gitea().await;
+    gitea
+        .answers(
+            "GET",
+            "/contents/a.yaml",
+            200,
+            r#"{"path":"a.yaml","type":"file","sha":"a8926a52"}"#,
+        )
+        .await;
+    gitea
+        .answers(
+            "GET",
+            "/contents/b.yaml",
+            200,
+            r#"{"path":"b.yaml","type":"file","sha":"b8926a52"}"#,
+        )
+        .await;
+    gitea
+        .answers("GET", "/contents/c.yaml", 404, NOT_FOUND)
+        .await;
+    let files = serde_json::json!({"branch": "main", "new_branch": "vdb/x", "files": [
+        {"operation": "update", "path": "a.yaml", "content": "YTogMQo=", "sha": "a8926a52"}, {"operation": "delete", "path": "b.yaml", "sha": "b8926a52"}
+    ]});
+    Mock::given(method("POST"))
+        .and(path("/api/v1/repos/acme/databases/contents"))
+        .and(body_partial_json(files))
+        .respond_with(ResponseTemplate::new(201))
+        .expect(1)
+        .mount(&gitea.server)
+        .await;
+    let changes = vec![
+        put("a.yaml", "a: 1\n"),
+        Change::Delete {
+            path: "b.yaml".into(),
+        },
+        Change::Delete {
+            path: "c.yaml".into(),
+        },
+    ];
+    gitea
+        .forge
+        .commit(&draft("538c360b", "vdb/x", changes))
+        .await
+        .unwrap();
+}
+
+#[rstest::rstest]
+#[case::token_refused(
+    401,
+    r#"{"message":"invalid username, password or token secret-token"}"#,
+    "refuses the token",
+    "renew the token"
+)]
+#[case::branch_protected(
+    403,
+    r#"{"message":"user cannot commit to repo [user: vdb-bot]"}"#,
+    "user cannot commit to repo",
+    "must not be protected"
+)]
+#[case::archived(
+    423,
+    r#"{"message":"This repo is archived"}"#,
+    "archived",
+    "write access"
+)]
+#[case::gone(404, NOT_FOUND, "does not know", "forge.owner")]
+#[case::broken(500, "<html>500</html>", "answered 500", "wait until")]
+#[tokio::test]
+async fn each_refusal_names_what_to_change_and_never_the_token(
+    #[case] status: u16,
+    #[case] body: &str,
+    #[case] says: &str,
+    #[case] hint: &str,
+) {
+    let gitea = gitea().await;
+    gitea.answers("POST", "/contents", status, body).await;
+    let error = gitea
+        .forge
+        .commit(&draft("538c360b", "vdb/x", vec![]))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains(says) && !text.contains("secret-token"),
+        "{text}"
+    );
+    assert!(error.hint().contains(hint), "{}", error.hint());
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_said() {
+    let settings = serde_json::json!({"kind": "gitea", "url": "http://127.0.0.1:9", "owner": "a", "repository": "b", "tokenFile": "/dev/null"});
+    let error = connect(serde_json::from_value(settings.clone()).unwrap())
+        .unwrap()
+        .base()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("token file"), "{error}");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("t"), "x").unwrap();
+    let mut settings: Settings = serde_json::from_value(settings).unwrap();
+    settings.token_file = directory.path().join("t");
+    let error = connect(settings).unwrap().base().await.unwrap_err();
+    assert!(
+        error.to_string().contains("does not answer") && error.is_transient(),
+        "{error}"
+    );
+}

@@ -1,0 +1,10 @@
+//! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb render`).
+
+pub mod argocd;
+pub mod cli;
+pub mod env;
+pub mod forge;
+pub mod output;
+pub mod push_event;
+pub mod serve;
+pub mod web;

@@ -1,0 +1,100 @@
+//! What the sidecar reads from Kubernetes, and the two things it keeps there: its signing key and its lease.
+//!
+//! Secrets of environments are never read: nobody gets a password from here.
+
+mod kubernetes;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use environment::names::{OWNER, REQUEST_ID, REQUESTED_BY};
+use environment::{EnvironmentName, PostgresVdbStatus};
+use serde_json::Value;
+
+pub(crate) use kubernetes::Kubernetes;
+
+/// A `PostgresVDB` as it is in the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LiveDatabase {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) generation: i64,
+    pub(crate) created_at: Option<String>,
+    pub(crate) deleting: bool,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) spec: Value,
+    pub(crate) status: PostgresVdbStatus,
+}
+
+impl LiveDatabase {
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.annotations.get(REQUEST_ID).map(String::as_str)
+    }
+
+    pub(crate) fn requested_by(&self) -> Option<&str> {
+        self.annotations.get(REQUESTED_BY).map(String::as_str)
+    }
+
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.annotations.get(OWNER).map(String::as_str)
+    }
+
+    /// A text of the spec, by JSON pointer.
+    pub(crate) fn spec_text(&self, pointer: &str) -> Option<&str> {
+        self.spec.pointer(pointer)?.as_str()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.deleting && self.status.is_ready(self.generation)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamespaceState {
+    Active,
+    Terminating,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("kubernetes does not answer or refuses: {what}")]
+    Kubernetes {
+        what: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("no access to kubernetes")]
+    Access {
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("secret {name} has no key {key}")]
+    Key {
+        name: &'static str,
+        key: &'static str,
+    },
+}
+
+impl From<Error> for crate::serve::error::ApiError {
+    fn from(error: Error) -> Self {
+        Self::down(&error, "check the rights of ServiceAccount vdb-sidecar")
+    }
+}
+
+#[async_trait]
+pub(crate) trait Cluster: Send + Sync {
+    /// The databases of one environment.
+    async fn databases(&self, environment: &EnvironmentName) -> Result<Vec<LiveDatabase>, Error>;
+    /// The databases of all environments.
+    async fn all_databases(&self) -> Result<Vec<LiveDatabase>, Error>;
+    async fn namespace(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<NamespaceState>, Error>;
+    /// The signing key as PEM: the one that is kept, or this one if there is none yet.
+    async fn signing_key(&self, new: &str) -> Result<String, Error>;
+    /// Takes or renews the lease; whether this replica holds it now.
+    async fn lead(&self, identity: &str) -> Result<bool, Error>;
+    /// Gives the lease back, so that the next replica need not wait for its end.
+    async fn resign(&self, identity: &str) -> Result<(), Error>;
+}

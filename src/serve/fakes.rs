@@ -1,0 +1,487 @@
+//! Stand-ins for the outside world: they keep state in memory and fail on demand.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use environment::EnvironmentName;
+
+use crate::argocd;
+use crate::forge::{Change, Check, Draft, Entry, Error as ForgeError, Forge, Pull, PullState};
+use crate::serve::app::{App, ArgoCd, Pulls};
+use crate::serve::auth::{SigningKey, tests::Portal as Issuer};
+use crate::serve::cluster::{self, Cluster, LiveDatabase, NamespaceState};
+use crate::serve::metrics::Metrics;
+use crate::serve::portal::{self, Location, Notification, Portal};
+use crate::serve::settings::{Settings, tests::example};
+use crate::serve::sources::{Dataset, Sources, Tower};
+
+/// An open pull request.
+pub(crate) fn pull(number: u64, branch: &str, body: &str) -> Pull {
+    Pull {
+        number,
+        state: PullState::Open,
+        branch: branch.to_owned(),
+        head_sha: format!("head-of-{branch}"),
+        merge_sha: None,
+        title: String::new(),
+        body: body.to_owned(),
+        url: format!("http://gitea.localhost:3000/acme/databases/pulls/{number}"),
+        created_at: "2026-11-23T10:00:00Z".into(),
+        finished_at: None,
+    }
+}
+
+type Files = BTreeMap<String, String>;
+
+/// A forge in memory. A commit's id is its place in the history.
+#[derive(Default)]
+pub(crate) struct FakeForge {
+    state: Mutex<ForgeState>,
+    calls: AtomicUsize,
+    /// The call that is carried out and whose answer is lost; 0 for none.
+    pub(crate) lose_answer_of: AtomicUsize,
+    /// The call that does not arrive; 0 for none.
+    pub(crate) fail_at: AtomicUsize,
+}
+
+#[derive(Default)]
+struct ForgeState {
+    base: Vec<Files>,
+    branches: BTreeMap<String, (String, Files)>,
+    pulls: Vec<Pull>,
+    comments: BTreeMap<(u64, String), String>,
+    checks: Vec<Check>,
+}
+
+impl FakeForge {
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn state(&self) -> MutexGuard<'_, ForgeState> {
+        self.state.lock().unwrap()
+    }
+
+    /// Counts the call, and fails it before or after it is carried out.
+    fn call<T>(&self, work: impl FnOnce(&mut ForgeState) -> T) -> Result<T, ForgeError> {
+        let n = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let down = || ForgeError::Refused {
+            call: format!("call {n}"),
+            status: 502,
+            message: String::new(),
+        };
+        if n == self.fail_at.load(Ordering::SeqCst) {
+            return Err(down());
+        }
+        let answer = work(&mut self.state());
+        if n == self.lose_answer_of.load(Ordering::SeqCst) {
+            Err(down())
+        } else {
+            Ok(answer)
+        }
+    }
+
+    /// A commit on the base branch, by hand.
+    pub(crate) fn push(&self, change: impl FnOnce(&mut Files)) {
+        let mut state = self.state();
+        let mut files = state.base.last().cloned().unwrap_or_default();
+        change(&mut files);
+        state.base.push(files);
+    }
+
+    pub(crate) fn merge(&self, number: u64) {
+        let mut state = self.state();
+        let branch = state
+            .pulls
+            .iter()
+            .find(|pull| pull.number == number)
+            .unwrap()
+            .branch
+            .clone();
+        let files = state.branches[&branch].1.clone();
+        state.base.push(files);
+        let sha = state.base.len().to_string();
+        let pull = state
+            .pulls
+            .iter_mut()
+            .find(|pull| pull.number == number)
+            .unwrap();
+        pull.state = PullState::Merged;
+        pull.merge_sha = Some(sha);
+        pull.finished_at = Some(jiff::Timestamp::now().to_string());
+    }
+
+    pub(crate) fn close(&self, number: u64) {
+        self.state()
+            .pulls
+            .iter_mut()
+            .find(|pull| pull.number == number)
+            .unwrap()
+            .state = PullState::Closed;
+    }
+
+    pub(crate) fn pulls(&self) -> Vec<Pull> {
+        self.state().pulls.clone()
+    }
+
+    pub(crate) fn branches(&self) -> Vec<String> {
+        self.state().branches.keys().cloned().collect()
+    }
+
+    pub(crate) fn branch_files(&self, branch: &str) -> Files {
+        self.state().branches[branch].1.clone()
+    }
+}
+
+#[async_trait]
+impl Forge for FakeForge {
+    async fn base(&self) -> Result<String, ForgeError> {
+        self.call(|state| state.base.len().to_string())
+    }
+
+    async fn read(&self, at: &str, path: &str) -> Result<Option<String>, ForgeError> {
+        self.call(|state| {
+            let commit: usize = at.parse().unwrap();
+            commit
+                .checked_sub(1)
+                .and_then(|i| state.base[i].get(path).cloned())
+        })
+    }
+
+    async fn list(&self, at: &str, directory: &str) -> Result<Vec<Entry>, ForgeError> {
+        self.call(|state| {
+            let commit: usize = at.parse().unwrap();
+            let Some(i) = commit.checked_sub(1) else {
+                return Vec::new();
+            };
+            let prefix = format!("{directory}/");
+            let below = state.base[i]
+                .keys()
+                .filter_map(|path| path.strip_prefix(&prefix));
+            let mut names: Vec<(String, bool)> = below
+                .map(|rest| {
+                    rest.split_once('/')
+                        .map_or((rest.to_owned(), false), |(name, _)| {
+                            (name.to_owned(), true)
+                        })
+                })
+                .collect();
+            names.dedup();
+            names
+                .into_iter()
+                .map(|(name, is_directory)| Entry {
+                    path: format!("{prefix}{name}"),
+                    is_directory,
+                })
+                .collect()
+        })
+    }
+
+    async fn branch(&self, name: &str) -> Result<Option<String>, ForgeError> {
+        self.call(|state| state.branches.get(name).map(|(sha, _)| sha.clone()))
+    }
+
+    async fn commit(&self, draft: &Draft) -> Result<(), ForgeError> {
+        self.call(|state| {
+            assert!(
+                !state.branches.contains_key(&draft.branch),
+                "nothing is forced"
+            );
+            let mut files = state.base.last().cloned().unwrap_or_default();
+            for change in &draft.changes {
+                match change {
+                    Change::Put { path, content } => {
+                        files.insert(path.clone(), content.clone());
+                    }
+                    Change::Delete { path } => {
+                        files
+                            .remove(path)
+                            .expect("only files that are there are deleted");
+                    }
+                }
+            }
+            let sha = format!("head-of-{}", draft.branch);
+            state.branches.insert(draft.branch.clone(), (sha, files));
+        })
+    }
+
+    async fn open(&self, draft: &Draft) -> Result<Pull, ForgeError> {
+        self.call(|state| {
+            assert!(state.branches.contains_key(&draft.branch));
+            if let Some(open) = state
+                .pulls
+                .iter()
+                .find(|pull| pull.branch == draft.branch && pull.state == PullState::Open)
+            {
+                return open.clone();
+            }
+            let number = state.pulls.len() as u64 + 1;
+            let made = Pull {
+                title: draft.title.clone(),
+                ..pull(number, &draft.branch, &draft.body)
+            };
+            state.pulls.push(made.clone());
+            made
+        })
+    }
+
+    async fn find(&self, branch: &str) -> Result<Option<Pull>, ForgeError> {
+        self.call(|state| {
+            state
+                .pulls
+                .iter()
+                .rev()
+                .find(|pull| pull.branch == branch)
+                .cloned()
+        })
+    }
+
+    async fn pull(&self, number: u64) -> Result<Option<Pull>, ForgeError> {
+        self.call(|state| {
+            state
+                .pulls
+                .iter()
+                .find(|pull| pull.number == number)
+                .cloned()
+        })
+    }
+
+    async fn open_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
+        self.call(|state| {
+            state
+                .pulls
+                .iter()
+                .filter(|pull| pull.state == PullState::Open)
+                .cloned()
+                .collect()
+        })
+    }
+
+    async fn recent_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
+        self.call(|state| {
+            state
+                .pulls
+                .iter()
+                .filter(|pull| pull.state != PullState::Open)
+                .cloned()
+                .collect()
+        })
+    }
+
+    async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, ForgeError> {
+        self.call(|state| state.comments.get(&(number, marker.to_owned())).cloned())
+    }
+
+    async fn upsert_comment(
+        &self,
+        number: u64,
+        marker: &str,
+        text: &str,
+    ) -> Result<(), ForgeError> {
+        self.call(|state| {
+            state
+                .comments
+                .insert((number, marker.to_owned()), text.to_owned());
+        })
+    }
+
+    async fn status(&self, _sha: &str, check: &Check) -> Result<(), ForgeError> {
+        self.call(|state| state.checks.push(check.clone()))
+    }
+
+    async fn contains(&self, revision: &str, commit: &str) -> Result<bool, ForgeError> {
+        self.call(|_| revision.parse::<usize>().ok() >= commit.parse().ok())
+    }
+
+    fn file_url(&self, path: &str) -> String {
+        format!("http://gitea.localhost:3000/acme/databases/src/branch/main/{path}")
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeCluster {
+    pub(crate) databases: Mutex<Vec<LiveDatabase>>,
+    pub(crate) namespaces: Mutex<BTreeMap<String, NamespaceState>>,
+}
+
+#[async_trait]
+impl Cluster for FakeCluster {
+    async fn databases(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Vec<LiveDatabase>, cluster::Error> {
+        Ok(self
+            .databases
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|database| database.namespace == environment.namespace())
+            .cloned()
+            .collect())
+    }
+
+    async fn all_databases(&self) -> Result<Vec<LiveDatabase>, cluster::Error> {
+        Ok(self.databases.lock().unwrap().clone())
+    }
+
+    async fn namespace(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<NamespaceState>, cluster::Error> {
+        Ok(self
+            .namespaces
+            .lock()
+            .unwrap()
+            .get(environment.as_str())
+            .copied())
+    }
+
+    async fn signing_key(&self, new: &str) -> Result<String, cluster::Error> {
+        Ok(new.to_owned())
+    }
+
+    async fn lead(&self, _identity: &str) -> Result<bool, cluster::Error> {
+        Ok(true)
+    }
+
+    async fn resign(&self, _identity: &str) -> Result<(), cluster::Error> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakePortal {
+    pub(crate) told: Mutex<Vec<Notification>>,
+    pub(crate) locations: Mutex<Vec<Location>>,
+}
+
+#[async_trait]
+impl Portal for FakePortal {
+    async fn groups(&self, user: &str) -> Result<Vec<String>, portal::Error> {
+        Ok(if user == "user:default/guest" {
+            vec!["group:default/team-orders".into()]
+        } else {
+            vec![]
+        })
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), portal::Error> {
+        self.told.lock().unwrap().push(notification.clone());
+        Ok(())
+    }
+
+    async fn locations(&self) -> Result<Vec<Location>, portal::Error> {
+        Ok(self.locations.lock().unwrap().clone())
+    }
+
+    async fn register(&self, target: &str) -> Result<(), portal::Error> {
+        let mut locations = self.locations.lock().unwrap();
+        if !locations.iter().any(|location| location.target == target) {
+            let id = locations.len().to_string();
+            locations.push(Location {
+                id,
+                target: target.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn unregister(&self, id: &str) -> Result<(), portal::Error> {
+        self.locations
+            .lock()
+            .unwrap()
+            .retain(|location| location.id != id);
+        Ok(())
+    }
+}
+
+/// An Argo CD that either refuses the token or has no Application.
+#[derive(Default)]
+pub(crate) struct FakeArgoCd {
+    pub(crate) refuses: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl ArgoCd for FakeArgoCd {
+    async fn application(&self, _name: &str) -> Result<Option<argocd::Application>, argocd::Error> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(argocd::Error::Denied {
+                status: 403,
+                message: "permission denied".into(),
+            });
+        }
+        Ok(None)
+    }
+}
+
+pub(crate) struct FakeTower;
+
+#[async_trait]
+impl Tower for FakeTower {
+    async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error> {
+        Ok(vec![Dataset::named("10.0.1.54", "largedb", "16.9")])
+    }
+}
+
+/// A sidecar whose outside world is in memory.
+pub(crate) struct Stage {
+    pub(crate) app: Arc<App>,
+    pub(crate) forge: Arc<FakeForge>,
+    pub(crate) cluster: Arc<FakeCluster>,
+    pub(crate) portal: Arc<FakePortal>,
+    pub(crate) argocd: Arc<FakeArgoCd>,
+    pub(crate) issuer: Issuer,
+    _files: tempfile::TempDir,
+}
+
+pub(crate) const WEBHOOK_SECRET: &str = "shared-with-the-forge";
+
+impl Stage {
+    pub(crate) async fn set() -> Self {
+        Self::set_with(|_, _| {}).await
+    }
+
+    /// With other settings; the folder is for the files that they name.
+    pub(crate) async fn set_with(change: impl FnOnce(&mut Settings, &std::path::Path)) -> Self {
+        let (forge, cluster, portal, argocd): (
+            Arc<FakeForge>,
+            Arc<FakeCluster>,
+            Arc<FakePortal>,
+            Arc<FakeArgoCd>,
+        ) = Default::default();
+        let issuer = Issuer::start().await;
+        let files = tempfile::tempdir().unwrap();
+        let mut settings = example();
+        let secret = files.path().join("webhook-secret");
+        std::fs::write(&secret, WEBHOOK_SECRET).unwrap();
+        settings.forge.webhook_secret_file = Some(secret);
+        change(&mut settings, files.path());
+        let app = Arc::new(App {
+            settings,
+            http: crate::web::client().unwrap(),
+            forge: forge.clone(),
+            argocd: argocd.clone(),
+            cluster: cluster.clone(),
+            portal: portal.clone(),
+            sources: Sources::new(Arc::new(FakeTower)),
+            authenticator: issuer.authenticator(),
+            key: Arc::new(SigningKey::from_pem(&SigningKey::generate().unwrap()).unwrap()),
+            metrics: Metrics::default(),
+            proposing: tokio::sync::Mutex::default(),
+            wake: tokio::sync::watch::Sender::default(),
+            pulls: Pulls::default(),
+            told_head: tokio::sync::Mutex::default(),
+        });
+        Self {
+            app,
+            forge,
+            cluster,
+            portal,
+            argocd,
+            issuer,
+            _files: files,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! From a wish to exactly one pull request: what `vdb:publish` and `vdb:retire` have in common.
+//!
+//! The branch is named after the wanted content, so that every repetition, on any replica and after a crash between any
+//! two calls, finds what is there already. Nothing is forced and nothing that people closed is opened again.
+
+mod create;
+mod retire;
+mod text;
+
+use crate::forge::{Change, Draft, Forge, Pull, PullState};
+use crate::serve::error::ApiError;
+use crate::serve::request::{Marker, Operation, RequestId};
+use environment::{EnvironmentName, Problem};
+
+pub(crate) use create::{Existing, create, existing, preview, unnamed};
+pub(crate) use retire::{Retirement, retire};
+
+/// Each failure and each retirement of the same content takes one number; nobody gets this far.
+const MOST_ATTEMPTS: u32 = 100;
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) request: RequestId,
+    /// None where the base branch holds it already and no pull request is known that brought it.
+    pub(crate) pull: Option<Pull>,
+}
+
+/// A wish, before it has a branch.
+struct Wish<'a> {
+    operation: Operation,
+    environment: &'a EnvironmentName,
+    /// What the branch is named after.
+    content: String,
+    key: Option<&'a str>,
+}
+
+/// Where a wish stands at the forge.
+enum Standing {
+    /// There is a pull request for it, open or done.
+    Found(Proposal),
+    /// Its next branch is free.
+    Free { request: RequestId, digest: String },
+    /// It was merged, but the base branch that was read does not show it: read again.
+    MergedMeanwhile { at: u32 },
+}
+
+impl Wish<'_> {
+    fn request(&self, n: u32) -> (RequestId, String) {
+        let digest = environment::render::digest(self.operation.as_str(), &self.content, n);
+        (
+            RequestId::new(self.environment, self.operation, &digest),
+            digest,
+        )
+    }
+
+    /// Looks for the wish's pull request. Merged ones up to `settled` are known to be undone since.
+    async fn standing(
+        &self,
+        forge: &dyn Forge,
+        settled: Option<u32>,
+    ) -> Result<Standing, ApiError> {
+        for n in 0..MOST_ATTEMPTS {
+            let (request, digest) = self.request(n);
+            let Some(pull) = forge.find(&request.branch()).await? else {
+                return Ok(Standing::Free { request, digest });
+            };
+            let same_key = self.key.is_some() && Marker::of(&pull).key.as_deref() == self.key;
+            match pull.state {
+                PullState::Open => {
+                    return Ok(Standing::Found(Proposal {
+                        request,
+                        pull: Some(pull),
+                    }));
+                }
+                // The same call again: it was done once, and what was undone since stays undone.
+                PullState::Merged if same_key => {
+                    return Ok(Standing::Found(Proposal {
+                        request,
+                        pull: Some(pull),
+                    }));
+                }
+                PullState::Merged if settled.is_none_or(|settled| settled < n) => {
+                    return Ok(Standing::MergedMeanwhile { at: n });
+                }
+                PullState::Closed if same_key => {
+                    return Err(ApiError::conflict(format!(
+                        "pull request #{} was closed without a merge: {}; order again to open a new one",
+                        pull.number, pull.url
+                    )));
+                }
+                PullState::Merged | PullState::Closed => {}
+            }
+        }
+        Err(ApiError::conflict(
+            "this was ordered and closed too many times; change the order",
+        ))
+    }
+}
+
+/// Another open pull request of the environment makes its name taken; prefixes of names end at the dot.
+pub(crate) async fn taken_by(
+    forge: &dyn Forge,
+    environment: &EnvironmentName,
+) -> Result<Option<Pull>, ApiError> {
+    let of_environment = |pull: &Pull| {
+        RequestId::of_branch(&pull.branch)
+            .is_some_and(|request| request.environment() == *environment)
+    };
+    Ok(forge.open_pulls().await?.into_iter().find(of_environment))
+}
+
+fn taken(environment: &EnvironmentName, by: &Pull) -> ApiError {
+    let message = format!(
+        "environment {environment} has an open pull request: #{} {}",
+        by.number, by.title
+    );
+    let mut error = ApiError::problem(
+        Problem::field("name", "/name", message)
+            .hint(format!("choose another name, or wait for {}", by.url)),
+    );
+    error.status = http::StatusCode::CONFLICT;
+    error
+}
+
+/// Makes the branch, the commit and the pull request, whichever are missing.
+async fn propose(
+    forge: &dyn Forge,
+    base_sha: String,
+    changes: Vec<Change>,
+    words: text::Words,
+    marker: Marker,
+) -> Result<Pull, ApiError> {
+    let request = RequestId::parse(&marker.request_id)
+        .ok_or_else(|| ApiError::input("this is no request id"))?;
+    let draft = Draft {
+        base_sha,
+        branch: request.branch(),
+        changes,
+        message: format!(
+            "{}\n\n{}Requested-by: {}\n",
+            words.title,
+            words.reason.map(|r| format!("{r}\n\n")).unwrap_or_default(),
+            marker.requested_by
+        ),
+        title: words.title,
+        body: format!("{}\n\n{}\n", words.body, marker.comment()),
+        labels: vec![
+            "vdb".into(),
+            format!("vdb/{}", request.operation().as_str()),
+        ],
+    };
+    Ok(forge.propose(&draft).await?)
+}
+
+#[cfg(test)]
+mod tests;

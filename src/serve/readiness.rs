@@ -1,0 +1,224 @@
+//! How far a request has come: a pure function of what the forge, Argo CD and the cluster say.
+//!
+//! Argo CD is heard only until the `PostgresVDB` carries the order; from then on that resource decides. Argo CD's own
+//! health lags behind, knows siblings and may lack our health check, so it never says ready.
+
+mod argo;
+mod removal;
+
+use environment::status::Condition;
+use serde::Serialize;
+
+use crate::argocd::Application;
+use crate::forge::{Pull, PullState};
+use crate::serve::cluster::{LiveDatabase, NamespaceState};
+use crate::serve::request::{Operation, RequestId};
+use crate::web::one_line;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum State {
+    /// The pull request is open.
+    Proposed,
+    /// It is merged; Argo CD has not begun.
+    Merged,
+    /// Argo CD brings it to the cluster, or takes it away.
+    Syncing,
+    /// The operator works on it.
+    Provisioning,
+    Ready,
+    /// Waits for something that somebody has to change.
+    Blocked,
+    /// The pull request was closed without a merge.
+    Rejected,
+    /// Another request has taken its place since.
+    Superseded,
+    Failed,
+    Retired,
+}
+
+impl State {
+    /// Nothing more happens without a new request or a change in Git.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Ready | Self::Rejected | Self::Superseded | Self::Failed | Self::Retired
+        )
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(crate) struct Readiness {
+    pub(crate) state: State,
+    pub(crate) ready: bool,
+    /// One word of a closed list.
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    /// What to do, where there is something to do.
+    pub(crate) hint: String,
+}
+
+/// What Argo CD says about the environment's Application.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Argo {
+    /// The resource carries the order already, or the pull request is not merged: there is nothing to ask.
+    NotAsked,
+    Absent,
+    Present(Box<Application>),
+    /// It does not answer, or refuses us: why, and what to change.
+    Unknown {
+        message: String,
+        hint: String,
+    },
+}
+
+/// What the base branch holds for the environment now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OnBase {
+    Absent,
+    /// The id of the request that it carries out; none in a file written by hand.
+    Request(Option<String>),
+}
+
+pub(crate) struct Observation<'a> {
+    pub(crate) request: &'a RequestId,
+    pub(crate) pull: &'a Pull,
+    pub(crate) base: OnBase,
+    pub(crate) argo: Argo,
+    pub(crate) databases: Vec<LiveDatabase>,
+    pub(crate) namespace: Option<NamespaceState>,
+}
+
+pub(crate) fn decide(seen: &Observation<'_>) -> Readiness {
+    let number = seen.pull.number;
+    match (seen.pull.state, seen.request.operation()) {
+        (PullState::Open, _) => readiness(
+            State::Proposed,
+            "PullRequestOpen",
+            format!("pull request #{number} waits for review and merge"),
+        )
+        .with_hint(format!("have it reviewed and merged: {}", seen.pull.url)),
+        (PullState::Closed, _) => readiness(
+            State::Rejected,
+            "PullRequestClosed",
+            format!("pull request #{number} was closed without a merge"),
+        )
+        .with_hint("read the review; order again to open a new one"),
+        (PullState::Merged, Operation::Create) => created(seen),
+        (PullState::Merged, Operation::Retire) => removal::retired(seen),
+    }
+}
+
+fn created(seen: &Observation<'_>) -> Readiness {
+    let environment = seen.request.environment();
+    let name = environment.cr_name(None);
+    let database = seen.databases.iter().find(|database| database.name == name);
+    if let Some(database) =
+        database.filter(|database| database.request_id() == Some(seen.request.as_str()))
+    {
+        return of_database(database);
+    }
+    match &seen.base {
+        OnBase::Absent => readiness(
+            State::Superseded,
+            "RemovedSince",
+            format!("environment {environment} was removed from Git since"),
+        ),
+        OnBase::Request(id) if id.as_deref() == Some(seen.request.as_str()) => {
+            argo::of_argo(&seen.argo, &name)
+        }
+        OnBase::Request(id) => {
+            let by = id.as_deref().map_or_else(
+                || "a commit made by hand".to_owned(),
+                |id| format!("request {id}"),
+            );
+            let applied = database.filter(|database| database.request_id() == id.as_deref());
+            let ready = applied.is_some_and(LiveDatabase::is_ready);
+            Readiness {
+                ready,
+                ..readiness(
+                    State::Superseded,
+                    "ChangedSince",
+                    format!("{by} has changed environment {environment} since"),
+                )
+            }
+        }
+    }
+}
+
+/// What the resource itself says. An assessment of an older generation counts for nothing.
+pub(crate) fn of_database(database: &LiveDatabase) -> Readiness {
+    if database.deleting {
+        return readiness(
+            State::Superseded,
+            "Deleting",
+            format!("{} is being deleted", database.name),
+        );
+    }
+    let current = database
+        .status
+        .observed_generation
+        .is_some_and(|observed| observed >= database.generation);
+    let condition = |kind| database.status.condition(kind).filter(|_| current);
+    let is_true = |kind| condition(kind).filter(|c| c.status == "True");
+    if let Some(stalled) = is_true("Stalled") {
+        return of_condition(State::Failed, stalled);
+    }
+    let Some(ready) = condition("Ready") else {
+        return readiness(
+            State::Provisioning,
+            "NotSeenYet",
+            format!("the operator has not assessed {} yet", database.name),
+        );
+    };
+    if database.is_ready() {
+        return Readiness {
+            ready: true,
+            ..readiness(State::Ready, &ready.reason, one_line(&ready.message, 600))
+        };
+    }
+    if let Some(suspended) = is_true("Suspended") {
+        return of_condition(State::Blocked, suspended);
+    }
+    let answer = of_condition(State::Provisioning, ready);
+    // Only a reason that needs somebody to act comes with a remedy.
+    if answer.hint.is_empty() {
+        answer
+    } else {
+        Readiness {
+            state: State::Blocked,
+            ..answer
+        }
+    }
+}
+
+/// The operator ends the message of a reason that has a remedy with `; <remedy>`.
+fn of_condition(state: State, condition: &Condition) -> Readiness {
+    let (message, hint) = condition
+        .message
+        .rsplit_once("; ")
+        .unwrap_or((&condition.message, ""));
+    readiness(state, &condition.reason, one_line(message, 600)).with_hint(one_line(hint, 300))
+}
+
+fn readiness(state: State, reason: &str, message: impl Into<String>) -> Readiness {
+    Readiness {
+        state,
+        ready: false,
+        reason: reason.to_owned(),
+        message: message.into(),
+        hint: String::new(),
+    }
+}
+
+impl Readiness {
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: hint.into(),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

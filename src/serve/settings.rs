@@ -1,0 +1,221 @@
+//! Settings of `vdb serve`: one YAML file with a closed schema. Tokens stand in files of their own, never here.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use environment::yaml;
+use serde::Deserialize;
+
+use crate::{argocd, forge};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Settings {
+    #[serde(default)]
+    pub(crate) listen: Listen,
+    pub(crate) portal: Portal,
+    pub(crate) forge: forge::Settings,
+    pub(crate) argocd: argocd::Settings,
+    pub(crate) dct: Dct,
+    #[serde(default)]
+    pub(crate) orders: Orders,
+}
+
+/// Three listeners: the first is for the cluster alone, the second may be public, the third is for monitoring.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Listen {
+    pub(crate) api: SocketAddr,
+    pub(crate) webhooks: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Self {
+            api: any(7811),
+            webhooks: any(7812),
+            metrics: any(7813),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Portal {
+    /// Base of the backend, as the sidecar reaches it.
+    pub(crate) url: String,
+    /// The portal as browsers reach it; `url` where absent.
+    #[serde(default)]
+    pub(crate) public_url: Option<String>,
+    /// Which of the portal's plugins may call.
+    #[serde(default = "plugins")]
+    pub(crate) plugins: Vec<String>,
+    /// Off where the catalog finds the environments by itself.
+    #[serde(default = "yes")]
+    pub(crate) register_catalog: bool,
+}
+
+impl Portal {
+    pub(crate) fn people_url(&self) -> &str {
+        self.public_url
+            .as_deref()
+            .unwrap_or(&self.url)
+            .trim_end_matches('/')
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Dct {
+    pub(crate) url: String,
+    pub(crate) api_key_file: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Orders {
+    pub(crate) allowed_images: Vec<String>,
+    pub(crate) allowed_sources: Vec<String>,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            allowed_images: vec!["postgres:*".into()],
+            allowed_sources: vec!["*".into()],
+        }
+    }
+}
+
+fn plugins() -> Vec<String> {
+    vec!["scaffolder".into(), "mcp-actions".into()]
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot read the settings file {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the settings file {} is not right: {why}", path.display())]
+    Wrong { path: PathBuf, why: String },
+}
+
+impl Settings {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|why| Error::Wrong {
+            path: path.to_owned(),
+            why,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let settings: Self = yaml::read(text)?;
+        let plugin_ids = settings
+            .portal
+            .plugins
+            .iter()
+            .find(|plugin| !is_plugin_id(plugin));
+        if let Some(plugin) = plugin_ids {
+            return Err(format!(
+                "portal.plugins: {plugin:?} is no plugin id; use lower-case letters, digits, '-' and '_'"
+            ));
+        }
+        for (name, url) in [
+            ("portal.url", &settings.portal.url),
+            ("argocd.url", &settings.argocd.url),
+            ("dct.url", &settings.dct.url),
+        ] {
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                return Err(format!("{name}: {url:?} is not http:// or https://"));
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// A plugin's id becomes part of the address of its keys: nothing but these characters may stand there.
+pub(crate) fn is_plugin_id(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+/// Whether a text matches one of the patterns, in which `*` stands for any text.
+pub(crate) fn allowed(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| matches(pattern, text))
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(text) = text.strip_prefix(first) else {
+        return false;
+    };
+    // The star takes nothing, then one character more each time.
+    (0..=text.len())
+        .filter(|at| text.is_char_boundary(*at))
+        .any(|at| matches(rest, &text[at..]))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const EXAMPLE: &str = "
+portal: {url: 'http://backstage.stack:7007', publicUrl: 'http://localhost:7007'}
+forge: {kind: gitea, url: 'http://gitea.localhost:3000', owner: acme, repository: databases, tokenFile: /x}
+argocd: {url: 'http://argocd.stack:8080', tokenFile: /x, project: postgres-vdb-platform, repoUrl: 'http://gitea.localhost:3000/acme/databases.git'}
+dct: {url: 'http://vdb-engine:8080', apiKeyFile: /x}
+";
+
+    pub(crate) fn example() -> Settings {
+        Settings::parse(EXAMPLE).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let settings = example();
+        assert_eq!(settings.listen.api.port(), 7811);
+        assert_eq!(settings.portal.plugins, ["scaffolder", "mcp-actions"]);
+        assert_eq!(settings.portal.people_url(), "http://localhost:7007");
+        assert_eq!(settings.forge.branch, "main");
+        assert!(settings.portal.register_catalog);
+    }
+
+    #[test]
+    fn a_typing_error_is_named() {
+        let error = Settings::parse(&EXAMPLE.replace("publicUrl", "publicURL")).unwrap_err();
+        assert!(error.contains("publicURL"), "{error}");
+        let error = Settings::parse(&EXAMPLE.replace(
+            "{url: 'http://backstage.stack:7007'",
+            "{plugins: ['../x'], url: 'http://x'",
+        ))
+        .unwrap_err();
+        assert!(error.contains("no plugin id"), "{error}");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let list = ["postgres:*".to_owned(), "registry.*/pg".to_owned()];
+        assert!(allowed(&list, "postgres:16.9"));
+        assert!(allowed(&list, "registry.acme/a/pg"));
+        assert!(!allowed(&list, "evil/postgres:16.9"));
+        assert!(!allowed(&list, "registry.acme/pg2"));
+        assert!(!allowed(&[], "postgres:16.9"));
+    }
+}

@@ -1,0 +1,250 @@
+//! HTTP as a client: one request, one whole answer of bounded size, errors that never hold a token or a URL's query.
+//!
+//! Retrying is the caller's decision: most calls of the forge change something.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+/// The largest answer that is read: a repository's tree or a list of pull requests stays far below.
+const LARGEST_ANSWER: usize = 8 << 20;
+/// An action of the portal must answer within 45 seconds, after several calls.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{server} does not answer {call}")]
+    Unreachable {
+        server: String,
+        call: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("{server}'s answer to {call} is larger than 8 MiB")]
+    TooLarge { server: String, call: String },
+    #[error("{server}'s answer to {call} cannot be read: {why}")]
+    Malformed {
+        server: String,
+        call: String,
+        why: String,
+    },
+    #[error("cannot read the token file {}", path.display())]
+    Token {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot set up an HTTP client")]
+    Setup {
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// A client that follows no redirect: it would carry the token to another host.
+///
+/// An image without certificate authorities gets one that trusts nobody: enough for services in the cluster without TLS.
+pub fn client() -> Result<reqwest::Client, Error> {
+    builder()
+        .build()
+        .or_else(|_| builder().tls_certs_only([]).build())
+        .map_err(|source| Error::Setup { source })
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(2)
+        .user_agent(concat!("postgres-vdb-platform/", env!("CARGO_PKG_VERSION")))
+}
+
+/// A whole answer, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub server: String,
+    /// Method and path, for messages.
+    pub call: String,
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|e| Error::Malformed {
+            server: self.server.clone(),
+            call: self.call.clone(),
+            why: one_line(&e.to_string(), 200),
+        })
+    }
+
+    /// What the server said about its refusal, on one line.
+    pub fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let said = match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(value) => ["/message", "/error/message", "/error", "/error_description"]
+                .iter()
+                .find_map(|pointer| value.pointer(pointer)?.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            Err(_) if text.trim_start().starts_with('<') => String::new(),
+            Err(_) => text.into_owned(),
+        };
+        one_line(&said, 300)
+    }
+}
+
+/// Sends a request; `server` names the other side in messages.
+pub async fn send(
+    http: &reqwest::Client,
+    server: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<Answer, Error> {
+    let request = request.build().map_err(|source| Error::Setup {
+        source: source.without_url(),
+    })?;
+    let call = format!("{} {}", request.method(), request.url().path());
+    let unreachable = |source: reqwest::Error| Error::Unreachable {
+        server: server.to_owned(),
+        call: call.clone(),
+        source: source.without_url(),
+    };
+    let mut response = http.execute(request).await.map_err(unreachable)?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + part.len() > LARGEST_ANSWER {
+            return Err(Error::TooLarge {
+                server: server.to_owned(),
+                call,
+            });
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Answer {
+        server: server.to_owned(),
+        call,
+        status,
+        body,
+    })
+}
+
+/// A token from its file, read at every use: a rotated token works at once.
+pub async fn token(path: &Path) -> Result<String, Error> {
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|source| Error::Token {
+            path: path.to_owned(),
+            source,
+        })?;
+    let token = text.trim();
+    if token.is_empty() || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let source = std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "the file does not hold exactly one token",
+        );
+        return Err(Error::Token {
+            path: path.to_owned(),
+            source,
+        });
+    }
+    Ok(token.to_owned())
+}
+
+/// Foreign text on one line without control characters, cut at a number of characters.
+pub fn one_line(text: &str, longest: usize) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let line = words.join(" ");
+    if line.chars().count() <= longest {
+        return line;
+    }
+    line.chars()
+        .take(longest.saturating_sub(1))
+        .chain(['…'])
+        .collect()
+}
+
+/// Text as one segment of a path.
+pub fn segment(text: &str) -> String {
+    encoded(text, false)
+}
+
+/// Text as a path: slashes stay.
+pub fn path(text: &str) -> String {
+    encoded(text, true)
+}
+
+fn encoded(text: &str, keep_slash: bool) -> String {
+    use std::fmt::Write as _;
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut out, byte| {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    out.push(char::from(byte));
+                }
+                b'/' if keep_slash => out.push('/'),
+                _ => write!(out, "%{byte:02X}").expect("writing to a String succeeds"),
+            }
+            out
+        })
+}
+
+/// An error and its causes on one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    one_line(&text, 600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_becomes_one_short_line() {
+        assert_eq!(one_line(" a\r\n\tb\u{1b}[1m c ", 80), "a b [1m c");
+        assert_eq!(one_line("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn a_segment_cannot_leave_its_place() {
+        assert_eq!(segment("a/../b?c#d"), "a%2F..%2Fb%3Fc%23d");
+        assert_eq!(path("environments/ä b"), "environments/%C3%A4%20b");
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_server_said() {
+        let said = |body: &str| {
+            Answer {
+                server: String::new(),
+                call: String::new(),
+                status: 400,
+                body: body.into(),
+            }
+            .said()
+        };
+        assert_eq!(
+            said(r#"{"message":"branch is\nprotected"}"#),
+            "branch is protected"
+        );
+        assert_eq!(said(r#"{"error":{"message":"no"}}"#), "no");
+        assert_eq!(said("<html>502</html>"), "");
+        assert_eq!(said("plain"), "plain");
+    }
+}
