@@ -1,0 +1,2 @@
+// Package helmwrap pins Helm for the stack; nothing imports it.
+package helmwrap

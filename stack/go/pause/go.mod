@@ -1,0 +1,3 @@
+module postgres-vdb-platform/stack/go/pause
+
+go 1.26

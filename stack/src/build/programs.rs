@@ -1,0 +1,66 @@
+//! The product's own programs, in the profile that the tests use, so that their dependencies compile once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::command::{output, program};
+use crate::console::Progress;
+
+const MUSL: &str = "x86_64-unknown-linux-musl";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Programs {
+    pub operator: PathBuf,
+    pub init: PathBuf,
+    pub sidecar: PathBuf,
+    pub engine: PathBuf,
+}
+
+pub(crate) async fn build(progress: Progress, checkout: &Path) -> Result<Programs> {
+    let cargo = |args: &[&str]| {
+        let mut cargo = program("cargo");
+        cargo
+            .args(["build", "--quiet", "--locked"])
+            .args(args)
+            .current_dir(checkout);
+        cargo
+    };
+    output(&mut cargo(&[
+        "-p",
+        "operator",
+        "-p",
+        "vdb",
+        "-p",
+        "vdb-engine",
+        "--bins",
+    ]))
+    .await
+    .context("cannot build the platform's programs")?;
+    // Static, because it runs in whatever image an order names.
+    output(&mut cargo(&["-p", "vdb-init", "--target", MUSL]))
+        .await
+        .context("cannot build vdb-init")?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from);
+    let host = target.join("debug");
+    // It travels in a ConfigMap of each environment, so every byte counts.
+    let init = target.join(MUSL).join("debug/vdb-init");
+    let stripped = init.with_extension("stripped");
+    output(
+        program("strip")
+            .arg("--strip-all")
+            .arg("-o")
+            .arg(&stripped)
+            .arg(&init),
+    )
+    .await?;
+    progress.step("operator, sidecar and engine compiled");
+    Ok(Programs {
+        operator: host.join("vdb-operator"),
+        init: stripped,
+        sidecar: host.join("vdb"),
+        engine: host.join("vdb-engine"),
+    })
+}

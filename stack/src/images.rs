@@ -1,0 +1,315 @@
+//! Container images without a container engine: OCI layout tars, streamed into containerd.
+//!
+//! Layers are plain tars: compressing them costs more than it saves when nothing leaves the machine.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::build::{Built, Rootfs};
+use crate::command::{output, program};
+
+pub(crate) const PAUSE: &str = "docker.io/postgres-vdb-platform/pause:local";
+pub(crate) const COREDNS: &str = "docker.io/postgres-vdb-platform/coredns:local";
+pub(crate) const POSTGRES: &str = "docker.io/library/postgres:16.9";
+pub(crate) const OPERATOR: &str = "docker.io/postgres-vdb-platform/operator:local";
+pub(crate) const SIDECAR: &str = "docker.io/postgres-vdb-platform/sidecar:local";
+pub(crate) const ENGINE: &str = "docker.io/postgres-vdb-platform/engine:local";
+
+const POSTGRES_PATH: &str = "/usr/lib/postgresql/16/bin:/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const BLOCK: usize = 512;
+
+pub(crate) struct Image {
+    pub name: &'static str,
+    base: Option<Rootfs>,
+    /// Files of the upper layer: where it lies here, and where in the image.
+    files: Vec<(PathBuf, &'static str)>,
+    config: Value,
+}
+
+/// The images that Kubernetes itself and the databases need.
+pub(crate) fn base(built: &Built) -> Vec<Image> {
+    let pause = Image {
+        name: PAUSE,
+        base: None,
+        files: vec![(built.go.pause.join("pause"), "pause")],
+        config: json!({"Entrypoint": ["/pause"], "User": "65535:65535"}),
+    };
+    let coredns = Image {
+        name: COREDNS,
+        base: None,
+        files: vec![(built.go.coredns.join("coredns"), "coredns")],
+        config: json!({"Entrypoint": ["/coredns"]}),
+    };
+    let postgres = Image {
+        name: POSTGRES,
+        base: Some(built.postgres.clone()),
+        files: Vec::new(),
+        config: json!({
+            "Env": [format!("PATH={POSTGRES_PATH}"), "LANG=C.UTF-8"],
+            "User": "999:999",
+            "StopSignal": "SIGINT",
+            "ExposedPorts": {"5432/tcp": {}},
+        }),
+    };
+    vec![pause, coredns, postgres]
+}
+
+/// The images of the product's own programs.
+pub(crate) fn platform(built: &Built) -> Vec<Image> {
+    let Some(programs) = &built.programs else {
+        return Vec::new();
+    };
+    let small = |name, files, entrypoint: &str| Image {
+        name,
+        base: Some(built.small.clone()),
+        files,
+        config: json!({"Entrypoint": [entrypoint], "User": "65532:65532", "Env": ["PATH=/usr/local/bin"]}),
+    };
+    let operator = vec![
+        (programs.operator.clone(), "usr/local/bin/vdb-operator"),
+        (programs.init.clone(), "usr/local/bin/vdb-init"),
+    ];
+    let sidecar = vec![(programs.sidecar.clone(), "usr/local/bin/vdb")];
+    let engine = Image {
+        name: ENGINE,
+        base: Some(built.postgres.clone()),
+        files: vec![(programs.engine.clone(), "usr/local/bin/vdb-engine")],
+        config: json!({
+            "Entrypoint": ["/usr/local/bin/vdb-engine"],
+            "Env": [format!("PATH={POSTGRES_PATH}"), "LANG=C.UTF-8"],
+            "User": "999:999",
+        }),
+    };
+    vec![
+        small(OPERATOR, operator, "/usr/local/bin/vdb-operator"),
+        small(SIDECAR, sidecar, "/usr/local/bin/vdb"),
+        engine,
+    ]
+}
+
+/// Imports the image unless containerd has exactly this one. True when it was imported.
+pub(crate) async fn import(image: &Image, containerd: &Path) -> Result<bool> {
+    let layout = Layout::of(image)?;
+    let ctr = || {
+        let mut ctr = program("ctr");
+        ctr.arg("--address")
+            .arg(containerd)
+            .args(["--namespace", "k8s.io", "images"]);
+        ctr
+    };
+    let known = output(ctr().args(["ls", &format!("name=={}", image.name)])).await?;
+    if known.contains(&layout.manifest) {
+        return Ok(false);
+    }
+    let mut child = ctr()
+        .args(["import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    let written = layout.write(&mut stdin).await;
+    drop(stdin);
+    let done = child.wait_with_output().await?;
+    if !done.status.success() {
+        bail!(
+            "cannot import {}: {}",
+            image.name,
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+    written?;
+    output(ctr().args([
+        "label",
+        image.name,
+        "io.cri-containerd.image=managed",
+        "io.cri-containerd.pinned=pinned",
+    ]))
+    .await?;
+    Ok(true)
+}
+
+enum Blob {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+struct Layout {
+    manifest: String,
+    index: Vec<u8>,
+    blobs: Vec<(String, Blob)>,
+}
+
+impl Layout {
+    fn of(image: &Image) -> Result<Self> {
+        let mut blobs = Vec::new();
+        if let Some(base) = &image.base {
+            blobs.push((base.digest.clone(), Blob::File(base.tar())));
+        }
+        if !image.files.is_empty() {
+            blobs.push(bytes(layer(&image.files)?));
+        }
+        let digests: Vec<String> = blobs
+            .iter()
+            .map(|(digest, _)| format!("sha256:{digest}"))
+            .collect();
+        let layers = blobs.iter().map(descriptor).collect::<Result<Vec<_>>>()?;
+        let config = bytes(serde_json::to_vec(&json!({
+            "architecture": "amd64", "os": "linux", "config": image.config,
+            "rootfs": {"type": "layers", "diff_ids": digests},
+        }))?);
+        let manifest = bytes(serde_json::to_vec(&json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": with_type(descriptor(&config)?, "application/vnd.oci.image.config.v1+json"),
+            "layers": layers,
+        }))?);
+        let mut entry = with_type(
+            descriptor(&manifest)?,
+            "application/vnd.oci.image.manifest.v1+json",
+        );
+        entry["annotations"] = json!({"io.containerd.image.name": image.name});
+        let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]}))?;
+        let digest = manifest.0.clone();
+        blobs.extend([config, manifest]);
+        Ok(Self {
+            manifest: format!("sha256:{digest}"),
+            index,
+            blobs,
+        })
+    }
+
+    async fn write(&self, to: &mut (impl tokio::io::AsyncWrite + Unpin)) -> Result<()> {
+        entry(to, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#).await?;
+        entry(to, "index.json", &self.index).await?;
+        for (digest, blob) in &self.blobs {
+            let name = format!("blobs/sha256/{digest}");
+            match blob {
+                Blob::Bytes(content) => entry(to, &name, content).await?,
+                Blob::File(path) => {
+                    let mut file = tokio::fs::File::open(path).await?;
+                    let size = file.metadata().await?.len();
+                    to.write_all(&header(&name, size, 0o644)?).await?;
+                    tokio::io::copy_buf(
+                        &mut tokio::io::BufReader::with_capacity(1 << 20, &mut file),
+                        to,
+                    )
+                    .await?;
+                    to.write_all(&padding(size)).await?;
+                }
+            }
+        }
+        to.write_all(&[0; 2 * BLOCK]).await?;
+        Ok(to.shutdown().await?)
+    }
+}
+
+fn bytes(content: Vec<u8>) -> (String, Blob) {
+    (hex::encode(Sha256::digest(&content)), Blob::Bytes(content))
+}
+
+fn descriptor((digest, blob): &(String, Blob)) -> Result<Value> {
+    let size = match blob {
+        Blob::File(path) => std::fs::metadata(path)?.len(),
+        Blob::Bytes(content) => content.len() as u64,
+    };
+    let media_type = "application/vnd.oci.image.layer.v1.tar";
+    Ok(json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size}))
+}
+
+fn with_type(mut descriptor: Value, media_type: &str) -> Value {
+    descriptor["mediaType"] = json!(media_type);
+    descriptor
+}
+
+async fn entry(
+    to: &mut (impl tokio::io::AsyncWrite + Unpin),
+    name: &str,
+    content: &[u8],
+) -> Result<()> {
+    to.write_all(&header(name, content.len() as u64, 0o644)?)
+        .await?;
+    to.write_all(content).await?;
+    Ok(to.write_all(&padding(content.len() as u64)).await?)
+}
+
+/// A layer of programs. Times and owners are zero, so the same programs make the same layer.
+fn layer(files: &[(PathBuf, &str)]) -> Result<Vec<u8>> {
+    let mut tar = Vec::new();
+    for (from, to) in files {
+        let mut content = Vec::new();
+        File::open(from)
+            .and_then(|mut file| file.read_to_end(&mut content))
+            .with_context(|| format!("no {}", from.display()))?;
+        let size = content.len() as u64;
+        tar.extend(header(to, size, 0o755)?);
+        tar.append(&mut content);
+        tar.extend(padding(size));
+    }
+    tar.extend([0; 2 * BLOCK]);
+    Ok(tar)
+}
+
+/// A ustar header. Names here are short, so its extensions are not needed.
+fn header(name: &str, size: u64, mode: u32) -> Result<[u8; BLOCK]> {
+    let mut block = [0_u8; BLOCK];
+    if name.len() >= 100 {
+        bail!("{name} is too long for a tar header");
+    }
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    let mut field =
+        |at: usize, text: &str| block[at..at + text.len()].copy_from_slice(text.as_bytes());
+    field(100, &format!("{mode:07o}"));
+    field(108, "0000000");
+    field(116, "0000000");
+    field(124, &format!("{size:011o}"));
+    field(136, "00000000000");
+    // The checksum counts its own field as spaces.
+    field(148, "        ");
+    field(156, "0");
+    field(257, "ustar\u{0}00");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    Ok(block)
+}
+
+fn padding(size: u64) -> Vec<u8> {
+    let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+    vec![0; (BLOCK - over) % BLOCK]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_is_a_tar_with_programs_of_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        let tar = layer(&[(program, "usr/local/bin/program")]).unwrap();
+        let text = |from: usize, to: usize| std::str::from_utf8(&tar[from..to]).unwrap();
+        assert!(text(0, 100).starts_with("usr/local/bin/program\0"));
+        assert_eq!(text(100, 107), "0000755");
+        assert_eq!(text(124, 135), "00000000012");
+        assert_eq!(text(257, 262), "ustar");
+        assert_eq!(&tar[BLOCK..BLOCK + 10], b"#!/bin/sh\n");
+        assert_eq!(tar.len(), 4 * BLOCK);
+    }
+
+    #[test]
+    fn a_headers_checksum_counts_its_own_field_as_spaces() {
+        let header = header("a", 3, 0o644).unwrap();
+        let stored = std::str::from_utf8(&header[148..154]).unwrap();
+        let own: u32 = header[148..156].iter().map(|byte| u32::from(*byte)).sum();
+        let sum = header.iter().map(|byte| u32::from(*byte)).sum::<u32>() - own + 8 * 32;
+        assert_eq!(u32::from_str_radix(stored, 8).unwrap(), sum);
+    }
+}

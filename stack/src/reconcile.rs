@@ -1,0 +1,81 @@
+//! The order of the steps inside the namespaces. Independent ones run side by side.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::console::Progress;
+use crate::images;
+use crate::instance::Instance;
+use crate::steps::{
+    Inside, Order, argocd, context, control_plane, dns, gitea, network, node, pki, platform, pool,
+    portal, runtime, source,
+};
+
+pub(crate) async fn run(instance: Instance, order: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(order)
+        .with_context(|| format!("cannot read {}", order.display()))?;
+    let order: Order = serde_json::from_str(&text)?;
+    let progress = Progress::since(order.began);
+    let inside = Inside {
+        instance,
+        order,
+        progress,
+    };
+    network::up(&inside).await?;
+    pki::up(&inside).await?;
+    tokio::try_join!(cluster(&inside), databases(&inside), people(&inside))?;
+    platform::applications(&inside).await?;
+    if inside.order.built.programs.is_some() {
+        platform::up(&inside).await?;
+        platform::ready(&inside).await?;
+    }
+    context::write(&inside).await
+}
+
+/// After a change of the code: the images again, and the pods whose image changed.
+pub(crate) async fn load_images(instance: Instance, order: &Path) -> Result<()> {
+    let order: Order = serde_json::from_str(&std::fs::read_to_string(order)?)?;
+    let progress = Progress::since(order.began);
+    let inside = Inside {
+        instance,
+        order,
+        progress,
+    };
+    platform::up(&inside).await?;
+    platform::ready(&inside).await
+}
+
+async fn cluster(inside: &Inside) -> Result<()> {
+    let api = async {
+        control_plane::api(inside).await?;
+        tokio::try_join!(
+            control_plane::controllers(inside),
+            dns::apply(inside),
+            argocd::configure(inside)
+        )
+        .map(drop)
+    };
+    let images = async {
+        runtime::up(inside).await?;
+        runtime::import(inside, &images::base(&inside.order.built)).await
+    };
+    tokio::try_join!(api, images)?;
+    let node = async {
+        node::up(inside).await?;
+        dns::ready(inside).await
+    };
+    tokio::try_join!(node, argocd::up(inside)).map(drop)
+}
+
+async fn databases(inside: &Inside) -> Result<()> {
+    tokio::try_join!(pool::up(inside), source::up(inside)).map(drop)
+}
+
+async fn people(inside: &Inside) -> Result<()> {
+    gitea::up(inside).await?;
+    match &inside.order.built.portal {
+        Some(portal) => portal::up(inside, portal).await,
+        None => Ok(()),
+    }
+}

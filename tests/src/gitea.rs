@@ -1,0 +1,149 @@
+//! The forge as its people use it: the reviewer approves and merges.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::wait;
+
+pub(crate) struct Gitea<'a> {
+    context: &'a Context,
+    repository: String,
+}
+
+impl<'a> Gitea<'a> {
+    pub(crate) fn new(context: &'a Context) -> anyhow::Result<Self> {
+        let repository = format!(
+            "{}/api/v1/repos/{}/{}",
+            context.get("VDB_FORGE_URL")?.trim_end_matches('/'),
+            context.get("VDB_FORGE_OWNER")?,
+            context.get("VDB_FORGE_REPOSITORY")?
+        );
+        Ok(Self {
+            context,
+            repository,
+        })
+    }
+
+    /// A call as one of the forge's people; the answer's status and body.
+    pub(crate) async fn call(
+        &self,
+        user: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(u16, Value)> {
+        let password = self.context.secret(&format!("gitea-{user}.password"))?;
+        let mut request = self
+            .context
+            .http
+            .request(method.clone(), format!("{}{path}", self.repository))
+            .basic_auth(user, Some(password));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("{method} {path}"))?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let (status, body) = self.call("reviewer", Method::GET, path, None).await?;
+        anyhow::ensure!(status == 200, "GET {path}: {status} {body}");
+        Ok(body)
+    }
+
+    /// Approves and merges; the time at which the merge was answered.
+    pub(crate) async fn merge(&self, number: u64) -> anyhow::Result<()> {
+        let review = json!({ "event": "APPROVED", "body": "looks good" });
+        let (status, body) = self
+            .call(
+                "reviewer",
+                Method::POST,
+                &format!("/pulls/{number}/reviews"),
+                Some(review),
+            )
+            .await?;
+        anyhow::ensure!(
+            status < 300,
+            "approve pull request {number}: {status} {body}"
+        );
+        // Gitea works out whether a pull request can be merged in the background and answers 405 until it has.
+        wait::until(
+            "merge the pull request",
+            Duration::from_secs(30),
+            || async {
+                let head = self.get(&format!("/pulls/{number}")).await?["head"]["sha"].clone();
+                let merge = json!({ "Do": "merge", "head_commit_id": head });
+                let (status, body) = self
+                    .call(
+                        "reviewer",
+                        Method::POST,
+                        &format!("/pulls/{number}/merge"),
+                        Some(merge),
+                    )
+                    .await?;
+                anyhow::ensure!(
+                    status == 200,
+                    "merge pull request {number}: {status} {body}"
+                );
+                Ok(Some(()))
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn close(&self, number: u64) -> anyhow::Result<()> {
+        let (status, body) = self
+            .call(
+                "reviewer",
+                Method::PATCH,
+                &format!("/pulls/{number}"),
+                Some(json!({ "state": "closed" })),
+            )
+            .await?;
+        anyhow::ensure!(status < 300, "close pull request {number}: {status} {body}");
+        Ok(())
+    }
+
+    /// The open pull requests.
+    pub(crate) async fn open_pulls(&self) -> anyhow::Result<Vec<Value>> {
+        Ok(self
+            .get("/pulls?state=open&limit=50")
+            .await?
+            .as_array()
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    /// Whether the base branch holds this path.
+    pub(crate) async fn holds(&self, path: &str) -> anyhow::Result<bool> {
+        let (status, _) = self
+            .call(
+                "reviewer",
+                Method::GET,
+                &format!("/contents/{path}?ref=main"),
+                None,
+            )
+            .await?;
+        Ok(status == 200)
+    }
+}
+
+/// The number at the end of a pull request's address.
+pub(crate) fn number(url: &str) -> anyhow::Result<u64> {
+    url.rsplit('/')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .with_context(|| format!("no pull request number in {url}"))
+}

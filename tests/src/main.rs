@@ -1,0 +1,74 @@
+//! Runs the scenarios on a stack that is up (`run`), places the demo's order (`demo`), measures (`bench`).
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod context;
+mod demo;
+mod gitea;
+mod kubernetes;
+mod output;
+mod portal;
+mod process;
+mod scenarios;
+mod wait;
+
+#[derive(Debug, Parser)]
+#[command(name = "e2e", version, about)]
+struct Cli {
+    /// The stack's context.env
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/lib/postgres-vdb-platform/test/context.env"
+    )]
+    context: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every scenario, or those named
+    Run { names: Vec<String> },
+    /// Order a database as the portal's guest, merge as the reviewer, query it
+    Demo,
+    /// Ten orders: the time from merge to ready and the share of each stage
+    Bench {
+        #[arg(long, default_value_t = 10)]
+        orders: usize,
+    },
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = context::Context::read(&cli.context).with_context(|| {
+        format!(
+            "read {}: bring the stack up first (make demo)",
+            cli.context.display()
+        )
+    })?;
+    match cli.command {
+        Command::Run { names } => scenarios::run(&context, &names).await,
+        Command::Demo => demo::run(&context).await,
+        Command::Bench { orders } => bench::run(&context, orders).await,
+    }
+}

@@ -1,0 +1,152 @@
+//! The scenarios, in the order in which they run: later ones use what earlier ones made.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::gitea::{self, Gitea};
+use crate::kubernetes::{Kubernetes, namespace};
+use crate::output::{error, line};
+use crate::portal::Portal;
+use crate::wait;
+
+mod admission;
+mod command_line;
+mod form;
+mod harmless;
+mod refusals;
+
+type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+
+const ALL: [(&str, Scenario); 9] = [
+    ("the_first_environment_of_an_empty_repository", |c| {
+        Box::pin(command_line::first_environment(c))
+    }),
+    (
+        "a_copy_contacts_nothing_and_knows_no_password_of_the_source",
+        |c| Box::pin(harmless::copy(c)),
+    ),
+    (
+        "an_order_through_the_browser_is_queried_and_leaves_the_source_untouched",
+        |c| Box::pin(form::order(c)),
+    ),
+    (
+        "one_of_two_environments_with_a_common_prefix_is_retired_alone",
+        |c| Box::pin(form::retire(c)),
+    ),
+    (
+        "wrong_orders_are_refused_with_one_clear_error_and_nothing_is_created",
+        |c| Box::pin(refusals::orders(c)),
+    ),
+    ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
+        Box::pin(admission::refused(c))
+    }),
+    ("what_cannot_be_delivered_says_why", |c| {
+        Box::pin(admission::explained(c))
+    }),
+    (
+        "an_engine_that_is_down_is_said_and_orders_go_on_when_it_is_back",
+        |c| Box::pin(admission::engine_down(c)),
+    ),
+    ("an_environment_is_deleted_from_the_command_line", |c| {
+        Box::pin(command_line::delete(c))
+    }),
+];
+
+pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<ExitCode> {
+    let chosen: Vec<_> = ALL
+        .iter()
+        .filter(|(name, _)| names.is_empty() || names.iter().any(|n| name.contains(n.as_str())))
+        .collect();
+    anyhow::ensure!(
+        !chosen.is_empty(),
+        "no scenario is named {}",
+        names.join(", ")
+    );
+    let (mut passed, mut failed) = (0, 0);
+    for (name, scenario) in chosen {
+        let start = Instant::now();
+        let result = scenario(context).await;
+        let seconds = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                line(format!("ok     {seconds:>6.1} s  {name}"));
+            }
+            Err(why) => {
+                failed += 1;
+                line(format!("FAILED {seconds:>6.1} s  {name}"));
+                error(&why);
+            }
+        }
+    }
+    line(format!("{passed} passed, {failed} failed"));
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Orders the end of an environment through the portal and merges it.
+pub(crate) async fn retire(
+    context: &Context,
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+    name: &str,
+) -> anyhow::Result<()> {
+    let task = portal
+        .task(
+            "vdb-retire",
+            json!({ "entity": format!("resource:default/{name}"), "confirmation": name }),
+        )
+        .await?;
+    anyhow::ensure!(
+        task.completed,
+        "retiring {name} failed in {}: {}",
+        context.get("VDB_PORTAL_URL")?,
+        task.log()
+    );
+    forge.merge(gitea::number(&task.pull_request()?)?).await
+}
+
+/// Waits until nothing of the environment is left in the cluster: Application, namespace with all in it, volumes.
+pub(crate) async fn gone(kubernetes: &Kubernetes<'_>, name: &str) -> anyhow::Result<()> {
+    wait::until(
+        &format!("everything of {name} to go"),
+        Duration::from_secs(180),
+        || async {
+            let mut left = Vec::new();
+            if kubernetes
+                .exists(&["-n", "argocd", "application", name])
+                .await?
+            {
+                left.push("Application".to_owned());
+            }
+            if kubernetes.exists(&["namespace", &namespace(name)]).await? {
+                left.push("namespace".to_owned());
+            }
+            left.extend(volumes(kubernetes, name).await?);
+            anyhow::ensure!(left.is_empty(), "still there: {}", left.join(", "));
+            Ok(Some(()))
+        },
+    )
+    .await
+}
+
+/// The persistent volumes that an environment's claims are bound to.
+async fn volumes(kubernetes: &Kubernetes<'_>, name: &str) -> anyhow::Result<Vec<String>> {
+    let all = kubernetes.json(&["get", "pv"]).await?;
+    let of = |pv: &&Value| pv["spec"]["claimRef"]["namespace"] == namespace(name);
+    Ok(all["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(of)
+        .map(|pv| pv["metadata"]["name"].to_string())
+        .collect())
+}
