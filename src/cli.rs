@@ -27,7 +27,10 @@ enum Command {
 
 /// Runs the command to its end. Exit code 0: done; 1: refused or failed, said in one block on standard error.
 pub fn run(cli: Cli) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&anyhow::Error::from(error)),
     };

@@ -1,5 +1,9 @@
 //! All that the command line prints goes through here.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the one place that prints"
+)]
 
 use std::process::ExitCode;
 

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use environment::PostgresVdbStatus;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
 use kube::api::ObjectMeta;
 use serde::Serialize;
 
@@ -56,7 +58,16 @@ macro_rules! kinds {
     };
 }
 
-kinds!(ConfigMap, Secret, Service, PersistentVolume, PersistentVolumeClaim, StatefulSet, Pod, Job);
+kinds!(
+    ConfigMap,
+    Secret,
+    Service,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    StatefulSet,
+    Pod,
+    Job
+);
 
 impl Object {
     pub fn name(&self) -> &str {
@@ -68,7 +79,11 @@ impl Object {
     }
 
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.meta().annotations.as_ref()?.get(key).map(String::as_str)
+        self.meta()
+            .annotations
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
     }
 }
 
@@ -82,11 +97,19 @@ pub struct Name {
 
 impl Name {
     pub fn new(kind: Kind, namespace: &str, name: impl Into<String>) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.into() }
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.into(),
+        }
     }
 
     pub fn of(object: &Object) -> Self {
-        Self::new(object.kind(), object.meta().namespace.as_deref().unwrap_or_default(), object.name())
+        Self::new(
+            object.kind(),
+            object.meta().namespace.as_deref().unwrap_or_default(),
+            object.name(),
+        )
     }
 }
 
@@ -158,12 +181,18 @@ impl HookRun {
             let conditions = job.status.as_ref().and_then(|s| s.conditions.as_ref());
             conditions.is_some_and(|all| all.iter().any(|c| c.type_ == kind && c.status == "True"))
         };
-        let progress = match (holds("Complete") || holds("SuccessCriteriaMet"), holds("Failed")) {
+        let progress = match (
+            holds("Complete") || holds("SuccessCriteriaMet"),
+            holds("Failed"),
+        ) {
             (true, _) => Progress::Succeeded,
             (_, true) => Progress::Failed,
             _ => Progress::Running,
         };
-        Self { job: job.metadata.name.clone().unwrap_or_default(), progress }
+        Self {
+            job: job.metadata.name.clone().unwrap_or_default(),
+            progress,
+        }
     }
 }
 
@@ -182,7 +211,8 @@ pub trait Cluster: Send + Sync {
     /// Adds or removes the finalizer; a conflict if the resource has changed since it was read.
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), Error>;
     /// A conflict if the resource has changed since it was read: this is the fence between two operators.
-    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus) -> Result<(), Error>;
+    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus)
+    -> Result<(), Error>;
     async fn object(&self, name: &Name) -> Result<Option<Object>, Error>;
     /// Hook jobs of one resource.
     async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, Error>;

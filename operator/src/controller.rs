@@ -52,8 +52,18 @@ pub struct Context {
 
 impl Context {
     pub fn frame<'a>(&'a self, cr: &'a PostgresVdb) -> Frame<'a> {
-        let generation = cr.status.as_ref().and_then(|s| s.vdb.as_ref()).and_then(|v| v.generation).unwrap_or(1);
-        Frame { cr, settings: &self.settings, helper: &self.helper, generation }
+        let generation = cr
+            .status
+            .as_ref()
+            .and_then(|s| s.vdb.as_ref())
+            .and_then(|v| v.generation)
+            .unwrap_or(1);
+        Frame {
+            cr,
+            settings: &self.settings,
+            helper: &self.helper,
+            generation,
+        }
     }
 }
 
@@ -98,11 +108,19 @@ enum Written {
 }
 
 /// Writes the status if it says something new; what only shows progress is written sparingly.
-async fn record(ctx: &Context, observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Result<Written, cluster::Error> {
+async fn record(
+    ctx: &Context,
+    observed: &Observed,
+    frame: &Frame<'_>,
+    outcome: &Outcome,
+) -> Result<Written, cluster::Error> {
     let now = ctx.clock.now();
     let key = observed.cr.key();
-    let Some(shown) = status::of(observed, frame, outcome, now) else { return Ok(Written::Unchanged) };
-    ctx.memory.with(&key, |m| m.stages.clone_from(&shown.stages));
+    let Some(shown) = status::of(observed, frame, outcome, now) else {
+        return Ok(Written::Unchanged);
+    };
+    ctx.memory
+        .with(&key, |m| m.stages.clone_from(&shown.stages));
     let before = observed.cr.status.clone().unwrap_or_default();
     if status::same(&before, &shown) {
         return Ok(Written::Unchanged);
@@ -121,13 +139,33 @@ async fn record(ctx: &Context, observed: &Observed, frame: &Frame<'_>, outcome: 
 }
 
 /// An event when the reason changes. Events are for people: one that cannot be written stops nothing.
-async fn tell(ctx: &Context, observed: &Observed, before: &environment::PostgresVdbStatus, shown: &environment::PostgresVdbStatus) {
-    let Some(ready) = shown.condition("Ready") else { return };
-    if before.condition("Ready").is_some_and(|c| c.reason == ready.reason) {
+async fn tell(
+    ctx: &Context,
+    observed: &Observed,
+    before: &environment::PostgresVdbStatus,
+    shown: &environment::PostgresVdbStatus,
+) {
+    let Some(ready) = shown.condition("Ready") else {
+        return;
+    };
+    if before
+        .condition("Ready")
+        .is_some_and(|c| c.reason == ready.reason)
+    {
         return;
     }
-    let Some(reason) = Reason::ALL.iter().copied().find(|r| r.as_str() == ready.reason) else { return };
-    let notice = Notice { warning: reason.kind() != Kind::Progress, reason, note: ready.message.clone() };
+    let Some(reason) = Reason::ALL
+        .iter()
+        .copied()
+        .find(|r| r.as_str() == ready.reason)
+    else {
+        return;
+    };
+    let notice = Notice {
+        warning: reason.kind() != Kind::Progress,
+        reason,
+        note: ready.message.clone(),
+    };
     tracing::info!(key = %observed.cr.key(), %reason, message = ready.message, "reason changed");
     if let Err(error) = ctx.cluster.notify(&observed.cr, &notice).await {
         tracing::debug!(%error, "event not written");
@@ -135,7 +173,12 @@ async fn tell(ctx: &Context, observed: &Observed, before: &environment::Postgres
 }
 
 /// `None`: go on at once.
-fn requeue(ctx: &Context, observed: &Observed, outcome: &Outcome, written: Written) -> Option<Requeue> {
+fn requeue(
+    ctx: &Context,
+    observed: &Observed,
+    outcome: &Outcome,
+    written: Written,
+) -> Option<Requeue> {
     let key = observed.cr.key();
     let after = match outcome {
         Outcome::Again | Outcome::Recorded(_) | Outcome::Ready(_) => {
@@ -147,8 +190,13 @@ fn requeue(ctx: &Context, observed: &Observed, outcome: &Outcome, written: Writt
             ctx.metrics.failed(stop.reason);
             match stop.reason.kind() {
                 Kind::Stalled => error_backoff(&observed.cr),
-                _ if matches!(stop.reason, Reason::ProvisionFailed | Reason::EnableFailed) => error_backoff(&observed.cr),
-                _ => ctx.memory.with(&key, memory::Remembered::backoff).min(error_backoff(&observed.cr)),
+                _ if matches!(stop.reason, Reason::ProvisionFailed | Reason::EnableFailed) => {
+                    error_backoff(&observed.cr)
+                }
+                _ => ctx
+                    .memory
+                    .with(&key, memory::Remembered::backoff)
+                    .min(error_backoff(&observed.cr)),
             }
         }
         Outcome::Settled { probe } => *probe,
@@ -159,7 +207,11 @@ fn requeue(ctx: &Context, observed: &Observed, outcome: &Outcome, written: Writt
             return Some(Requeue::OnChange);
         }
     };
-    let after = if written == Written::Later { after.min(PROGRESS_INTERVAL) } else { after };
+    let after = if written == Written::Later {
+        after.min(PROGRESS_INTERVAL)
+    } else {
+        after
+    };
     let after = match cleanup::until_deadline(observed, &ctx.settings) {
         Some(left) => after.min(left),
         None => after,
@@ -168,5 +220,5 @@ fn requeue(ctx: &Context, observed: &Observed, outcome: &Outcome, written: Writt
 }
 
 fn error_backoff(cr: &PostgresVdb) -> Duration {
-    parse_duration(&cr.spec.error_backoff_period).unwrap_or(Duration::from_secs(300))
+    parse_duration(&cr.spec.error_backoff_period).unwrap_or(Duration::from_mins(5))
 }

@@ -23,13 +23,15 @@ impl Health {
 /// Listens until the process ends.
 pub fn serve(address: &str, health: Arc<Health>, metrics: Arc<Metrics>) -> std::io::Result<()> {
     let listener = TcpListener::bind(address)?;
-    std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            if let Err(error) = answer(stream, &health, &metrics) {
-                tracing::debug!(%error, "request not answered");
+    std::thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if let Err(error) = answer(stream, &health, &metrics) {
+                    tracing::debug!(%error, "request not answered");
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -41,11 +43,25 @@ fn answer(stream: TcpStream, health: &Health, metrics: &Metrics) -> std::io::Res
     BufReader::new(std::io::Read::take(&stream, 4096)).read_line(&mut line)?;
     let (status, kind, body) = match line.split(' ').nth(1) {
         Some("/healthz") => ("200 OK", "text/plain", "ok\n".to_owned()),
-        Some("/readyz") if health.ready.load(Ordering::Relaxed) => ("200 OK", "text/plain", "ok\n".to_owned()),
-        Some("/readyz") => ("503 Service Unavailable", "text/plain", "not ready\n".to_owned()),
-        Some("/metrics") => ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.text()),
+        Some("/readyz") if health.ready.load(Ordering::Relaxed) => {
+            ("200 OK", "text/plain", "ok\n".to_owned())
+        }
+        Some("/readyz") => (
+            "503 Service Unavailable",
+            "text/plain",
+            "not ready\n".to_owned(),
+        ),
+        Some("/metrics") => (
+            "200 OK",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            metrics.text(),
+        ),
         _ => ("404 Not Found", "text/plain", "not found\n".to_owned()),
     };
     let mut stream = stream;
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }

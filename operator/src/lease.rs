@@ -30,7 +30,10 @@ impl Leadership {
 
     /// Returns when this process leads.
     pub async fn acquire(&self) {
-        let mut seen = Seen { renewed: None, at: Instant::now() };
+        let mut seen = Seen {
+            renewed: None,
+            at: Instant::now(),
+        };
         let mut told = false;
         loop {
             match self.try_take(&mut seen).await {
@@ -40,7 +43,10 @@ impl Leadership {
                     told = true;
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error = crate::error_chain(&error), "the lease cannot be read"),
+                Err(error) => tracing::warn!(
+                    error = crate::error_chain(&error),
+                    "the lease cannot be read"
+                ),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -49,13 +55,19 @@ impl Leadership {
     /// Returns when the leadership is lost.
     pub async fn keep(&self) {
         let mut renewed = Instant::now();
-        let mut seen = Seen { renewed: None, at: Instant::now() };
+        let mut seen = Seen {
+            renewed: None,
+            at: Instant::now(),
+        };
         loop {
             tokio::time::sleep(RENEW).await;
             match self.try_take(&mut seen).await {
                 Ok(true) => renewed = Instant::now(),
                 Ok(false) => return,
-                Err(error) => tracing::warn!(error = crate::error_chain(&error), "the lease was not renewed"),
+                Err(error) => tracing::warn!(
+                    error = crate::error_chain(&error),
+                    "the lease was not renewed"
+                ),
             }
             if renewed.elapsed() >= DURATION {
                 return;
@@ -65,8 +77,15 @@ impl Leadership {
 
     /// Lets the next replica begin at once.
     pub async fn release(&self) {
-        let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else { return };
-        if lease.spec.as_ref().and_then(|s| s.holder_identity.as_deref()) != Some(&self.identity) {
+        let Ok(Some(mut lease)) = self.api.get_opt(NAME).await else {
+            return;
+        };
+        if lease
+            .spec
+            .as_ref()
+            .and_then(|s| s.holder_identity.as_deref())
+            != Some(&self.identity)
+        {
             return;
         }
         lease.spec.get_or_insert_default().holder_identity = None;
@@ -77,23 +96,33 @@ impl Leadership {
 
     async fn try_take(&self, seen: &mut Seen) -> Result<bool, kube::Error> {
         let Some(mut lease) = self.api.get_opt(NAME).await? else {
-            let mut lease = Lease { spec: Some(self.spec(0)), ..Lease::default() };
+            let mut lease = Lease {
+                spec: Some(self.spec(0)),
+                ..Lease::default()
+            };
             lease.metadata.name = Some(NAME.to_owned());
             return won(self.api.create(&PostParams::default(), &lease).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         if seen.renewed != spec.renew_time {
-            *seen = Seen { renewed: spec.renew_time.clone(), at: Instant::now() };
+            *seen = Seen {
+                renewed: spec.renew_time.clone(),
+                at: Instant::now(),
+            };
         }
         let holder = spec.holder_identity.unwrap_or_default();
         let free = holder.is_empty() || holder == self.identity || seen.at.elapsed() >= DURATION;
         if !free {
             return Ok(false);
         }
-        let changes = spec.lease_transitions.unwrap_or_default() + i32::from(holder != self.identity);
+        let changes =
+            spec.lease_transitions.unwrap_or_default() + i32::from(holder != self.identity);
         let acquired = spec.acquire_time.filter(|_| holder == self.identity);
         let mine = self.spec(changes);
-        lease.spec = Some(LeaseSpec { acquire_time: acquired.or(mine.acquire_time.clone()), ..mine });
+        lease.spec = Some(LeaseSpec {
+            acquire_time: acquired.or(mine.acquire_time.clone()),
+            ..mine
+        });
         won(self.api.replace(NAME, &PostParams::default(), &lease).await)
     }
 

@@ -10,7 +10,11 @@ use operator::run::Place;
 use operator::settings::Settings;
 
 #[derive(Parser)]
-#[command(name = "vdb-operator", version, about = "Turns PostgresVDB resources into running thin copies")]
+#[command(
+    name = "vdb-operator",
+    version,
+    about = "Turns PostgresVDB resources into running thin copies"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,14 +34,18 @@ enum Command {
         #[arg(long, env = "POD_NAMESPACE", default_value = "vdb-system")]
         namespace: String,
     },
-    /// Print the CustomResourceDefinition.
+    /// Print the `CustomResourceDefinition`.
     Crd,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::new(&arguments.log);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     match start(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -51,13 +59,22 @@ fn start(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Crd => {
             let yaml = operator::crd::yaml().map_err(anyhow::Error::msg)?;
-            std::io::stdout().write_all(yaml.as_bytes()).context("cannot print")
+            std::io::stdout()
+                .write_all(yaml.as_bytes())
+                .context("cannot print")
         }
-        Command::Run { config, pod, namespace } => {
+        Command::Run {
+            config,
+            pod,
+            namespace,
+        } => {
             // The only provider that is compiled in; naming it keeps the choice independent of features elsewhere.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             let settings = Settings::read(&config)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .context("no runtime")?;
             runtime.block_on(operator::run::run(settings, Place { pod, namespace }))
         }
     }

@@ -1,6 +1,5 @@
 //! What operators of the operator watch. No label holds a name that users choose: the number of series stays bounded.
 
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -30,22 +29,55 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("vdb_operator");
         let failures = Family::<ReasonLabel, Counter>::default();
-        let (orphans, reconciles, errors, leader) = (Counter::default(), Counter::default(), Counter::default(), Gauge::default());
+        let (orphans, reconciles, errors, leader) = (
+            Counter::default(),
+            Counter::default(),
+            Counter::default(),
+            Gauge::default(),
+        );
         // A pass without waiting takes milliseconds, one that connects up to a few seconds.
         let duration = Histogram::new([0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0]);
-        registry.register("stops", "Passes that ended with a reason that is no progress", failures.clone());
-        registry.register("orphans", "Virtual databases that outlived their resource", orphans.clone());
+        registry.register(
+            "stops",
+            "Passes that ended with a reason that is no progress",
+            failures.clone(),
+        );
+        registry.register(
+            "orphans",
+            "Virtual databases that outlived their resource",
+            orphans.clone(),
+        );
         registry.register("reconciles", "Passes over a resource", reconciles.clone());
-        registry.register("reconcile_errors", "Passes that the cluster's API ended", errors.clone());
-        registry.register("reconcile_duration_seconds", "Time of a pass", duration.clone());
+        registry.register(
+            "reconcile_errors",
+            "Passes that the cluster's API ended",
+            errors.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time of a pass",
+            duration.clone(),
+        );
         registry.register("leader", "1 while this replica works", leader.clone());
-        Self { registry, failures, orphans, reconciles, errors, duration, leader }
+        Self {
+            registry,
+            failures,
+            orphans,
+            reconciles,
+            errors,
+            duration,
+            leader,
+        }
     }
 }
 
 impl Metrics {
     pub fn failed(&self, reason: Reason) {
-        self.failures.get_or_create(&ReasonLabel { reason: reason.to_string() }).inc();
+        self.failures
+            .get_or_create(&ReasonLabel {
+                reason: reason.to_string(),
+            })
+            .inc();
     }
 
     pub fn orphaned(&self) {

@@ -41,7 +41,11 @@ pub struct Poller {
 impl Poller {
     /// `finished` names every resource whose job is over.
     pub fn new(finished: mpsc::UnboundedSender<Key>) -> Self {
-        Self { jobs: Mutex::default(), wake: Notify::new(), finished }
+        Self {
+            jobs: Mutex::default(),
+            wake: Notify::new(),
+            finished,
+        }
     }
 
     /// What is known of a job; from now on it is polled.
@@ -50,7 +54,14 @@ impl Poller {
         if let Some(watched) = jobs.get(id) {
             return watched.progress.clone();
         }
-        jobs.insert(id.to_owned(), Watched { key: key.clone(), progress: Progress::Running, misses: 0 });
+        jobs.insert(
+            id.to_owned(),
+            Watched {
+                key: key.clone(),
+                progress: Progress::Running,
+                misses: 0,
+            },
+        );
         self.wake.notify_one();
         Progress::Running
     }
@@ -71,9 +82,13 @@ impl Poller {
             let found = dct.jobs(batch).await?;
             let mut jobs = self.lock();
             for id in batch {
-                let Some(watched) = jobs.get_mut(id) else { continue };
+                let Some(watched) = jobs.get_mut(id) else {
+                    continue;
+                };
                 match found.iter().find(|job| job.id == *id) {
-                    Some(job) if job.status.is_over() => watched.progress = Progress::Over(Box::new(job.clone())),
+                    Some(job) if job.status.is_over() => {
+                        watched.progress = Progress::Over(Box::new(job.clone()));
+                    }
                     Some(_) => watched.misses = 0,
                     None if watched.misses >= MISSES => watched.progress = Progress::Gone,
                     None => watched.misses += 1,
@@ -88,7 +103,13 @@ impl Poller {
         Ok(changed)
     }
 
-    pub async fn run(&self, dct: &dyn Dct, clock: &dyn Clock, shortest: Duration, longest: Duration) {
+    pub async fn run(
+        &self,
+        dct: &dyn Dct,
+        clock: &dyn Clock,
+        shortest: Duration,
+        longest: Duration,
+    ) {
         let mut interval = shortest;
         let mut known = 0;
         loop {
@@ -113,10 +134,16 @@ impl Poller {
     }
 
     fn running(&self) -> Vec<String> {
-        self.lock().iter().filter(|(_, watched)| matches!(watched.progress, Progress::Running)).map(|(id, _)| id.clone()).collect()
+        self.lock()
+            .iter()
+            .filter(|(_, watched)| matches!(watched.progress, Progress::Running))
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Watched>> {
-        self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.jobs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

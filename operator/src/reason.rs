@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn every_reason_that_stops_says_what_to_do() {
         for reason in Reason::ALL {
-            assert!(reason.kind() == Kind::Progress || !reason.hint().is_empty(), "{reason}");
+            assert!(
+                reason.kind() == Kind::Progress || !reason.hint().is_empty(),
+                "{reason}"
+            );
             assert!(reason.as_str().chars().all(char::is_alphanumeric));
         }
     }

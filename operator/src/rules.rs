@@ -19,20 +19,35 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
         return Err((Reason::ModeUnsupported, why.to_owned()));
     }
     if spec.source.kind != SourceType::DctSource {
-        return Err((Reason::SourceTypeUnsupported, "only sources of type dct-source are supported".to_owned()));
+        return Err((
+            Reason::SourceTypeUnsupported,
+            "only sources of type dct-source are supported".to_owned(),
+        ));
     }
     if spec.source.timestamp.is_some() || spec.source.bookmark.is_some() {
-        return Err((Reason::PointInTimeUnsupported, "copies are made of snapshots; timestamp and bookmark are not supported".to_owned()));
+        return Err((
+            Reason::PointInTimeUnsupported,
+            "copies are made of snapshots; timestamp and bookmark are not supported".to_owned(),
+        ));
     }
     allowed("source", &spec.source.reference, &allow.sources)?;
     allowed("image", &spec.image, &allow.images)?;
     if spec.database.user == ADMIN || spec.database.user.starts_with("pg_") {
-        return Err((Reason::InvalidSpec, format!("database.user {:?} is reserved", spec.database.user)));
+        return Err((
+            Reason::InvalidSpec,
+            format!("database.user {:?} is reserved", spec.database.user),
+        ));
     }
     for hook in &spec.hooks {
         let outside = matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete);
         if outside && hook.kind == HookType::Sql {
-            return Err((Reason::InvalidSpec, format!("hook {:?}: at its stage there is no database; use type command", hook.name)));
+            return Err((
+                Reason::InvalidSpec,
+                format!(
+                    "hook {:?}: at its stage there is no database; use type command",
+                    hook.name
+                ),
+            ));
         }
     }
     Ok(())
@@ -42,18 +57,34 @@ fn allowed(what: &str, value: &str, patterns: &[String]) -> Result<(), Refusal> 
     if patterns.iter().any(|pattern| matches(pattern, value)) {
         return Ok(());
     }
-    let rule = if patterns.is_empty() { "nothing is allowed".to_owned() } else { format!("allowed are {}", patterns.join(", ")) };
-    Err((Reason::NotAllowed, format!("{what} {value:?} is not allowed: {rule} (allow.{what}s of the operator's settings)")))
+    let rule = if patterns.is_empty() {
+        "nothing is allowed".to_owned()
+    } else {
+        format!("allowed are {}", patterns.join(", "))
+    };
+    Err((
+        Reason::NotAllowed,
+        format!(
+            "{what} {value:?} is not allowed: {rule} (allow.{what}s of the operator's settings)"
+        ),
+    ))
 }
 
 /// `*` stands for any text, everything else for itself.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(head) else { return false };
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(text) = text.strip_prefix(head) else {
+        return false;
+    };
     if rest.is_empty() {
         return true;
     }
-    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
+    text.char_indices()
+        .map(|(at, _)| at)
+        .chain([text.len()])
+        .any(|at| matches(rest, &text[at..]))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub struct Place {
     pub namespace: String,
 }
 
-/// What a ConfigMap can hold beside its own fields.
+/// What a `ConfigMap` can hold beside its own fields.
 const LARGEST_HELPER: usize = 900 << 10;
 
 /// # Errors
@@ -48,10 +48,16 @@ const LARGEST_HELPER: usize = 900 << 10;
 pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
     let helper = read_helper(&settings.helper_file)?;
     let health = Arc::new(Health::default());
-    let client = Client::try_default().await.context("no access to a cluster")?;
+    let client = Client::try_default()
+        .await
+        .context("no access to a cluster")?;
     wait_for_definition(&client).await?;
 
-    let mut tower = dct::ClientSettings::new(&settings.dct.url, &settings.dct.api_key_file, &settings.dct.client_name);
+    let mut tower = dct::ClientSettings::new(
+        &settings.dct.url,
+        &settings.dct.api_key_file,
+        &settings.dct.client_name,
+    );
     tower.ca_file.clone_from(&settings.dct.ca_file);
     let tower = Arc::new(Tower::new(dct::Client::new(tower)?));
     let (finished, wakeups) = mpsc::unbounded_channel();
@@ -68,7 +74,8 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
         memory: Memory::default(),
         metrics: Arc::new(Metrics::default()),
     });
-    http::serve(&listen, health.clone(), context.metrics.clone()).with_context(|| format!("cannot listen on {listen}"))?;
+    http::serve(&listen, health.clone(), context.metrics.clone())
+        .with_context(|| format!("cannot listen on {listen}"))?;
     // A standby is ready: it takes over when the lease is free.
     health.set_ready(true);
 
@@ -92,15 +99,22 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
 }
 
 fn read_helper(path: &Path) -> anyhow::Result<Helper> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read the helper {}", path.display()))?;
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the helper {}", path.display()))?;
     if bytes.len() > LARGEST_HELPER {
-        bail!("the helper {} has {} bytes; a ConfigMap holds at most {LARGEST_HELPER}", path.display(), bytes.len());
+        bail!(
+            "the helper {} has {} bytes; a ConfigMap holds at most {LARGEST_HELPER}",
+            path.display(),
+            bytes.len()
+        );
     }
     Ok(Helper::new(bytes))
 }
 
 async fn shutdown() {
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+    let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -118,7 +132,9 @@ async fn wait_for_definition(client: &Client) -> anyhow::Result<()> {
         match api.get_opt(&name).await {
             Ok(Some(found)) => {
                 if found.labels().get(PART_OF_LABEL).map(String::as_str) != Some(PART_OF) {
-                    bail!("{name} exists and is not this platform's (no label {PART_OF_LABEL}={PART_OF}): one operator per cluster may own it");
+                    bail!(
+                        "{name} exists and is not this platform's (no label {PART_OF_LABEL}={PART_OF}): one operator per cluster may own it"
+                    );
                 }
                 return Ok(());
             }
@@ -127,25 +143,39 @@ async fn wait_for_definition(client: &Client) -> anyhow::Result<()> {
                 told = true;
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = crate::error_chain(&error), "the cluster does not answer yet"),
+            Err(error) => tracing::warn!(
+                error = crate::error_chain(&error),
+                "the cluster does not answer yet"
+            ),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
 async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedReceiver<Key>) {
-    let woken = futures::stream::unfold(wakeups, |mut wakeups| async move { wakeups.recv().await.map(|key| (reference(&key), wakeups)) });
+    let woken = futures::stream::unfold(wakeups, |mut wakeups| async move {
+        wakeups.recv().await.map(|key| (reference(&key), wakeups))
+    });
     let config = Config::default().concurrency(context.settings.concurrency);
     // Names are enough: every pass reads the resource itself. One that cannot be parsed then stops only itself.
-    Controller::new(Api::<Watched>::all(client.clone()), watcher::Config::default())
-        .with_config(config)
-        .watches(children::<StatefulSet>(&client), ours(), |object| owner(&object))
-        .watches(children::<Pod>(&client), ours(), |object| owner(&object))
-        .watches(children::<Job>(&client), ours(), |object| owner(&object))
-        .reconcile_on(woken)
-        .run(reconcile, |object, error, context| on_error(&object, error, &context), context)
-        .for_each(|_| std::future::ready(()))
-        .await;
+    Controller::new(
+        Api::<Watched>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .with_config(config)
+    .watches(children::<StatefulSet>(&client), ours(), |object| {
+        owner(&object)
+    })
+    .watches(children::<Pod>(&client), ours(), |object| owner(&object))
+    .watches(children::<Job>(&client), ours(), |object| owner(&object))
+    .reconcile_on(woken)
+    .run(
+        reconcile,
+        |object, error, context| on_error(&object, error, &context),
+        context,
+    )
+    .for_each(|_| std::future::ready(()))
+    .await;
 }
 
 /// Objects of one kind, without their content.
@@ -158,8 +188,16 @@ fn ours() -> watcher::Config {
 }
 
 fn owner<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Watched>> {
-    let name = object.metadata.labels.as_ref()?.get(INSTANCE_LABEL)?.clone();
-    Some(reference(&Key { namespace: object.metadata.namespace.clone()?, name }))
+    let name = object
+        .metadata
+        .labels
+        .as_ref()?
+        .get(INSTANCE_LABEL)?
+        .clone();
+    Some(reference(&Key {
+        namespace: object.metadata.namespace.clone()?,
+        name,
+    }))
 }
 
 fn reference(key: &Key) -> ObjectRef<Watched> {
@@ -167,7 +205,10 @@ fn reference(key: &Key) -> ObjectRef<Watched> {
 }
 
 async fn reconcile(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, cluster::Error> {
-    let key = Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let key = Key {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
     let started = Instant::now();
     let result = controller::reconcile(&context, &key).await;
     context.metrics.passed(started.elapsed(), result.is_ok());
@@ -179,11 +220,18 @@ async fn reconcile(object: Arc<Watched>, context: Arc<Context>) -> Result<Action
 
 /// Somebody else was faster: look again at once. Everything else is tried again later and later.
 fn on_error(object: &Watched, error: &cluster::Error, context: &Context) -> Action {
-    let key = Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let key = Key {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
     if error.kind == cluster::ErrorKind::Conflict {
         tracing::debug!(%key, %error, "changed meanwhile");
         return Action::requeue(Duration::from_millis(100));
     }
     tracing::warn!(%key, error = crate::error_chain(error), "pass failed");
-    Action::requeue(context.memory.with(&key, controller::memory::Remembered::backoff))
+    Action::requeue(
+        context
+            .memory
+            .with(&key, controller::memory::Remembered::backoff),
+    )
 }

@@ -23,7 +23,13 @@ impl Password {
     }
 
     pub fn generate() -> Self {
-        Self(rand::rng().sample_iter(Alphanumeric).take(LENGTH).map(char::from).collect())
+        Self(
+            rand::rng()
+                .sample_iter(Alphanumeric)
+                .take(LENGTH)
+                .map(char::from)
+                .collect(),
+        )
     }
 
     pub fn reveal(&self) -> &str {
@@ -44,7 +50,11 @@ impl std::fmt::Debug for Password {
 
 /// Whether a verifier was made from this password.
 pub fn verifies(stored: &str, password: &str) -> bool {
-    let salt = stored.split('$').nth(1).and_then(|part| part.split_once(':')).and_then(|(_, salt)| STANDARD.decode(salt).ok());
+    let salt = stored
+        .split('$')
+        .nth(1)
+        .and_then(|part| part.split_once(':'))
+        .and_then(|(_, salt)| STANDARD.decode(salt).ok());
     salt.is_some_and(|salt| verifier(password, &salt) == stored)
 }
 
@@ -53,7 +63,12 @@ fn verifier(password: &str, salt: &[u8]) -> String {
     pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, ITERATIONS, &mut salted);
     let stored = Sha256::digest(keyed(&salted, b"Client Key"));
     let server = keyed(&salted, b"Server Key");
-    format!("SCRAM-SHA-256${ITERATIONS}:{}${}:{}", STANDARD.encode(salt), STANDARD.encode(stored), STANDARD.encode(server))
+    format!(
+        "SCRAM-SHA-256${ITERATIONS}:{}${}:{}",
+        STANDARD.encode(salt),
+        STANDARD.encode(stored),
+        STANDARD.encode(server)
+    )
 }
 
 fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {

@@ -91,7 +91,10 @@ pub struct Allow {
 
 impl Default for Allow {
     fn default() -> Self {
-        Self { sources: everything(), images: postgres_images() }
+        Self {
+            sources: everything(),
+            images: postgres_images(),
+        }
     }
 }
 
@@ -135,21 +138,38 @@ pub enum Error {
 
 impl Settings {
     pub fn read(path: &std::path::Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let wrong = |why: String| Error::Parse { path: path.to_owned(), why };
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let wrong = |why: String| Error::Parse {
+            path: path.to_owned(),
+            why,
+        };
         let settings: Self = environment::yaml::read(&text).map_err(wrong)?;
-        settings.check().map_err(|why| Error::Parse { path: path.to_owned(), why })?;
+        settings.check().map_err(|why| Error::Parse {
+            path: path.to_owned(),
+            why,
+        })?;
         Ok(settings)
     }
 
     fn check(&self) -> Result<(), String> {
-        if !self.export.prefix.starts_with('/') || self.export.prefix.trim_end_matches('/').is_empty() {
+        if !self.export.prefix.starts_with('/')
+            || self.export.prefix.trim_end_matches('/').is_empty()
+        {
             return Err("export.prefix must be an absolute path below /".to_owned());
         }
         match self.export.kind {
-            ExportKind::Local if self.export.node.is_none() => Err("export.node names the node that has the directory; it is missing".to_owned()),
-            ExportKind::Nfs if self.export.server.is_none() => Err("export.server names the engine's address; it is missing".to_owned()),
-            _ if self.dct.poll_min > self.dct.poll_max => Err("dct.pollMin is above dct.pollMax".to_owned()),
+            ExportKind::Local if self.export.node.is_none() => {
+                Err("export.node names the node that has the directory; it is missing".to_owned())
+            }
+            ExportKind::Nfs if self.export.server.is_none() => {
+                Err("export.server names the engine's address; it is missing".to_owned())
+            }
+            _ if self.dct.poll_min > self.dct.poll_max => {
+                Err("dct.pollMin is above dct.pollMax".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -170,14 +190,18 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no duration; write for example 5s, 10m or 1h")))
+    parse_duration(&text).ok_or_else(|| {
+        serde::de::Error::custom(format!(
+            "{text:?} is no duration; write for example 5s, 10m or 1h"
+        ))
+    })
 }
 
 fn ten_minutes() -> Duration {
-    Duration::from_secs(600)
+    Duration::from_mins(10)
 }
 fn five_minutes() -> Duration {
-    Duration::from_secs(300)
+    Duration::from_mins(5)
 }
 fn poll_min() -> Duration {
     Duration::from_millis(200)
@@ -218,16 +242,17 @@ mod tests {
     fn the_settings_of_the_chart_are_read_and_an_unknown_key_is_named() {
         let text = "dct: { url: 'http://e:8080', apiKeyFile: /k, group: vdbs, pollMin: 200ms, visibilityGrace: 5s }\nexport: { kind: local, prefix: /var/pool/vdbs, node: node1 }\ndeletionDeadline: 2m\n";
         let settings: Settings = environment::yaml::read(text).unwrap();
-        assert_eq!(settings.deletion_deadline, Duration::from_secs(120));
+        assert_eq!(settings.deletion_deadline, Duration::from_mins(2));
         assert_eq!(settings.dct.poll_min, Duration::from_millis(200));
         assert!(settings.check().is_ok());
-        let error = environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
+        let error =
+            environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
         assert!(error.contains("deadline"), "{error}");
     }
 
     #[test]
     fn durations_have_a_unit() {
-        assert_eq!(parse_duration("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(parse_duration("5m"), Some(Duration::from_mins(5)));
         for wrong in ["", "5", "m", "5d", "-1s"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }

@@ -24,17 +24,35 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
         return Err(absent(reference, inventory));
     };
     let same_name: Vec<_> = named(inventory, dataset).collect();
-    let found: Vec<_> = same_name.iter().copied().filter(|d| hosts(inventory, d).contains(&host.to_lowercase())).collect();
+    let found: Vec<_> = same_name
+        .iter()
+        .copied()
+        .filter(|d| hosts(inventory, d).contains(&host.to_lowercase()))
+        .collect();
     if found.is_empty() && !same_name.is_empty() {
         let known: BTreeSet<String> = same_name.iter().flat_map(|d| hosts(inventory, d)).collect();
-        let known = if known.is_empty() { "an unknown host".to_owned() } else { known.into_iter().collect::<Vec<_>>().join(", ") };
-        return Err((Reason::SourceNotFound, format!("source {dataset:?} exists, but not on {host:?}; it is on {known}")));
+        let known = if known.is_empty() {
+            "an unknown host".to_owned()
+        } else {
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        return Err((
+            Reason::SourceNotFound,
+            format!("source {dataset:?} exists, but not on {host:?}; it is on {known}"),
+        ));
     }
-    if found.is_empty() { Err(absent(reference, inventory)) } else { one(reference, &found) }
+    if found.is_empty() {
+        Err(absent(reference, inventory))
+    } else {
+        one(reference, &found)
+    }
 }
 
 fn named<'a>(inventory: &'a Inventory, name: &'a str) -> impl Iterator<Item = &'a DSource> {
-    inventory.dsources.iter().filter(move |d| d.id == name || d.name.as_deref() == Some(name))
+    inventory
+        .dsources
+        .iter()
+        .filter(move |d| d.id == name || d.name.as_deref() == Some(name))
 }
 
 fn one<'a>(reference: &str, found: &[&'a DSource]) -> Result<&'a DSource, Refusal> {
@@ -42,7 +60,14 @@ fn one<'a>(reference: &str, found: &[&'a DSource]) -> Result<&'a DSource, Refusa
         [only] => Ok(only),
         several => {
             let ids: Vec<_> = several.iter().map(|d| d.id.as_str()).collect();
-            Err((Reason::SourceAmbiguous, format!("source {reference:?} names {} sources: {}", ids.len(), ids.join(", "))))
+            Err((
+                Reason::SourceAmbiguous,
+                format!(
+                    "source {reference:?} names {} sources: {}",
+                    ids.len(),
+                    ids.join(", ")
+                ),
+            ))
         }
     }
 }
@@ -50,22 +75,41 @@ fn one<'a>(reference: &str, found: &[&'a DSource]) -> Result<&'a DSource, Refusa
 /// Everything that may stand before the colon: where the source runs, and the engine that holds its copy.
 fn hosts(inventory: &Inventory, dsource: &DSource) -> BTreeSet<String> {
     let mut hosts = BTreeSet::new();
-    let mut add = |text: &Option<String>| hosts.extend(text.as_deref().filter(|t| !t.is_empty() && *t != "0.0.0.0").map(str::to_lowercase));
-    let source = inventory.sources.iter().find(|s| Some(&s.id) == dsource.source_id.as_ref() || s.name.is_some() && s.name == dsource.name);
+    let mut add = |text: &Option<String>| {
+        hosts.extend(
+            text.as_deref()
+                .filter(|t| !t.is_empty() && *t != "0.0.0.0")
+                .map(str::to_lowercase),
+        );
+    };
+    let source = inventory.sources.iter().find(|s| {
+        Some(&s.id) == dsource.source_id.as_ref() || s.name.is_some() && s.name == dsource.name
+    });
     if let Some(source) = source {
         add(&source.ip_address);
         add(&source.fqdn);
         add(&source.environment_name);
-        if let Some(environment) = inventory.environments.iter().find(|e| Some(&e.id) == source.environment_id.as_ref()) {
+        if let Some(environment) = inventory
+            .environments
+            .iter()
+            .find(|e| Some(&e.id) == source.environment_id.as_ref())
+        {
             add(&environment.name);
             for host in environment.hosts.iter().flatten() {
                 add(&host.hostname);
-                host.nfs_addresses.iter().flatten().for_each(|address| add(&Some(address.clone())));
+                host.nfs_addresses
+                    .iter()
+                    .flatten()
+                    .for_each(|address| add(&Some(address.clone())));
             }
         }
     }
     add(&dsource.engine_name);
-    if let Some(engine) = inventory.engines.iter().find(|e| Some(&e.id) == dsource.engine_id.as_ref()) {
+    if let Some(engine) = inventory
+        .engines
+        .iter()
+        .find(|e| Some(&e.id) == dsource.engine_id.as_ref())
+    {
         add(&engine.name);
         add(&engine.hostname);
     }
@@ -73,14 +117,25 @@ fn hosts(inventory: &Inventory, dsource: &DSource) -> BTreeSet<String> {
 }
 
 fn absent(reference: &str, inventory: &Inventory) -> Refusal {
-    let names: BTreeSet<_> = inventory.dsources.iter().map(|d| d.name.as_deref().unwrap_or(&d.id)).collect();
+    let names: BTreeSet<_> = inventory
+        .dsources
+        .iter()
+        .map(|d| d.name.as_deref().unwrap_or(&d.id))
+        .collect();
     let listed: Vec<_> = names.iter().take(LISTED).copied().collect();
     let known = match (listed.is_empty(), names.len() > LISTED) {
         (true, _) => "no source is linked".to_owned(),
         (false, false) => format!("linked are {}", listed.join(", ")),
-        (false, true) => format!("linked are {} and {} more", listed.join(", "), names.len() - LISTED),
+        (false, true) => format!(
+            "linked are {} and {} more",
+            listed.join(", "),
+            names.len() - LISTED
+        ),
     };
-    (Reason::SourceNotFound, format!("source {reference:?} is not linked; {known}"))
+    (
+        Reason::SourceNotFound,
+        format!("source {reference:?} is not linked; {known}"),
+    )
 }
 
 #[cfg(test)]
@@ -98,11 +153,28 @@ mod tests {
             engine_id: Some("1".into()),
             ..Default::default()
         };
-        let source = |id: &str, ip: &str| Source { id: id.into(), ip_address: Some(ip.into()), fqdn: Some(format!("{id}.example")), ..Default::default() };
+        let source = |id: &str, ip: &str| Source {
+            id: id.into(),
+            ip_address: Some(ip.into()),
+            fqdn: Some(format!("{id}.example")),
+            ..Default::default()
+        };
         Inventory {
-            dsources: vec![dsource("d-1", "largedb", "s-1"), dsource("d-2", "orders", "s-2"), dsource("d-3", "orders", "s-3")],
-            sources: vec![source("s-1", "10.0.1.54"), source("s-2", "10.0.1.55"), source("s-3", "10.0.1.56")],
-            engines: vec![Engine { id: "1".into(), hostname: Some("Engine.example".into()), ..Default::default() }],
+            dsources: vec![
+                dsource("d-1", "largedb", "s-1"),
+                dsource("d-2", "orders", "s-2"),
+                dsource("d-3", "orders", "s-3"),
+            ],
+            sources: vec![
+                source("s-1", "10.0.1.54"),
+                source("s-2", "10.0.1.55"),
+                source("s-3", "10.0.1.56"),
+            ],
+            engines: vec![Engine {
+                id: "1".into(),
+                hostname: Some("Engine.example".into()),
+                ..Default::default()
+            }],
             ..Default::default()
         }
     }
@@ -125,7 +197,11 @@ mod tests {
     #[case("engine.example:orders", Reason::SourceAmbiguous, "d-2, d-3")]
     #[case("nothing", Reason::SourceNotFound, "linked are largedb, orders")]
     #[case("h:nothing", Reason::SourceNotFound, "linked are largedb, orders")]
-    fn a_reference_that_means_nothing_says_what_exists(#[case] reference: &str, #[case] reason: Reason, #[case] says: &str) {
+    fn a_reference_that_means_nothing_says_what_exists(
+        #[case] reference: &str,
+        #[case] reason: Reason,
+        #[case] says: &str,
+    ) {
         let (found, message) = resolve(reference, &inventory()).unwrap_err();
         assert_eq!(found, reason);
         assert!(message.contains(says), "{message}");

@@ -41,7 +41,10 @@ pub enum Error {
     #[error("the server refused the login: {0}")]
     Refused(String),
     #[error("database {wanted:?} does not exist in the copy; it has {}", existing.join(", "))]
-    DatabaseNotFound { wanted: String, existing: Vec<String> },
+    DatabaseNotFound {
+        wanted: String,
+        existing: Vec<String>,
+    },
     #[error("{0}")]
     Failed(String),
 }
@@ -49,9 +52,20 @@ pub enum Error {
 #[async_trait]
 pub trait Sql: Send + Sync {
     /// Takes away what could reach out, and makes the application's role and database. Does nothing the second time.
-    async fn prepare(&self, server: &Server, admin: &Password, order: &Preparation) -> Result<(), Error>;
+    async fn prepare(
+        &self,
+        server: &Server,
+        admin: &Password,
+        order: &Preparation,
+    ) -> Result<(), Error>;
     /// Gives the role its password, as a verifier.
-    async fn set_password(&self, server: &Server, admin: &Password, user: &str, verifier: &str) -> Result<(), Error>;
+    async fn set_password(
+        &self,
+        server: &Server,
+        admin: &Password,
+        user: &str,
+        verifier: &str,
+    ) -> Result<(), Error>;
     /// One query as the application.
     async fn check(&self, server: &Server, login: &Login) -> Result<(), Error>;
 }

@@ -5,7 +5,10 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use dct::types::{DSource, DeleteVdb, DisableVdb, EnableVdb, Engine, Environment, Job, ProvisionBySnapshot, Source, Vdb};
+use dct::types::{
+    DSource, DeleteVdb, DisableVdb, EnableVdb, Engine, Environment, Job, ProvisionBySnapshot,
+    Source, Vdb,
+};
 use dct::{Class, Client, filter};
 use tokio::sync::Mutex;
 
@@ -37,7 +40,11 @@ pub struct Error {
 
 impl From<dct::Error> for Error {
     fn from(error: dct::Error) -> Self {
-        Self { class: error.class(), conflict: error.is_conflict(), message: crate::error_chain(&error) }
+        Self {
+            class: error.class(),
+            conflict: error.is_conflict(),
+            message: crate::error_chain(&error),
+        }
     }
 }
 
@@ -50,7 +57,7 @@ pub trait Dct: Send + Sync {
     async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, Error>;
     /// The newest job whose target has this name. Assumes that a job names its target from its first moment.
     async fn job_by_target(&self, name: &str) -> Result<Option<Job>, Error>;
-    /// Assumes that container mode exists for PostgreSQL, and that `exported_data_directory` is set once the job is done.
+    /// Assumes that container mode exists for `PostgreSQL`, and that `exported_data_directory` is set once the job is done.
     async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error>;
     async fn disable(&self, id: &str) -> Result<Option<Job>, Error>;
     /// `None`: it is gone already.
@@ -69,14 +76,21 @@ pub struct Tower {
 
 impl Tower {
     pub fn new(client: Client) -> Self {
-        Self { client, inventory: Mutex::default() }
+        Self {
+            client,
+            inventory: Mutex::default(),
+        }
     }
 }
 
 /// A text that the search language cannot quote names nothing.
 fn expression(built: Option<String>) -> Result<String, Error> {
     let message = "the name cannot be written in the search language".to_owned();
-    built.ok_or(Error { class: Class::Rejected, conflict: false, message })
+    built.ok_or(Error {
+        class: Class::Rejected,
+        conflict: false,
+        message,
+    })
 }
 
 #[async_trait]
@@ -94,14 +108,22 @@ impl Dct for Tower {
             self.client.search_environments(""),
             self.client.engines(),
         )?;
-        let found = Inventory { dsources: dsources.items, sources: sources.items, environments: environments.items, engines: engines.items };
+        let found = Inventory {
+            dsources: dsources.items,
+            sources: sources.items,
+            environments: environments.items,
+            engines: engines.items,
+        };
         *cached = Some((Instant::now(), found.clone()));
         Ok(found)
     }
 
     async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, Error> {
         let answer = self.client.provision_by_snapshot(request).await?;
-        Ok(Accepted { vdb_id: answer.vdb_id, job: answer.job })
+        Ok(Accepted {
+            vdb_id: answer.vdb_id,
+            job: answer.job,
+        })
     }
 
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error> {
@@ -109,22 +131,48 @@ impl Dct for Tower {
     }
 
     async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, Error> {
-        let page = self.client.search_vdbs(&expression(filter::equals("name", name))?, 10).await?;
-        Ok(page.items.into_iter().find(|vdb| vdb.name.as_deref() == Some(name)))
+        let page = self
+            .client
+            .search_vdbs(&expression(filter::equals("name", name))?, 10)
+            .await?;
+        Ok(page
+            .items
+            .into_iter()
+            .find(|vdb| vdb.name.as_deref() == Some(name)))
     }
 
     async fn job_by_target(&self, name: &str) -> Result<Option<Job>, Error> {
-        let page = self.client.search_jobs(&expression(filter::equals("target_name", name))?).await?;
-        Ok(page.items.into_iter().max_by(|a, b| a.start_time.cmp(&b.start_time)))
+        let page = self
+            .client
+            .search_jobs(&expression(filter::equals("target_name", name))?)
+            .await?;
+        Ok(page
+            .items
+            .into_iter()
+            .max_by(|a, b| a.start_time.cmp(&b.start_time)))
     }
 
     async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error> {
-        let request = EnableVdb { attempt_start: Some(false), container_mode: Some(true), ownership_spec: Some(owner.to_owned()) };
+        let request = EnableVdb {
+            attempt_start: Some(false),
+            container_mode: Some(true),
+            ownership_spec: Some(owner.to_owned()),
+        };
         Ok(self.client.enable(id, &request).await?)
     }
 
     async fn disable(&self, id: &str) -> Result<Option<Job>, Error> {
-        match self.client.disable(id, &DisableVdb { attempt_cleanup: Some(true), container_mode: Some(true) }).await {
+        match self
+            .client
+            .disable(
+                id,
+                &DisableVdb {
+                    attempt_cleanup: Some(true),
+                    container_mode: Some(true),
+                },
+            )
+            .await
+        {
             Ok(job) => Ok(Some(job)),
             Err(error) if error.class() == Class::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -132,7 +180,16 @@ impl Dct for Tower {
     }
 
     async fn delete(&self, id: &str) -> Result<Option<Job>, Error> {
-        Ok(self.client.delete_vdb(id, &DeleteVdb { force: Some(false), delete_all_dependent_vdbs: None }).await?)
+        Ok(self
+            .client
+            .delete_vdb(
+                id,
+                &DeleteVdb {
+                    force: Some(false),
+                    delete_all_dependent_vdbs: None,
+                },
+            )
+            .await?)
     }
 
     async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, Error> {

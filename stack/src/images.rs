@@ -101,21 +101,23 @@ pub(crate) async fn import(image: &Image, containerd: &Path) -> Result<bool> {
         let mut ctr = program("ctr");
         ctr.arg("--address")
             .arg(containerd)
-            .args(["--namespace", "k8s.io", "images"]);
+            .args(["--namespace", "k8s.io"]);
         ctr
     };
-    let known = output(ctr().args(["ls", &format!("name=={}", image.name)])).await?;
-    if known.contains(&layout.manifest) {
+    let same = output(ctr().args(["images", "ls", &format!("name=={}", image.name)])).await?;
+    if same.contains(&layout.manifest) {
         return Ok(false);
     }
+    let known = output(ctr().args(["content", "ls", "--quiet"])).await?;
+    let known: Vec<&str> = known.lines().collect();
     let mut child = ctr()
-        .args(["import", "-"])
+        .args(["images", "import", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
     let mut stdin = child.stdin.take().context("no standard input")?;
-    let written = layout.write(&mut stdin).await;
+    let written = layout.write(&mut stdin, &known).await;
     drop(stdin);
     let done = child.wait_with_output().await?;
     if !done.status.success() {
@@ -127,6 +129,7 @@ pub(crate) async fn import(image: &Image, containerd: &Path) -> Result<bool> {
     }
     written?;
     output(ctr().args([
+        "images",
         "label",
         image.name,
         "io.cri-containerd.image=managed",
@@ -186,10 +189,21 @@ impl Layout {
         })
     }
 
-    async fn write(&self, to: &mut (impl tokio::io::AsyncWrite + Unpin)) -> Result<()> {
+    /// Leaves out what containerd has already: the large layer is shared by several images.
+    async fn write(
+        &self,
+        to: &mut (impl tokio::io::AsyncWrite + Unpin),
+        known: &[&str],
+    ) -> Result<()> {
         entry(to, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#).await?;
         entry(to, "index.json", &self.index).await?;
         for (digest, blob) in &self.blobs {
+            if known
+                .iter()
+                .any(|known| known.strip_prefix("sha256:") == Some(digest))
+            {
+                continue;
+            }
             let name = format!("blobs/sha256/{digest}");
             match blob {
                 Blob::Bytes(content) => entry(to, &name, content).await?,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use tokio::sync::Notify;
 
 use crate::console::Progress;
 use crate::images;
@@ -24,10 +25,11 @@ pub(crate) async fn run(instance: Instance, order: &Path) -> Result<()> {
     };
     network::up(&inside).await?;
     pki::up(&inside).await?;
-    tokio::try_join!(cluster(&inside), databases(&inside), people(&inside))?;
+    let (changed, (), ()) =
+        tokio::try_join!(cluster(&inside), databases(&inside), people(&inside))?;
     platform::applications(&inside).await?;
     if inside.order.built.programs.is_some() {
-        platform::up(&inside).await?;
+        platform::up(&inside, &changed).await?;
         platform::ready(&inside).await?;
     }
     context::write(&inside).await
@@ -42,30 +44,37 @@ pub(crate) async fn load_images(instance: Instance, order: &Path) -> Result<()> 
         order,
         progress,
     };
-    platform::up(&inside).await?;
+    let changed = runtime::import(&inside, &images::platform(&inside.order.built)).await?;
+    platform::up(&inside, &changed).await?;
     platform::ready(&inside).await
 }
 
-async fn cluster(inside: &Inside) -> Result<()> {
+/// The images come in while the API server starts. Gives the platform's images that changed.
+async fn cluster(inside: &Inside) -> Result<Vec<&'static str>> {
+    let serving = Notify::new();
     let api = async {
         control_plane::api(inside).await?;
-        tokio::try_join!(
-            control_plane::controllers(inside),
-            dns::apply(inside),
-            argocd::configure(inside)
-        )
-        .map(drop)
+        serving.notify_one();
+        let argocd = async {
+            argocd::configure(inside).await?;
+            argocd::up(inside).await
+        };
+        tokio::try_join!(control_plane::controllers(inside), argocd)
     };
-    let images = async {
-        runtime::up(inside).await?;
-        runtime::import(inside, &images::base(&inside.order.built)).await
-    };
-    tokio::try_join!(api, images)?;
     let node = async {
-        node::up(inside).await?;
-        dns::ready(inside).await
+        runtime::up(inside).await?;
+        runtime::import(inside, &images::base(&inside.order.built)).await?;
+        serving.notified().await;
+        let dns = async {
+            node::up(inside).await?;
+            // Not before there is a node: the scheduler comes back late to what it could not place.
+            dns::up(inside).await
+        };
+        let platform = images::platform(&inside.order.built);
+        let (changed, ()) = tokio::try_join!(runtime::import(inside, &platform), dns)?;
+        Ok(changed)
     };
-    tokio::try_join!(node, argocd::up(inside)).map(drop)
+    tokio::try_join!(node, api).map(|(changed, _)| changed)
 }
 
 async fn databases(inside: &Inside) -> Result<()> {

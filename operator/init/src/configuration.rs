@@ -22,7 +22,8 @@ const WAL_SEGMENTS: (u64, u64) = (5, 16);
 
 pub(crate) fn write(pgdata: &Path) -> io::Result<()> {
     let taken_over = conf::visible(&conf::read(pgdata)?);
-    let control = pgdata::Control::read(pgdata).map_err(|error| io::Error::other(error.to_string()))?;
+    let control =
+        pgdata::Control::read(pgdata).map_err(|error| io::Error::other(error.to_string()))?;
     let from = |name: &str| fs::read_to_string(Path::new(SOURCE).join(name));
     let text = assemble(&Parts {
         defaults: from("defaults.conf")?,
@@ -42,7 +43,12 @@ fn segment_size(pgdata: &Path) -> io::Result<u64> {
     for entry in fs::read_dir(pgdata.join("pg_wal"))? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.len() == 24 && name.to_string_lossy().bytes().all(|b| b.is_ascii_hexdigit()) {
+        if name.len() == 24
+            && name
+                .to_string_lossy()
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit())
+        {
             return Ok(entry.metadata()?.len());
         }
     }
@@ -67,10 +73,18 @@ fn assemble(parts: &Parts<'_>) -> String {
     // The copy is never in archive recovery, which alone checks the other limits; but transactions that were prepared
     // in the source need their slots in any recovery.
     let _ = writeln!(text, "max_prepared_transactions = '{}'", parts.prepared);
-    let _ = writeln!(text, "min_wal_size = '{}MB'\nmax_wal_size = '{}MB'", megabytes * WAL_SEGMENTS.0, megabytes * WAL_SEGMENTS.1);
+    let _ = writeln!(
+        text,
+        "min_wal_size = '{}MB'\nmax_wal_size = '{}MB'",
+        megabytes * WAL_SEGMENTS.0,
+        megabytes * WAL_SEGMENTS.1
+    );
     text += &parts.ordered;
     text += &parts.owned;
-    let _ = writeln!(text, "hba_file = '{RUN}/pg_hba.conf'\nident_file = '{RUN}/pg_ident.conf'");
+    let _ = writeln!(
+        text,
+        "hba_file = '{RUN}/pg_hba.conf'\nident_file = '{RUN}/pg_ident.conf'"
+    );
     text
 }
 
@@ -92,7 +106,10 @@ mod tests {
         assert_eq!(conf::value(&settings, "work_mem"), Some("8MB"));
         assert_eq!(conf::value(&settings, "archive_mode"), Some("off"));
         assert_eq!(conf::value(&settings, "timezone"), Some("Europe/Zurich"));
-        assert_eq!(conf::value(&settings, "max_prepared_transactions"), Some("7"));
+        assert_eq!(
+            conf::value(&settings, "max_prepared_transactions"),
+            Some("7")
+        );
         assert_eq!(conf::value(&settings, "max_wal_size"), Some("256MB"));
     }
 }

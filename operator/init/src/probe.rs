@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn the_startup_packet_counts_itself() {
         let packet = startup("u", "d");
-        assert_eq!(packet[..4], u32::try_from(packet.len()).unwrap().to_be_bytes());
+        assert_eq!(
+            packet[..4],
+            u32::try_from(packet.len()).unwrap().to_be_bytes()
+        );
         assert!(packet.ends_with(b"database\0d\0\0"));
     }
 }

@@ -16,7 +16,10 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -35,7 +38,14 @@ pub(crate) fn say(text: &str) {
 
 fn json(stopped: &Stopped) -> String {
     let mut text = String::new();
-    for c in stopped.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST) {
+    for c in stopped
+        .message
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(LONGEST)
+    {
         match c {
             '"' => text.push_str("\\\""),
             '\\' => text.push_str("\\\\"),
@@ -45,7 +55,10 @@ fn json(stopped: &Stopped) -> String {
             c => text.push(c),
         }
     }
-    format!("{{\"reason\":\"{}\",\"message\":\"{text}\"}}", stopped.reason)
+    format!(
+        "{{\"reason\":\"{}\",\"message\":\"{text}\"}}",
+        stopped.reason
+    )
 }
 
 #[cfg(test)]

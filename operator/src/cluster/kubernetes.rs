@@ -7,8 +7,13 @@ use environment::PostgresVdbStatus;
 use environment::names::{FINALIZER, INSTANCE_LABEL};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
-use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
+use kube::api::{
+    Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy,
+};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
@@ -16,7 +21,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use super::{Cluster, Ending, Error, ErrorKind, HookRun, Kind, MANAGER, Name, Notice, Object, Orphan, Progress};
+use super::{
+    Cluster, Ending, Error, ErrorKind, HookRun, Kind, MANAGER, Name, Notice, Object, Orphan,
+    Progress,
+};
 use crate::controller::build::COMPONENT_LABEL;
 use crate::crd::{Key, PostgresVdb};
 
@@ -38,11 +46,25 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     pub fn new(client: Client, home: String) -> Self {
-        let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: None });
-        Self { client, recorder, home, cluster_id: OnceCell::new() }
+        let recorder = Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: MANAGER.to_owned(),
+                instance: None,
+            },
+        );
+        Self {
+            client,
+            recorder,
+            home,
+            cluster_id: OnceCell::new(),
+        }
     }
 
-    fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, namespace: &str) -> Api<K> {
+    fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(
+        &self,
+        namespace: &str,
+    ) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
@@ -55,14 +77,38 @@ impl Kubernetes {
 macro_rules! with_api {
     ($self:ident, $kind:expr, $namespace:expr, |$api:ident| $action:expr) => {
         match $kind {
-            Kind::ConfigMap => { let $api = $self.namespaced::<ConfigMap>($namespace); $action }
-            Kind::Secret => { let $api = $self.namespaced::<Secret>($namespace); $action }
-            Kind::Service => { let $api = $self.namespaced::<Service>($namespace); $action }
-            Kind::PersistentVolume => { let $api = $self.global::<PersistentVolume>(); $action }
-            Kind::PersistentVolumeClaim => { let $api = $self.namespaced::<PersistentVolumeClaim>($namespace); $action }
-            Kind::StatefulSet => { let $api = $self.namespaced::<StatefulSet>($namespace); $action }
-            Kind::Pod => { let $api = $self.namespaced::<Pod>($namespace); $action }
-            Kind::Job => { let $api = $self.namespaced::<Job>($namespace); $action }
+            Kind::ConfigMap => {
+                let $api = $self.namespaced::<ConfigMap>($namespace);
+                $action
+            }
+            Kind::Secret => {
+                let $api = $self.namespaced::<Secret>($namespace);
+                $action
+            }
+            Kind::Service => {
+                let $api = $self.namespaced::<Service>($namespace);
+                $action
+            }
+            Kind::PersistentVolume => {
+                let $api = $self.global::<PersistentVolume>();
+                $action
+            }
+            Kind::PersistentVolumeClaim => {
+                let $api = $self.namespaced::<PersistentVolumeClaim>($namespace);
+                $action
+            }
+            Kind::StatefulSet => {
+                let $api = $self.namespaced::<StatefulSet>($namespace);
+                $action
+            }
+            Kind::Pod => {
+                let $api = $self.namespaced::<Pod>($namespace);
+                $action
+            }
+            Kind::Job => {
+                let $api = $self.namespaced::<Job>($namespace);
+                $action
+            }
         }
     };
 }
@@ -84,7 +130,11 @@ fn failed(call: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
             kube::Error::Api(status) => status.message,
             other => crate::error_chain(&other),
         };
-        Error { kind, call, message }
+        Error {
+            kind,
+            call,
+            message,
+        }
     }
 }
 
@@ -92,7 +142,11 @@ async fn read<K>(api: Api<K>, name: &Name) -> Result<Option<Object>, Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Into<Object>,
 {
-    Ok(api.get_opt(&name.name).await.map_err(failed(format!("read {name}")))?.map(Into::into))
+    Ok(api
+        .get_opt(&name.name)
+        .await
+        .map_err(failed(format!("read {name}")))?
+        .map(Into::into))
 }
 
 async fn patch<K>(api: Api<K>, object: &Object) -> Result<(), Error>
@@ -100,7 +154,13 @@ where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let call = format!("apply {}", Name::of(object));
-    api.patch(object.name(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map_err(failed(call))?;
+    api.patch(
+        object.name(),
+        &PatchParams::apply(MANAGER).force(),
+        &Patch::Apply(object),
+    )
+    .await
+    .map_err(failed(call))?;
     Ok(())
 }
 
@@ -121,55 +181,95 @@ fn succeeded(pod: &Pod) -> bool {
 }
 
 fn written() -> PostParams {
-    PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }
 
 fn merged() -> PatchParams {
-    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 #[async_trait]
 impl Cluster for Kubernetes {
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error> {
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
-        api.get_opt(&key.name).await.map_err(failed(format!("read PostgresVDB {}", key.name)))
+        api.get_opt(&key.name)
+            .await
+            .map_err(failed(format!("read PostgresVDB {}", key.name)))
     }
 
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), Error> {
         let key = cr.key();
-        let mut finalizers: Vec<_> = cr.metadata.finalizers.iter().flatten().filter(|f| *f != FINALIZER).cloned().collect();
+        let mut finalizers: Vec<_> = cr
+            .metadata
+            .finalizers
+            .iter()
+            .flatten()
+            .filter(|f| *f != FINALIZER)
+            .cloned()
+            .collect();
         if present {
             finalizers.push(FINALIZER.to_owned());
         }
         let change = json!({ "metadata": { "resourceVersion": cr.metadata.resource_version, "finalizers": finalizers } });
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
-        api.patch(&key.name, &merged(), &Patch::Merge(change)).await.map_err(failed("write the finalizer"))?;
+        api.patch(&key.name, &merged(), &Patch::Merge(change))
+            .await
+            .map_err(failed("write the finalizer"))?;
         Ok(())
     }
 
-    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus) -> Result<(), Error> {
+    async fn write_status(
+        &self,
+        cr: &PostgresVdb,
+        status: &PostgresVdbStatus,
+    ) -> Result<(), Error> {
         let key = cr.key();
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
         // A replacement, not a merge: what is absent in the new status has to go.
         let mut whole = cr.clone();
         whole.status = Some(status.clone());
         whole.metadata.managed_fields = None;
-        api.replace_status(&key.name, &written(), &whole).await.map_err(failed("write the status"))?;
+        api.replace_status(&key.name, &written(), &whole)
+            .await
+            .map_err(failed("write the status"))?;
         Ok(())
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, Error> {
-        with_api!(self, name.kind, &name.namespace, |api| read(api, name).await)
+        with_api!(self, name.kind, &name.namespace, |api| read(api, name)
+            .await)
     }
 
     async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, Error> {
-        let selector = ListParams::default().labels(&format!("{INSTANCE_LABEL}={},{COMPONENT_LABEL}=hook", key.name));
-        let jobs = self.namespaced::<Job>(&key.namespace).list(&selector).await.map_err(failed("list Jobs"))?;
+        let selector = ListParams::default().labels(&format!(
+            "{INSTANCE_LABEL}={},{COMPONENT_LABEL}=hook",
+            key.name
+        ));
+        let jobs = self
+            .namespaced::<Job>(&key.namespace)
+            .list(&selector)
+            .await
+            .map_err(failed("list Jobs"))?;
         let mut runs: Vec<_> = jobs.items.iter().map(HookRun::of).collect();
         if runs.iter().any(|run| run.progress == Progress::Running) {
             // The Job controller gathers changes for a second; the pod knows its end before that.
-            let pods = self.namespaced::<Pod>(&key.namespace).list(&selector).await.map_err(failed("list pods"))?;
-            let ended: Vec<_> = pods.items.iter().filter(|pod| succeeded(pod)).filter_map(|pod| pod.labels().get(JOB_LABEL)).collect();
+            let pods = self
+                .namespaced::<Pod>(&key.namespace)
+                .list(&selector)
+                .await
+                .map_err(failed("list pods"))?;
+            let ended: Vec<_> = pods
+                .items
+                .iter()
+                .filter(|pod| succeeded(pod))
+                .filter_map(|pod| pod.labels().get(JOB_LABEL))
+                .collect();
             for run in runs.iter_mut().filter(|run| ended.contains(&&run.job)) {
                 run.progress = Progress::Succeeded;
             }
@@ -179,35 +279,67 @@ impl Cluster for Kubernetes {
 
     async fn apply(&self, object: &Object) -> Result<(), Error> {
         let namespace = object.meta().namespace.clone().unwrap_or_default();
-        with_api!(self, object.kind(), &namespace, |api| patch(api, object).await)
+        with_api!(self, object.kind(), &namespace, |api| patch(api, object)
+            .await)
     }
 
     async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), Error> {
         let params = DeleteParams {
             grace_period_seconds: (ending == Ending::Forced).then_some(0),
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
-        with_api!(self, name.kind, &name.namespace, |api| remove(api, name, &params).await)
+        with_api!(self, name.kind, &name.namespace, |api| remove(
+            api, name, &params
+        )
+        .await)
     }
 
     async fn job_log(&self, namespace: &str, job: &str) -> Result<String, Error> {
         let pods = self.namespaced::<Pod>(namespace);
-        let found = pods.list(&ListParams::default().labels(&format!("{JOB_LABEL}={job}"))).await.map_err(failed("list pods"))?;
-        let newest = found.items.into_iter().max_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
-        let Some(name) = newest.and_then(|pod| pod.metadata.name) else { return Ok(String::new()) };
-        pods.logs(&name, &LogParams { tail_lines: Some(LOG_LINES), ..LogParams::default() }).await.map_err(failed("read the job's log"))
+        let found = pods
+            .list(&ListParams::default().labels(&format!("{JOB_LABEL}={job}")))
+            .await
+            .map_err(failed("list pods"))?;
+        let newest = found.items.into_iter().max_by(|a, b| {
+            a.metadata
+                .creation_timestamp
+                .cmp(&b.metadata.creation_timestamp)
+        });
+        let Some(name) = newest.and_then(|pod| pod.metadata.name) else {
+            return Ok(String::new());
+        };
+        pods.logs(
+            &name,
+            &LogParams {
+                tail_lines: Some(LOG_LINES),
+                ..LogParams::default()
+            },
+        )
+        .await
+        .map_err(failed("read the job's log"))
     }
 
     async fn namespace_ends(&self, namespace: &str) -> Result<bool, Error> {
-        let found = self.global::<Namespace>().get_opt(namespace).await.map_err(failed("read the namespace"))?;
+        let found = self
+            .global::<Namespace>()
+            .get_opt(namespace)
+            .await
+            .map_err(failed("read the namespace"))?;
         Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
     }
 
     async fn cluster_id(&self) -> Result<String, Error> {
         let read = || async {
-            let found = self.global::<Namespace>().get("kube-system").await.map_err(failed("read namespace kube-system"))?;
+            let found = self
+                .global::<Namespace>()
+                .get("kube-system")
+                .await
+                .map_err(failed("read namespace kube-system"))?;
             Ok(found.metadata.uid.unwrap_or_default())
         };
         self.cluster_id.get_or_try_init(read).await.cloned()
@@ -223,7 +355,9 @@ impl Cluster for Kubernetes {
                 let mut ledger = ConfigMap::default();
                 ledger.metadata.name = Some(LEDGER.to_owned());
                 ledger.data = Some([(orphan.uid.clone(), entry)].into());
-                api.create(&written(), &ledger).await.map_err(failed("create the ledger"))?;
+                api.create(&written(), &ledger)
+                    .await
+                    .map_err(failed("create the ledger"))?;
                 Ok(())
             }
             Err(error) => Err(failed("write the ledger")(error)),
@@ -232,12 +366,19 @@ impl Cluster for Kubernetes {
 
     async fn notify(&self, cr: &PostgresVdb, notice: &Notice) -> Result<(), Error> {
         let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+            type_: if notice.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: notice.reason.to_string(),
             note: Some(notice.note.chars().take(LONGEST_NOTE).collect()),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        self.recorder.publish(&event, &cr.object_ref(&())).await.map_err(failed("write an event"))
+        self.recorder
+            .publish(&event, &cr.object_ref(&()))
+            .await
+            .map_err(failed("write an event"))
     }
 }

@@ -36,12 +36,18 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             Ok(Outcome::Again)
         }
         Step::RecordIntent { source } => {
-            let intent = Intent { name: vdb_name(cr), at: precise(observed.now) };
+            let intent = Intent {
+                name: vdb_name(cr),
+                at: precise(observed.now),
+            };
             Ok(Outcome::Recorded(Record::Intent { intent, source }))
         }
         Step::Provision(request) => Ok(provision(ctx, observed, &request).await),
         Step::Adopt { vdb, job } => Ok(Outcome::Recorded(Record::Vdb { id: vdb, job })),
-        Step::Enable { vdb, owner } => Ok(ordered(ctx.dct.enable(&vdb, &owner).await.map(Some), "enable")),
+        Step::Enable { vdb, owner } => Ok(ordered(
+            ctx.dct.enable(&vdb, &owner).await.map(Some),
+            "enable",
+        )),
         Step::Apply(objects) => apply(ctx, &objects).await,
         Step::ApplyWithAdmin(mut objects) => {
             objects.insert(0, desired::admin_secret(frame, &Password::generate()));
@@ -52,10 +58,18 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
         Step::Prepare(order) => prepare(ctx, observed, frame, &order).await,
         Step::PublishSecret(password) => {
             let password = password.unwrap_or_else(Password::generate);
-            apply(ctx, &[super::build::stamped(super::build::secret::credentials(frame, &password))]).await
+            apply(
+                ctx,
+                &[super::build::stamped(super::build::secret::credentials(
+                    frame, &password,
+                ))],
+            )
+            .await
         }
         Step::Prove(proof) => prove(ctx, observed, frame, proof).await,
-        Step::Delete { name, uid, ending } => cleanup::delete(ctx, observed, &name, &uid, ending).await,
+        Step::Delete { name, uid, ending } => {
+            cleanup::delete(ctx, observed, &name, &uid, ending).await
+        }
         Step::DeleteVdb { id } => Ok(ordered(ctx.dct.delete(&id).await, "delete")),
         Step::DisableVdb { id } => Ok(ordered(ctx.dct.disable(&id).await, "disable")),
         Step::Abandon => cleanup::abandon(ctx, observed, frame).await,
@@ -68,7 +82,8 @@ pub fn remember(ctx: &Context, key: &Key, outcome: &Outcome) {
     match outcome {
         // Without a source, an earlier try may have left something: then it is looked for.
         Outcome::Recorded(Record::Intent { source, .. }) if !source.is_empty() => {
-            ctx.memory.with(key, |m| m.fresh_intent = Some(source.clone()));
+            ctx.memory
+                .with(key, |m| m.fresh_intent = Some(source.clone()));
         }
         Outcome::Ready(_) => ctx.poller.forget(key),
         _ => {}
@@ -76,7 +91,10 @@ pub fn remember(ctx: &Context, key: &Key, outcome: &Outcome) {
 }
 
 fn stopped(reason: Reason, message: impl Into<String>) -> Outcome {
-    Outcome::Stopped(Stop { reason, message: message.into() })
+    Outcome::Stopped(Stop {
+        reason,
+        message: message.into(),
+    })
 }
 
 fn failed(error: &tower::Error) -> Outcome {
@@ -86,17 +104,32 @@ fn failed(error: &tower::Error) -> Outcome {
     }
 }
 
-async fn provision(ctx: &Context, observed: &Observed, request: &dct::types::ProvisionBySnapshot) -> Outcome {
+async fn provision(
+    ctx: &Context,
+    observed: &Observed,
+    request: &dct::types::ProvisionBySnapshot,
+) -> Outcome {
     // Whatever the answer is: from here on an order may exist.
-    ctx.memory.with(&observed.cr.key(), |m| m.fresh_intent = None);
+    ctx.memory
+        .with(&observed.cr.key(), |m| m.fresh_intent = None);
     match ctx.dct.provision(request).await {
         Ok(accepted) => {
-            let job = accepted.job.map(|job| Job { id: job.id, operation: "provision".to_owned() });
-            Outcome::Recorded(Record::Vdb { id: accepted.vdb_id, job })
+            let job = accepted.job.map(|job| Job {
+                id: job.id,
+                operation: "provision".to_owned(),
+            });
+            Outcome::Recorded(Record::Vdb {
+                id: accepted.vdb_id,
+                job,
+            })
         }
         Err(error) if error.conflict => {
             let message = "an order of this name is under way already; looking for it".to_owned();
-            Outcome::Waiting(Waiting { reason: Reason::Provisioning, message, after: CONFLICT_PAUSE })
+            Outcome::Waiting(Waiting {
+                reason: Reason::Provisioning,
+                message,
+                after: CONFLICT_PAUSE,
+            })
         }
         Err(error) => failed(&error),
     }
@@ -105,12 +138,23 @@ async fn provision(ctx: &Context, observed: &Observed, request: &dct::types::Pro
 /// The answer to an order about an existing virtual database.
 fn ordered(answer: Result<Option<dct::types::Job>, tower::Error>, operation: &str) -> Outcome {
     match answer {
-        Ok(Some(job)) => Outcome::Recorded(Record::Job(Job { id: job.id, operation: operation.to_owned() })),
+        Ok(Some(job)) => Outcome::Recorded(Record::Job(Job {
+            id: job.id,
+            operation: operation.to_owned(),
+        })),
         Ok(None) => Outcome::Again,
         Err(error) if error.conflict => {
             let message = "another operation on the virtual database is under way".to_owned();
-            let reason = if operation == "enable" { Reason::Enabling } else { Reason::Deleting };
-            Outcome::Waiting(Waiting { reason, message, after: CONFLICT_PAUSE })
+            let reason = if operation == "enable" {
+                Reason::Enabling
+            } else {
+                Reason::Deleting
+            };
+            Outcome::Waiting(Waiting {
+                reason,
+                message,
+                after: CONFLICT_PAUSE,
+            })
         }
         Err(error) => failed(&error),
     }
@@ -121,7 +165,10 @@ async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
         match ctx.cluster.apply(object).await {
             Ok(()) => {}
             Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Forbidden) => {
-                return Ok(stopped(Reason::ApplyRefused, format!("{}: {}", error.call, error.message)));
+                return Ok(stopped(
+                    Reason::ApplyRefused,
+                    format!("{}: {}", error.call, error.message),
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -129,7 +176,13 @@ async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
     Ok(Outcome::Again)
 }
 
-async fn hook_failed(ctx: &Context, observed: &Observed, frame: &Frame<'_>, hook: &str, job: &str) -> Acted {
+async fn hook_failed(
+    ctx: &Context,
+    observed: &Observed,
+    frame: &Frame<'_>,
+    hook: &str,
+    job: &str,
+) -> Acted {
     let log = match ctx.cluster.job_log(&observed.cr.key().namespace, job).await {
         Ok(log) => log,
         Err(error) => format!("(its log cannot be read: {})", error.message),
@@ -139,12 +192,24 @@ async fn hook_failed(ctx: &Context, observed: &Observed, frame: &Frame<'_>, hook
     if let Some(password) = desired::admin_password(observed, frame) {
         tail = tail.replace(password.reveal(), "…");
     }
-    let from = tail.char_indices().rev().take(LOG_TAIL).last().map_or(0, |(at, _)| at);
-    Ok(stopped(Reason::HookFailed, format!("hook {hook:?} failed (Job {job}): {}", &tail[from..])))
+    let from = tail
+        .char_indices()
+        .rev()
+        .take(LOG_TAIL)
+        .last()
+        .map_or(0, |(at, _)| at);
+    Ok(stopped(
+        Reason::HookFailed,
+        format!("hook {hook:?} failed (Job {job}): {}", &tail[from..]),
+    ))
 }
 
 /// The server behind the Service, as it is reached from here.
-async fn server(ctx: &Context, observed: &Observed, frame: &Frame<'_>) -> Result<Server, cluster::Error> {
+async fn server(
+    ctx: &Context,
+    observed: &Observed,
+    frame: &Frame<'_>,
+) -> Result<Server, cluster::Error> {
     let name = Names::of(frame).service();
     let host = match ctx.settings.connect {
         Connect::Dns => super::build::secret::host(frame),
@@ -153,26 +218,48 @@ async fn server(ctx: &Context, observed: &Observed, frame: &Frame<'_>) -> Result
                 Some(found) => Some(found.clone()),
                 None => ctx.cluster.object(&name).await?,
             };
-            let Some(Object::Service(service)) = found else { return Err(absent(&name)) };
-            service.spec.and_then(|s| s.cluster_ip).ok_or_else(|| absent(&name))?
+            let Some(Object::Service(service)) = found else {
+                return Err(absent(&name));
+            };
+            service
+                .spec
+                .and_then(|s| s.cluster_ip)
+                .ok_or_else(|| absent(&name))?
         }
     };
-    Ok(Server { host, port: frame.cr.spec.port })
+    Ok(Server {
+        host,
+        port: frame.cr.spec.port,
+    })
 }
 
 fn absent(name: &Name) -> cluster::Error {
-    cluster::Error { kind: ErrorKind::NotFound, call: format!("read {name}"), message: "it does not exist".to_owned() }
+    cluster::Error {
+        kind: ErrorKind::NotFound,
+        call: format!("read {name}"),
+        message: "it does not exist".to_owned(),
+    }
 }
 
-async fn prepare(ctx: &Context, observed: &Observed, frame: &Frame<'_>, order: &Preparation) -> Acted {
+async fn prepare(
+    ctx: &Context,
+    observed: &Observed,
+    frame: &Frame<'_>,
+    order: &Preparation,
+) -> Acted {
     let server = server(ctx, observed, frame).await?;
-    let Some(admin) = desired::admin_password(observed, frame) else { return Err(absent(&Names::of(frame).admin())) };
+    let Some(admin) = desired::admin_password(observed, frame) else {
+        return Err(absent(&Names::of(frame).admin()));
+    };
     let mut last = String::new();
     for _ in 0..CONNECT_TRIES {
         match ctx.sql.prepare(&server, &admin, order).await {
             Ok(()) => {
-                if let pod::State::Up(up) = pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
-                    ctx.memory.with(&observed.cr.key(), |m| m.prepared = Some(up.run()));
+                if let pod::State::Up(up) =
+                    pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr)
+                {
+                    ctx.memory
+                        .with(&observed.cr.key(), |m| m.prepared = Some(up.run()));
                 }
                 return Ok(Outcome::Again);
             }
@@ -185,21 +272,35 @@ async fn prepare(ctx: &Context, observed: &Observed, frame: &Frame<'_>, order: &
         }
         ctx.clock.sleep(CONNECT_PAUSE).await;
     }
-    Ok(Outcome::Waiting(Waiting { reason: Reason::Starting, message: format!("the server does not answer yet: {last}"), after: CONNECT_PAUSE }))
+    Ok(Outcome::Waiting(Waiting {
+        reason: Reason::Starting,
+        message: format!("the server does not answer yet: {last}"),
+        after: CONNECT_PAUSE,
+    }))
 }
 
 /// One query through the Service, as the application. The password is set only if it is not known to be the server's.
 async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box<Proof>) -> Acted {
     let server = server(ctx, observed, frame).await?;
     let database = &frame.cr.spec.database;
-    let login = Login { database: database.name.clone(), user: database.user.clone(), password: proof.password.clone() };
-    let Some(admin) = desired::admin_password(observed, frame) else { return Err(absent(&Names::of(frame).admin())) };
+    let login = Login {
+        database: database.name.clone(),
+        user: database.user.clone(),
+        password: proof.password.clone(),
+    };
+    let Some(admin) = desired::admin_password(observed, frame) else {
+        return Err(absent(&Names::of(frame).admin()));
+    };
     let mut known = proof.known;
     let mut last = sql::Error::NotYet(String::new());
     for _ in 0..CONNECT_TRIES {
         if !known {
             let verifier = proof.password.verifier();
-            match ctx.sql.set_password(&server, &admin, &database.user, &verifier).await {
+            match ctx
+                .sql
+                .set_password(&server, &admin, &database.user, &verifier)
+                .await
+            {
                 Ok(()) => known = true,
                 Err(error) => last = error,
             }
@@ -207,7 +308,8 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
         if known {
             match ctx.sql.check(&server, &login).await {
                 Ok(()) => {
-                    ctx.memory.with(&observed.cr.key(), |m| m.last_proof = Some(ctx.clock.now()));
+                    ctx.memory
+                        .with(&observed.cr.key(), |m| m.last_proof = Some(ctx.clock.now()));
                     return Ok(Outcome::Ready(proof));
                 }
                 Err(error) => {

@@ -71,7 +71,11 @@ pub struct Names {
 
 impl Names {
     pub fn of(frame: &Frame<'_>) -> Self {
-        Self { key: frame.cr.key(), generation: frame.generation, helper: frame.helper.hash.clone() }
+        Self {
+            key: frame.cr.key(),
+            generation: frame.generation,
+            helper: frame.helper.hash.clone(),
+        }
     }
 
     fn here(&self, kind: Kind, name: String) -> Name {
@@ -95,10 +99,20 @@ impl Names {
         self.here(Kind::Service, self.key.name.clone())
     }
     pub fn claim(&self) -> Name {
-        self.here(Kind::PersistentVolumeClaim, format!("{}-g{}", self.key.name, self.generation))
+        self.here(
+            Kind::PersistentVolumeClaim,
+            format!("{}-g{}", self.key.name, self.generation),
+        )
     }
     pub fn volume(&self) -> Name {
-        Name::new(Kind::PersistentVolume, "", format!("{}-{}-g{}", self.key.namespace, self.key.name, self.generation))
+        Name::new(
+            Kind::PersistentVolume,
+            "",
+            format!(
+                "{}-{}-g{}",
+                self.key.namespace, self.key.name, self.generation
+            ),
+        )
     }
     pub fn stateful_set(&self) -> Name {
         self.here(Kind::StatefulSet, self.key.name.clone())
@@ -150,7 +164,11 @@ pub fn meta(cr: &PostgresVdb, name: &Name, component: &str) -> ObjectMeta {
 
 pub fn owner(cr: &PostgresVdb) -> OwnerReference {
     OwnerReference {
-        api_version: format!("{}/{}", environment::names::GROUP, environment::names::VERSION),
+        api_version: format!(
+            "{}/{}",
+            environment::names::GROUP,
+            environment::names::VERSION
+        ),
         kind: environment::names::KIND.to_owned(),
         name: cr.key().name,
         uid: cr.uid().to_owned(),
@@ -168,7 +186,11 @@ fn typed<T: serde::de::DeserializeOwned>(manifest: Value) -> T {
 pub fn stamped(object: impl Into<Object>) -> Object {
     let mut object = object.into();
     let hash = digest(json!(object).to_string().as_bytes())[..16].to_owned();
-    object.meta_mut().annotations.get_or_insert_default().insert(APPLIED.to_owned(), hash);
+    object
+        .meta_mut()
+        .annotations
+        .get_or_insert_default()
+        .insert(APPLIED.to_owned(), hash);
     object
 }
 

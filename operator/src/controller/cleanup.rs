@@ -57,18 +57,32 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
 /// Time left for an orderly end; `None` while the resource lives.
 pub fn until_deadline(observed: &Observed, settings: &Settings) -> Option<Duration> {
     let since = observed.cr.metadata.deletion_timestamp.as_ref()?;
-    Some(settings.deletion_deadline.saturating_sub(between(since.0, observed.now)))
+    Some(
+        settings
+            .deletion_deadline
+            .saturating_sub(between(since.0, observed.now)),
+    )
 }
 
 /// In a namespace or foreground deletion nothing can be created any more, so hooks are passed over.
 fn skips_hooks(observed: &Observed) -> bool {
-    observed.namespace_ends || observed.cr.metadata.finalizers.iter().flatten().any(|f| f == "foregroundDeletion")
+    observed.namespace_ends
+        || observed
+            .cr
+            .metadata
+            .finalizers
+            .iter()
+            .flatten()
+            .any(|f| f == "foregroundDeletion")
 }
 
 fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
-    let set = observed.children.own(&Names::of(frame).stateful_set(), &observed.cr)?;
+    let set = observed
+        .children
+        .own(&Names::of(frame).stateful_set(), &observed.cr)?;
     let state = pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr);
-    let answers = matches!(state, pod::State::Up(up) if up.ready) && set.meta().deletion_timestamp.is_none();
+    let answers =
+        matches!(state, pod::State::Up(up) if up.ready) && set.meta().deletion_timestamp.is_none();
     if skips_hooks(observed) || !answers {
         return None;
     }
@@ -79,10 +93,18 @@ fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
 fn remove(observed: &Observed, name: &Name, what: &str) -> Option<Plan> {
     let found = observed.children.own(name, &observed.cr)?;
     if found.meta().deletion_timestamp.is_some() {
-        return Some(Plan::wait(Reason::Deleting, format!("waiting until {what} is gone"), OBJECT_WAIT));
+        return Some(Plan::wait(
+            Reason::Deleting,
+            format!("waiting until {what} is gone"),
+            OBJECT_WAIT,
+        ));
     }
     let uid = found.meta().uid.clone().unwrap_or_default();
-    Some(Plan::Act(Step::Delete { name: name.clone(), uid, ending: Ending::Graceful }))
+    Some(Plan::Act(Step::Delete {
+        name: name.clone(),
+        uid,
+        ending: Ending::Graceful,
+    }))
 }
 
 /// `None`: there is no virtual database, or it is to stay and is disabled.
@@ -101,23 +123,49 @@ fn virtual_database(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
 }
 
 /// An intent without ids: the order may still come to light.
-fn found(observed: &Observed, frame: &Frame<'_>, vdb: Option<&Vdb>, job: Option<&TowerJob>) -> Option<Plan> {
+fn found(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    vdb: Option<&Vdb>,
+    job: Option<&TowerJob>,
+) -> Option<Plan> {
     if let Some(vdb) = vdb {
-        return is_ours(vdb, observed).then(|| Plan::Act(Step::Adopt { vdb: Some(vdb.id.clone()), job: None }));
+        return is_ours(vdb, observed).then(|| {
+            Plan::Act(Step::Adopt {
+                vdb: Some(vdb.id.clone()),
+                job: None,
+            })
+        });
     }
     if let Some(job) = job.filter(|job| !job.status.is_over()) {
-        let running = Job { id: job.id.clone(), operation: "provision".to_owned() };
-        return Some(Plan::Act(Step::Adopt { vdb: job.target_id.clone(), job: Some(running) }));
+        let running = Job {
+            id: job.id.clone(),
+            operation: "provision".to_owned(),
+        };
+        return Some(Plan::Act(Step::Adopt {
+            vdb: job.target_id.clone(),
+            job: Some(running),
+        }));
     }
-    let since = recorded(&observed.cr).intent.and_then(|i| parse(&i.at)).unwrap_or(observed.now);
-    let left = frame.settings.dct.visibility_grace.saturating_sub(between(since, observed.now));
+    let since = recorded(&observed.cr)
+        .intent
+        .and_then(|i| parse(&i.at))
+        .unwrap_or(observed.now);
+    let left = frame
+        .settings
+        .dct
+        .visibility_grace
+        .saturating_sub(between(since, observed.now));
     let message = "looking for a virtual database that may have been ordered";
     (!left.is_zero()).then(|| Plan::wait(Reason::Deleting, message, left.min(OBJECT_WAIT)))
 }
 
 fn end(observed: &Observed, vdb: &Vdb) -> Option<Plan> {
     if !is_ours(vdb, observed) {
-        return Some(Plan::stop(Reason::ForeignObject, format!("virtual database {} is not this resource's", vdb.id)));
+        return Some(Plan::stop(
+            Reason::ForeignObject,
+            format!("virtual database {} is not this resource's", vdb.id),
+        ));
     }
     let job = recorded(&observed.cr).job;
     let retain = observed.cr.spec.deletion_policy == DeletionPolicy::Retain;
@@ -131,11 +179,30 @@ fn end(observed: &Observed, vdb: &Vdb) -> Option<Plan> {
 /// A failed job of another kind says nothing against deleting; a failed deletion is told and tried again.
 fn after_failure(observed: &Observed, job: &TowerJob) -> Option<Plan> {
     let vdb = recorded(&observed.cr);
-    let deleting = vdb.job.as_ref().is_some_and(|j| matches!(j.operation.as_str(), "delete" | "disable"));
-    let told = observed.cr.status.as_ref().and_then(|s| s.condition("Ready")).is_some_and(|c| c.reason == Reason::DeletionFailed.as_str());
+    let deleting = vdb
+        .job
+        .as_ref()
+        .is_some_and(|j| matches!(j.operation.as_str(), "delete" | "disable"));
+    let told = observed
+        .cr
+        .status
+        .as_ref()
+        .and_then(|s| s.condition("Ready"))
+        .is_some_and(|c| c.reason == Reason::DeletionFailed.as_str());
     if deleting && !told {
-        let details = job.error_details.as_deref().unwrap_or("the job names no error");
-        return Some(Plan::stop(Reason::DeletionFailed, format!("job {} ended {:?}: {}", job.id, job.status, crate::one_line(details))));
+        let details = job
+            .error_details
+            .as_deref()
+            .unwrap_or("the job names no error");
+        return Some(Plan::stop(
+            Reason::DeletionFailed,
+            format!(
+                "job {} ended {:?}: {}",
+                job.id,
+                job.status,
+                crate::one_line(details)
+            ),
+        ));
     }
     let id = vdb.id?;
     Some(Plan::Act(match observed.cr.spec.deletion_policy {
@@ -145,21 +212,40 @@ fn after_failure(observed: &Observed, job: &TowerJob) -> Option<Plan> {
 }
 
 /// In a namespace that is going the rights in it may be gone already; then the namespace takes the object with it.
-pub async fn delete(ctx: &Context, observed: &Observed, name: &Name, uid: &str, ending: Ending) -> Result<Outcome, cluster::Error> {
+pub async fn delete(
+    ctx: &Context,
+    observed: &Observed,
+    name: &Name,
+    uid: &str,
+    ending: Ending,
+) -> Result<Outcome, cluster::Error> {
     match ctx.cluster.delete(name, uid, ending).await {
         Ok(()) => Ok(Outcome::Again),
         Err(error) if error.kind == ErrorKind::Forbidden && observed.namespace_ends => {
             let message = format!("waiting until the namespace takes {name} with it");
-            Ok(Outcome::Waiting(super::plan::Waiting { reason: Reason::Deleting, message, after: OBJECT_WAIT }))
+            Ok(Outcome::Waiting(super::plan::Waiting {
+                reason: Reason::Deleting,
+                message,
+                after: OBJECT_WAIT,
+            }))
         }
         Err(error) => Err(error),
     }
 }
 
 /// The orderly way took too long: the virtual database goes to the ledger, everything else goes at once.
-pub async fn abandon(ctx: &Context, observed: &Observed, frame: &Frame<'_>) -> Result<Outcome, cluster::Error> {
+pub async fn abandon(
+    ctx: &Context,
+    observed: &Observed,
+    frame: &Frame<'_>,
+) -> Result<Outcome, cluster::Error> {
     if recorded(&observed.cr).intent.is_some() && !matches!(observed.tower, Tower::Vdb(None)) {
-        ledger(ctx, observed, "the deletion deadline passed before the virtual database was gone").await?;
+        ledger(
+            ctx,
+            observed,
+            "the deletion deadline passed before the virtual database was gone",
+        )
+        .await?;
         ctx.metrics.orphaned();
     }
     let names = Names::of(frame);
@@ -171,18 +257,26 @@ pub async fn abandon(ctx: &Context, observed: &Observed, frame: &Frame<'_>) -> R
         (names.volume(), Ending::Graceful),
     ];
     for (name, ending) in steps {
-        let Some(found) = observed.children.own(&name, &observed.cr) else { continue };
+        let Some(found) = observed.children.own(&name, &observed.cr) else {
+            continue;
+        };
         let uid = found.meta().uid.clone().unwrap_or_default();
         match ctx.cluster.delete(&name, &uid, ending).await {
             Ok(()) => {}
-            Err(error) if error.kind == ErrorKind::Forbidden => tracing::warn!(%name, "not deleted: {}", error.message),
+            Err(error) if error.kind == ErrorKind::Forbidden => {
+                tracing::warn!(%name, "not deleted: {}", error.message);
+            }
             Err(error) => return Err(error),
         }
     }
     finish(ctx, observed).await
 }
 
-pub async fn release(ctx: &Context, observed: &Observed, retained: bool) -> Result<Outcome, cluster::Error> {
+pub async fn release(
+    ctx: &Context,
+    observed: &Observed,
+    retained: bool,
+) -> Result<Outcome, cluster::Error> {
     if retained {
         ledger(ctx, observed, "kept by deletionPolicy Retain").await?;
     }

@@ -1,7 +1,9 @@
 //! Which objects are still to be written: what is wanted, less what stands there already. Pure.
 
 use super::build::secret::{self, admin};
-use super::build::{APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set as sets, volume};
+use super::build::{
+    APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set as sets, volume,
+};
 use super::observe::{Observed, is_own};
 use super::plan::{Plan, Step};
 use crate::cluster::{Kind, Name, Object};
@@ -10,7 +12,11 @@ use crate::scram::Password;
 
 /// What does not depend on the copy.
 pub fn early(frame: &Frame<'_>) -> Vec<Object> {
-    vec![stamped(config_map::helper(frame)), stamped(config_map::config(frame)), stamped(service::service(frame))]
+    vec![
+        stamped(config_map::helper(frame)),
+        stamped(config_map::config(frame)),
+        stamped(service::service(frame)),
+    ]
 }
 
 /// In the order in which they are needed: configuration, volume before claim, the pod's set last.
@@ -26,8 +32,14 @@ pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
 pub fn stateful_set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {
     let names = Names::of(frame);
     let build = |helper: &str| stamped(sets::stateful_set(frame, copy, replicas, helper));
-    let running = observed.children.stateful_set(&names.stateful_set()).and_then(sets::helper_of).map(build);
-    running.filter(|kept| !differs(observed, kept)).unwrap_or_else(|| build(&names.helper().name))
+    let running = observed
+        .children
+        .stateful_set(&names.stateful_set())
+        .and_then(sets::helper_of)
+        .map(build);
+    running
+        .filter(|kept| !differs(observed, kept))
+        .unwrap_or_else(|| build(&names.helper().name))
 }
 
 /// The step that writes what is missing; `None` if everything stands.
@@ -36,10 +48,17 @@ pub fn step(observed: &Observed, frame: &Frame<'_>, wanted: Vec<Object>) -> Opti
     if let Some(foreign) = wanted.iter().find(|object| is_foreign(observed, object)) {
         return Some(foreign_object(observed, &Name::of(foreign)));
     }
-    if observed.children.get(&names.admin()).is_some_and(|found| !is_own(found, &observed.cr)) {
+    if observed
+        .children
+        .get(&names.admin())
+        .is_some_and(|found| !is_own(found, &observed.cr))
+    {
         return Some(foreign_object(observed, &names.admin()));
     }
-    let missing: Vec<_> = wanted.into_iter().filter(|object| differs(observed, object)).collect();
+    let missing: Vec<_> = wanted
+        .into_iter()
+        .filter(|object| differs(observed, object))
+        .collect();
     if observed.children.get(&names.admin()).is_none() {
         return Some(Plan::Act(Step::ApplyWithAdmin(missing)));
     }
@@ -48,29 +67,53 @@ pub fn step(observed: &Observed, frame: &Frame<'_>, wanted: Vec<Object>) -> Opti
 
 /// An object of the wanted name that somebody else made. That of an earlier resource of this name is on its way out.
 fn foreign_object(observed: &Observed, name: &Name) -> Plan {
-    let leaving = observed.children.get(name).is_some_and(|o| o.meta().deletion_timestamp.is_some() || o.label(super::build::UID_LABEL).is_some());
+    let leaving = observed.children.get(name).is_some_and(|o| {
+        o.meta().deletion_timestamp.is_some() || o.label(super::build::UID_LABEL).is_some()
+    });
     if leaving {
-        return Plan::wait(Reason::Pending, format!("{name} of an earlier resource is being removed"), std::time::Duration::from_secs(2));
+        return Plan::wait(
+            Reason::Pending,
+            format!("{name} of an earlier resource is being removed"),
+            std::time::Duration::from_secs(2),
+        );
     }
-    Plan::stop(Reason::ForeignObject, format!("{name} exists and is not this resource's"))
+    Plan::stop(
+        Reason::ForeignObject,
+        format!("{name} exists and is not this resource's"),
+    )
 }
 
 fn is_foreign(observed: &Observed, wanted: &Object) -> bool {
     let shared = wanted.label(super::build::UID_LABEL).is_none();
-    !shared && observed.children.get(&Name::of(wanted)).is_some_and(|found| !is_own(found, &observed.cr))
+    !shared
+        && observed
+            .children
+            .get(&Name::of(wanted))
+            .is_some_and(|found| !is_own(found, &observed.cr))
 }
 
 /// Volumes and claims cannot be changed once they exist; everything else carries the hash of what it was made from.
 pub fn differs(observed: &Observed, wanted: &Object) -> bool {
     match observed.children.get(&Name::of(wanted)) {
         None => true,
-        Some(_) if matches!(wanted.kind(), Kind::PersistentVolume | Kind::PersistentVolumeClaim) => false,
+        Some(_)
+            if matches!(
+                wanted.kind(),
+                Kind::PersistentVolume | Kind::PersistentVolumeClaim
+            ) =>
+        {
+            false
+        }
         Some(found) => found.annotation(APPLIED) != wanted.annotation(APPLIED),
     }
 }
 
 /// The published password and what identifies the Secret's version, if the Secret says what is ordered.
-pub fn credentials(observed: &Observed, frame: &Frame<'_>, ordered: Option<&Password>) -> Option<(Password, String)> {
+pub fn credentials(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    ordered: Option<&Password>,
+) -> Option<(Password, String)> {
     let name = Names::of(frame).credentials();
     let found = observed.children.own(&name, &observed.cr)?;
     let secret = observed.children.secret(&name)?;
@@ -79,12 +122,21 @@ pub fn credentials(observed: &Observed, frame: &Frame<'_>, ordered: Option<&Pass
         None => Password::new(secret::text(secret, "password")?),
     };
     let wanted = stamped(secret::credentials(frame, &password));
-    if found.annotation(APPLIED) != wanted.annotation(APPLIED) || secret::text(secret, "password").as_deref() != Some(password.reveal()) {
+    if found.annotation(APPLIED) != wanted.annotation(APPLIED)
+        || secret::text(secret, "password").as_deref() != Some(password.reveal())
+    {
         return None;
     }
     // Its version, not its content: a hash of a weak password could be guessed.
-    let version = format!("{}/{}", found.meta().uid.as_deref()?, found.meta().resource_version.as_deref()?);
-    Some((password, super::build::digest(version.as_bytes())[..16].to_owned()))
+    let version = format!(
+        "{}/{}",
+        found.meta().uid.as_deref()?,
+        found.meta().resource_version.as_deref()?
+    );
+    Some((
+        password,
+        super::build::digest(version.as_bytes())[..16].to_owned(),
+    ))
 }
 
 /// The platform's password, as the Secret holds it.

@@ -16,8 +16,19 @@ pub fn next(observed: &Observed, frame: &Frame<'_>, stage: HookStage) -> Option<
         match progress(observed, &name) {
             Some(Progress::Succeeded) => {}
             None => return Some(Plan::Act(Step::Hook(Box::new(job(frame, hook))))),
-            Some(Progress::Running) => return Some(Plan::wait(Reason::RunningHooks, format!("hook {:?} is running", hook.name), JOB_WAIT)),
-            Some(Progress::Failed) => return Some(Plan::Act(Step::HookFailed { hook: hook.name.clone(), job: name })),
+            Some(Progress::Running) => {
+                return Some(Plan::wait(
+                    Reason::RunningHooks,
+                    format!("hook {:?} is running", hook.name),
+                    JOB_WAIT,
+                ));
+            }
+            Some(Progress::Failed) => {
+                return Some(Plan::Act(Step::HookFailed {
+                    hook: hook.name.clone(),
+                    job: name,
+                }));
+            }
         }
     }
     None
@@ -29,7 +40,13 @@ pub fn next_before_end(observed: &Observed, frame: &Frame<'_>, stage: HookStage)
         match progress(observed, &hook_job::name(frame, hook)) {
             Some(Progress::Succeeded | Progress::Failed) => {}
             None => return Some(Plan::Act(Step::Hook(Box::new(job(frame, hook))))),
-            Some(Progress::Running) => return Some(Plan::wait(Reason::Deleting, format!("hook {:?} is running", hook.name), JOB_WAIT)),
+            Some(Progress::Running) => {
+                return Some(Plan::wait(
+                    Reason::Deleting,
+                    format!("hook {:?} is running", hook.name),
+                    JOB_WAIT,
+                ));
+            }
         }
     }
     None
@@ -44,5 +61,10 @@ fn job(frame: &Frame<'_>, hook: &Hook) -> Job {
 
 /// `None`: it was not started.
 fn progress(observed: &Observed, job: &str) -> Option<Progress> {
-    observed.children.hook_runs.iter().find(|run| run.job == job).map(|run| run.progress)
+    observed
+        .children
+        .hook_runs
+        .iter()
+        .find(|run| run.job == job)
+        .map(|run| run.progress)
 }

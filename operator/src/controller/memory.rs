@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::crd::Key;
 
 /// The first retry comes soon, later ones at most this far apart.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -30,7 +30,8 @@ impl Remembered {
     pub fn backoff(&mut self) -> Duration {
         let step = Duration::from_millis(500) * 2u32.pow(self.failures.min(8));
         self.failures += 1;
-        step.min(LONGEST_BACKOFF).mul_f64(rand::random_range(0.8..1.2))
+        step.min(LONGEST_BACKOFF)
+            .mul_f64(rand::random_range(0.8..1.2))
     }
 }
 
@@ -42,17 +43,26 @@ impl Memory {
     pub fn meet(&self, key: &Key, uid: &str) {
         self.with(key, |remembered| {
             if remembered.uid != uid {
-                *remembered = Remembered { uid: uid.to_owned(), ..Remembered::default() };
+                *remembered = Remembered {
+                    uid: uid.to_owned(),
+                    ..Remembered::default()
+                };
             }
         });
     }
 
     pub fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(all.entry(key.clone()).or_default())
     }
 
     pub fn forget(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(key);
     }
 }

@@ -41,7 +41,11 @@ pub enum Tower {
     /// The intent is this process's own and nothing was sent after it.
     Fresh(String),
     /// An intent without ids: what can be found of it, and the source to order from if nothing is.
-    Lookup { vdb: Option<Box<Vdb>>, job: Option<Box<TowerJob>>, source: Result<String, Refusal> },
+    Lookup {
+        vdb: Option<Box<Vdb>>,
+        job: Option<Box<TowerJob>>,
+        source: Result<String, Refusal>,
+    },
     Running,
     /// The recorded job ended without success.
     JobFailed(Box<TowerJob>),
@@ -96,7 +100,8 @@ impl Children {
 }
 
 pub fn is_own(object: &Object, cr: &PostgresVdb) -> bool {
-    object.label(UID_LABEL) == Some(cr.uid()) && object.label(INSTANCE_LABEL) == cr.metadata.name.as_deref()
+    object.label(UID_LABEL) == Some(cr.uid())
+        && object.label(INSTANCE_LABEL) == cr.metadata.name.as_deref()
 }
 
 pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster::Error> {
@@ -146,8 +151,16 @@ async fn children(ctx: &Context, cr: &PostgresVdb) -> Result<Children, cluster::
     }
     let reads = wanted.iter().map(|name| ctx.cluster.object(name));
     let found = try_join_all(reads).await?;
-    let hook_runs = if cr.spec.hooks.is_empty() { Vec::new() } else { ctx.cluster.hook_runs(&cr.key()).await? };
-    let objects = wanted.into_iter().zip(found).filter_map(|(name, object)| Some((name, object?))).collect();
+    let hook_runs = if cr.spec.hooks.is_empty() {
+        Vec::new()
+    } else {
+        ctx.cluster.hook_runs(&cr.key()).await?
+    };
+    let objects = wanted
+        .into_iter()
+        .zip(found)
+        .filter_map(|(name, object)| Some((name, object?)))
+        .collect();
     Ok(Children { objects, hook_runs })
 }
 
@@ -165,7 +178,10 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
 }
 
 pub fn recorded(cr: &PostgresVdb) -> Recorded {
-    cr.status.as_ref().and_then(|s| s.vdb.clone()).unwrap_or_default()
+    cr.status
+        .as_ref()
+        .and_then(|s| s.vdb.clone())
+        .unwrap_or_default()
 }
 
 async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
@@ -184,7 +200,9 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
     };
     match ctx.poller.progress(&job.id, &observed.cr.key()) {
         Progress::Running => Ok(Tower::Running),
-        Progress::Over(over) if over.status == dct::types::JobStatus::Completed || over.status.is_inconclusive() => {
+        Progress::Over(over)
+            if over.status == dct::types::JobStatus::Completed || over.status.is_inconclusive() =>
+        {
             if job.operation == "delete" && !over.status.is_inconclusive() {
                 return Ok(Tower::Vdb(None));
             }
@@ -199,9 +217,15 @@ async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
     let name = vdb_name(&observed.cr);
     let vdb = ctx.dct.vdb_by_name(&name).await?.map(Box::new);
     let job = ctx.dct.job_by_target(&name).await?.map(Box::new);
-    let idle = job.as_ref().is_none_or(|job| job.status.is_over() && job.status != dct::types::JobStatus::Completed);
+    let idle = job
+        .as_ref()
+        .is_none_or(|job| job.status.is_over() && job.status != dct::types::JobStatus::Completed);
     let needed = vdb.is_none() && idle && !observed.cr.is_deleting();
-    let source = if needed { resolve(ctx, &observed.cr).await? } else { Err((reason::Reason::Pending, String::new())) };
+    let source = if needed {
+        resolve(ctx, &observed.cr).await?
+    } else {
+        Err((reason::Reason::Pending, String::new()))
+    };
     Ok(Tower::Lookup { vdb, job, source })
 }
 
@@ -216,6 +240,8 @@ pub fn copy(observed: &Observed, names: &build::Names) -> Option<build::Copy> {
     Some(build::Copy {
         export: object.annotation(build::volume::EXPORT)?.to_owned(),
         identity: object.annotation(build::volume::IDENTITY)?.to_owned(),
-        data_as_of: object.annotation(build::volume::DATA_AS_OF).map(str::to_owned),
+        data_as_of: object
+            .annotation(build::volume::DATA_AS_OF)
+            .map(str::to_owned),
     })
 }

@@ -22,7 +22,7 @@ pub const JOB_WAIT: Duration = Duration::from_secs(30);
 /// The watch wakes the resource; this is only for a lost message.
 pub const OBJECT_WAIT: Duration = Duration::from_secs(2);
 /// A query now and then keeps Ready true.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(600);
+pub const PROBE_INTERVAL: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 pub enum Plan {
@@ -34,24 +34,45 @@ pub enum Plan {
 #[derive(Debug)]
 pub enum Step {
     AddFinalizer,
-    RecordIntent { source: String },
+    RecordIntent {
+        source: String,
+    },
     Provision(Box<ProvisionBySnapshot>),
     /// Found what an earlier process ordered.
-    Adopt { vdb: Option<String>, job: Option<Job> },
-    Enable { vdb: String, owner: String },
+    Adopt {
+        vdb: Option<String>,
+        job: Option<Job>,
+    },
+    Enable {
+        vdb: String,
+        owner: String,
+    },
     Apply(Vec<Object>),
     /// The same, with a new password for the platform's role.
     ApplyWithAdmin(Vec<Object>),
     Hook(Box<HookJob>),
-    HookFailed { hook: String, job: String },
+    HookFailed {
+        hook: String,
+        job: String,
+    },
     Prepare(Box<Preparation>),
     PublishSecret(Option<Password>),
     Prove(Box<Proof>),
-    Delete { name: Name, uid: String, ending: Ending },
-    DeleteVdb { id: String },
-    DisableVdb { id: String },
+    Delete {
+        name: Name,
+        uid: String,
+        ending: Ending,
+    },
+    DeleteVdb {
+        id: String,
+    },
+    DisableVdb {
+        id: String,
+    },
     Abandon,
-    Release { retained: bool },
+    Release {
+        retained: bool,
+    },
 }
 
 /// The last step before Ready.
@@ -74,15 +95,23 @@ pub enum Outcome {
     Stopped(Stop),
     Ready(Box<Proof>),
     /// Ready, and nothing to do.
-    Settled { probe: Duration },
+    Settled {
+        probe: Duration,
+    },
     Suspended,
     Gone,
 }
 
 #[derive(Clone, Debug)]
 pub enum Record {
-    Intent { intent: Intent, source: String },
-    Vdb { id: Option<String>, job: Option<Job> },
+    Intent {
+        intent: Intent,
+        source: String,
+    },
+    Vdb {
+        id: Option<String>,
+        job: Option<Job>,
+    },
     Job(Job),
 }
 
@@ -101,11 +130,18 @@ pub struct Stop {
 
 impl Plan {
     pub fn wait(reason: Reason, message: impl Into<String>, after: Duration) -> Self {
-        Self::Done(Outcome::Waiting(Waiting { reason, message: message.into(), after }))
+        Self::Done(Outcome::Waiting(Waiting {
+            reason,
+            message: message.into(),
+            after,
+        }))
     }
 
     pub fn stop(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Done(Outcome::Stopped(Stop { reason, message: message.into() }))
+        Self::Done(Outcome::Stopped(Stop {
+            reason,
+            message: message.into(),
+        }))
     }
 
     pub fn refuse((reason, message): &Refusal) -> Self {
@@ -135,10 +171,14 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
 fn suspend(observed: &Observed, frame: &Frame<'_>, copy: Option<&Copy>) -> Plan {
     let names = Names::of(frame);
     let set = observed.children.stateful_set(&names.stateful_set());
-    let wanted = copy.zip(set).map(|(copy, _)| desired::stateful_set(observed, frame, copy, 0));
+    let wanted = copy
+        .zip(set)
+        .map(|(copy, _)| desired::stateful_set(observed, frame, copy, 0));
     match wanted {
         Some(wanted) if desired::differs(observed, &wanted) => Plan::Act(Step::Apply(vec![wanted])),
-        Some(_) if observed.children.pod(&names.pod()).is_some() => Plan::wait(Reason::Suspended, "the server is stopping", OBJECT_WAIT),
+        Some(_) if observed.children.pod(&names.pod()).is_some() => {
+            Plan::wait(Reason::Suspended, "the server is stopping", OBJECT_WAIT)
+        }
         _ => Plan::Done(Outcome::Suspended),
     }
 }
@@ -158,7 +198,11 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
         Err(refusal) => return Plan::refuse(&refusal),
     };
     let published = desired::credentials(observed, frame, password.as_ref());
-    let verified = published.as_ref().map(|(_, hash)| Verified { pod_uid: pod.uid.clone(), restarts: pod.restarts, secret_hash: hash.clone() });
+    let verified = published.as_ref().map(|(_, hash)| Verified {
+        pod_uid: pod.uid.clone(),
+        restarts: pod.restarts,
+        secret_hash: hash.clone(),
+    });
     if let Some(verified) = &verified
         && let Some(left) = settled(observed, verified, pod.ready)
     {
@@ -167,16 +211,30 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     if observed.memory.prepared.as_deref() != Some(pod.run().as_str()) {
         return Plan::Act(Step::Prepare(Box::new(preparation(frame, copy))));
     }
-    let hooked = observed.cr.status.as_ref().and_then(|s| s.condition("HooksSucceeded")).is_some_and(|c| c.status == "True");
+    let hooked = observed
+        .cr
+        .status
+        .as_ref()
+        .and_then(|s| s.condition("HooksSucceeded"))
+        .is_some_and(|c| c.status == "True");
     if !hooked && let Some(plan) = hooks::next(observed, frame, HookStage::PostCreate) {
         return plan;
     }
     match published.zip(verified) {
         None => Plan::Act(Step::PublishSecret(password)),
         Some(((password, _), verified)) => {
-            let before = observed.cr.status.as_ref().and_then(|s| s.verified.as_ref());
+            let before = observed
+                .cr
+                .status
+                .as_ref()
+                .and_then(|s| s.verified.as_ref());
             let known = before.is_some_and(|b| b.secret_hash == verified.secret_hash);
-            Plan::Act(Step::Prove(Box::new(Proof { password, verified, copy: copy.clone(), known })))
+            Plan::Act(Step::Prove(Box::new(Proof {
+                password,
+                verified,
+                copy: copy.clone(),
+                known,
+            })))
         }
     }
 }
@@ -194,11 +252,21 @@ fn preparation(frame: &Frame<'_>, copy: &Copy) -> Preparation {
 /// Time until the next probe, if what was proved still stands.
 fn settled(observed: &Observed, verified: &Verified, pod_ready: bool) -> Option<Duration> {
     let status = observed.cr.status.as_ref()?;
-    let stands = status.is_ready(observed.cr.generation()) && status.verified.as_ref() == Some(verified);
-    let since = observed.memory.last_proof.map_or(Duration::ZERO, |at| between(at, observed.now));
+    let stands =
+        status.is_ready(observed.cr.generation()) && status.verified.as_ref() == Some(verified);
+    let since = observed
+        .memory
+        .last_proof
+        .map_or(Duration::ZERO, |at| between(at, observed.now));
     // Just after the proof the kubelet's own probe has not come by yet.
     let believed = pod_ready || since < Duration::from_secs(30);
-    (stands && believed && since < PROBE_INTERVAL).then(|| if pod_ready { PROBE_INTERVAL.saturating_sub(since) } else { Duration::from_secs(30) })
+    (stands && believed && since < PROBE_INTERVAL).then(|| {
+        if pod_ready {
+            PROBE_INTERVAL.saturating_sub(since)
+        } else {
+            Duration::from_secs(30)
+        }
+    })
 }
 
 /// The ordered password; `None`: whatever the Secret has, or a generated one.
@@ -207,8 +275,21 @@ fn password(observed: &Observed, frame: &Frame<'_>) -> Result<Option<Password>, 
     let Some(reference) = &database.password_secret_ref else {
         return Ok(database.password.as_deref().map(Password::new));
     };
-    let name = Name::new(crate::cluster::Kind::Secret, &frame.cr.key().namespace, reference);
-    let text = observed.children.secret(&name).and_then(|s| super::build::secret::text(s, "password"));
-    let missing = || (Reason::PasswordSecretMissing, format!("Secret {reference} with the key password does not exist"));
-    text.map(|t| Some(Password::new(t.trim_end_matches('\n')))).ok_or_else(missing)
+    let name = Name::new(
+        crate::cluster::Kind::Secret,
+        &frame.cr.key().namespace,
+        reference,
+    );
+    let text = observed
+        .children
+        .secret(&name)
+        .and_then(|s| super::build::secret::text(s, "password"));
+    let missing = || {
+        (
+            Reason::PasswordSecretMissing,
+            format!("Secret {reference} with the key password does not exist"),
+        )
+    };
+    text.map(|t| Some(Password::new(t.trim_end_matches('\n'))))
+        .ok_or_else(missing)
 }

@@ -29,23 +29,45 @@ impl Up {
 }
 
 pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
-    let Some(pod) = pod else { return State::Waiting("the pod is being created".to_owned()) };
+    let Some(pod) = pod else {
+        return State::Waiting("the pod is being created".to_owned());
+    };
     if pod.metadata.deletion_timestamp.is_some() {
         return State::Waiting("the pod is being replaced".to_owned());
     }
-    let owned = pod.metadata.labels.as_ref().and_then(|l| l.get(UID_LABEL)).is_some_and(|uid| uid == cr.uid());
+    let owned = pod
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|l| l.get(UID_LABEL))
+        .is_some_and(|uid| uid == cr.uid());
     if !owned {
         return State::Waiting("the pod of an earlier resource is being removed".to_owned());
     }
     let status = pod.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
-    if let Some(condition) = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False") {
-        return State::Failed(Reason::Unschedulable, condition.message.clone().unwrap_or_default());
+    if let Some(condition) = conditions
+        .iter()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False")
+    {
+        return State::Failed(
+            Reason::Unschedulable,
+            condition.message.clone().unwrap_or_default(),
+        );
     }
-    if pod.spec.as_ref().and_then(|s| s.node_name.as_ref()).is_none() {
+    if pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.node_name.as_ref())
+        .is_none()
+    {
         return State::Waiting("the pod is being scheduled".to_owned());
     }
-    let container = status.container_statuses.unwrap_or_default().into_iter().find(|c| c.name == "postgres");
+    let container = status
+        .container_statuses
+        .unwrap_or_default()
+        .into_iter()
+        .find(|c| c.name == "postgres");
     if let Some((reason, message)) = container.as_ref().and_then(failure) {
         return State::Failed(reason, message);
     }
@@ -61,13 +83,18 @@ fn failure(container: &ContainerStatus) -> Option<(Reason, String)> {
     if state.running.is_some() {
         return None;
     }
-    if let Some(stopped) = terminated(&state).or_else(|| terminated(&container.last_state.clone().unwrap_or_default())) {
+    if let Some(stopped) =
+        terminated(&state).or_else(|| terminated(&container.last_state.clone().unwrap_or_default()))
+    {
         return Some(stopped);
     }
     let waiting = state.waiting?;
     let reason = match waiting.reason.as_deref()? {
-        "ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName" | "ImageInspectError" => Reason::ImageUnavailable,
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Reason::MountDenied,
+        "ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName"
+        | "ImageInspectError" => Reason::ImageUnavailable,
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Reason::MountDenied
+        }
         "CrashLoopBackOff" => Reason::ServerStopped,
         _ => return None,
     };
@@ -83,11 +110,25 @@ struct Report {
 /// The helper leaves one line of JSON; the server leaves nothing but its exit code.
 fn terminated(state: &ContainerState) -> Option<(Reason, String)> {
     let ended = state.terminated.as_ref()?;
-    let report = ended.message.as_deref().and_then(|text| serde_json::from_str::<Report>(text.trim()).ok());
-    let known = report.and_then(|report| Some((Reason::ALL.iter().copied().find(|r| r.as_str() == report.reason)?, report.message)));
+    let report = ended
+        .message
+        .as_deref()
+        .and_then(|text| serde_json::from_str::<Report>(text.trim()).ok());
+    let known = report.and_then(|report| {
+        Some((
+            Reason::ALL
+                .iter()
+                .copied()
+                .find(|r| r.as_str() == report.reason)?,
+            report.message,
+        ))
+    });
     let plain = || {
         let why = ended.reason.as_deref().unwrap_or("ended");
-        (Reason::ServerStopped, format!("the server stopped: {why}, exit code {}", ended.exit_code))
+        (
+            Reason::ServerStopped,
+            format!("the server stopped: {why}, exit code {}", ended.exit_code),
+        )
     };
     Some(known.unwrap_or_else(plain))
 }
@@ -121,26 +162,46 @@ mod tests {
     #[rstest::rstest]
     #[case(json!({ "reason": "VersionMismatch", "message": "data 16, image 15" }).to_string(), Reason::VersionMismatch, "data 16")]
     #[case("nonsense".to_owned(), Reason::ServerStopped, "exit code 3")]
-    fn the_helpers_report_becomes_the_reason(#[case] message: String, #[case] reason: Reason, #[case] says: &str) {
+    fn the_helpers_report_becomes_the_reason(
+        #[case] message: String,
+        #[case] reason: Reason,
+        #[case] says: &str,
+    ) {
         let ended = json!({ "terminated": { "exitCode": 3, "message": message } });
-        let status = container(&json!({ "waiting": { "reason": "CrashLoopBackOff" } }), &ended);
-        let State::Failed(found, text) = state(Some(&pod(&status)), &cr()) else { panic!("not failed") };
+        let status = container(
+            &json!({ "waiting": { "reason": "CrashLoopBackOff" } }),
+            &ended,
+        );
+        let State::Failed(found, text) = state(Some(&pod(&status)), &cr()) else {
+            panic!("not failed")
+        };
         assert_eq!(found, reason);
         assert!(text.contains(says), "{text}");
     }
 
     #[test]
     fn a_pod_on_a_node_is_worth_a_try_before_the_kubelet_says_running() {
-        let State::Up(up) = state(Some(&pod(&json!({}))), &cr()) else { panic!("not up") };
+        let State::Up(up) = state(Some(&pod(&json!({}))), &cr()) else {
+            panic!("not up")
+        };
         assert_eq!(up.run(), "p/0");
         assert!(!up.ready);
     }
 
     #[test]
     fn an_image_that_cannot_be_pulled_and_a_full_node_are_named() {
-        let status = container(&json!({ "waiting": { "reason": "ErrImageNeverPull", "message": "not present" } }), &json!({}));
-        assert!(matches!(state(Some(&pod(&status)), &cr()), State::Failed(Reason::ImageUnavailable, _)));
+        let status = container(
+            &json!({ "waiting": { "reason": "ErrImageNeverPull", "message": "not present" } }),
+            &json!({}),
+        );
+        assert!(matches!(
+            state(Some(&pod(&status)), &cr()),
+            State::Failed(Reason::ImageUnavailable, _)
+        ));
         let full = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "no room" }] });
-        assert!(matches!(state(Some(&pod(&full)), &cr()), State::Failed(Reason::Unschedulable, _)));
+        assert!(matches!(
+            state(Some(&pod(&full)), &cr()),
+            State::Failed(Reason::Unschedulable, _)
+        ));
     }
 }

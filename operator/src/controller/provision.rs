@@ -26,14 +26,24 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
     match &observed.tower {
         Tower::Failed(error) => tower_failed(error),
-        Tower::NotAsked => Plan::wait(Reason::Pending, "waiting for Data Control Tower", OBJECT_WAIT),
+        Tower::NotAsked => Plan::wait(
+            Reason::Pending,
+            "waiting for Data Control Tower",
+            OBJECT_WAIT,
+        ),
         Tower::Source(Err(refusal)) => Plan::refuse(refusal),
         Tower::Source(Ok(source)) => match hooks::next(observed, frame, HookStage::PreCreate) {
             Some(plan) => plan,
-            None => Plan::Act(Step::RecordIntent { source: source.clone() }),
+            None => Plan::Act(Step::RecordIntent {
+                source: source.clone(),
+            }),
         },
-        Tower::Fresh(source) => Plan::Act(Step::Provision(Box::new(order(observed, frame, source)))),
-        Tower::Lookup { vdb, job, source } => lookup(observed, frame, (vdb.as_deref(), job.as_deref()), source),
+        Tower::Fresh(source) => {
+            Plan::Act(Step::Provision(Box::new(order(observed, frame, source))))
+        }
+        Tower::Lookup { vdb, job, source } => {
+            lookup(observed, frame, (vdb.as_deref(), job.as_deref()), source)
+        }
         Tower::Running => while_running(observed, frame),
         Tower::JobFailed(job) => job_failed(observed, frame, job),
         Tower::Vdb(None) => lost(observed),
@@ -62,7 +72,10 @@ fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> ProvisionBySna
         source_data_id: Some(source.to_owned()),
         snapshot_id: cr.spec.source.snapshot_id.clone(),
         container_mode: Some(true),
-        tags: Some(vec![Tag::new(UID_TAG, cr.uid()), Tag::new(CLUSTER_TAG, observed.cluster_id.as_str())]),
+        tags: Some(vec![
+            Tag::new(UID_TAG, cr.uid()),
+            Tag::new(CLUSTER_TAG, observed.cluster_id.as_str()),
+        ]),
         ..ProvisionBySnapshot::default()
     }
 }
@@ -70,35 +83,64 @@ fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> ProvisionBySna
 /// Whether a virtual database of the right name is this resource's: the name holds the uid, the tag proves it.
 pub fn is_ours(vdb: &Vdb, observed: &Observed) -> bool {
     let named = vdb.name.as_deref() == Some(&vdb_name(&observed.cr));
-    vdb.tag(UID_TAG).map_or(named, |uid| uid == observed.cr.uid())
+    vdb.tag(UID_TAG)
+        .map_or(named, |uid| uid == observed.cr.uid())
 }
 
 type Found<'a> = (Option<&'a Vdb>, Option<&'a dct::types::Job>);
 
 /// The intent is written and no id is known: an order may be under way. Look before sending another.
-fn lookup(observed: &Observed, frame: &Frame<'_>, (vdb, job): Found<'_>, source: &Result<String, Refusal>) -> Plan {
+fn lookup(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    (vdb, job): Found<'_>,
+    source: &Result<String, Refusal>,
+) -> Plan {
     if let Some(vdb) = vdb {
         if !is_ours(vdb, observed) {
-            return Plan::stop(Reason::ForeignObject, format!("a virtual database named {} exists and is not this resource's", vdb_name(&observed.cr)));
+            return Plan::stop(
+                Reason::ForeignObject,
+                format!(
+                    "a virtual database named {} exists and is not this resource's",
+                    vdb_name(&observed.cr)
+                ),
+            );
         }
-        return Plan::Act(Step::Adopt { vdb: Some(vdb.id.clone()), job: None });
+        return Plan::Act(Step::Adopt {
+            vdb: Some(vdb.id.clone()),
+            job: None,
+        });
     }
-    let since = recorded(&observed.cr).intent.and_then(|i| parse(&i.at)).unwrap_or(observed.now);
+    let since = recorded(&observed.cr)
+        .intent
+        .and_then(|i| parse(&i.at))
+        .unwrap_or(observed.now);
     let is_this_try = |job: &&dct::types::Job| {
         let started = job.start_time.as_deref().and_then(parse);
-        !matches!(job.status, JobStatus::Failed | JobStatus::Canceled) || started.is_none_or(|at| at >= since)
+        !matches!(job.status, JobStatus::Failed | JobStatus::Canceled)
+            || started.is_none_or(|at| at >= since)
     };
     if let Some(job) = job.filter(is_this_try)
         && job.target_id.is_some()
     {
-        let running = Job { id: job.id.clone(), operation: "provision".to_owned() };
-        return Plan::Act(Step::Adopt { vdb: job.target_id.clone(), job: Some(running) });
+        let running = Job {
+            id: job.id.clone(),
+            operation: "provision".to_owned(),
+        };
+        return Plan::Act(Step::Adopt {
+            vdb: job.target_id.clone(),
+            job: Some(running),
+        });
     }
     let waited = between(since, observed.now);
     let grace = frame.settings.dct.visibility_grace;
     if waited < grace {
         let after = grace.saturating_sub(waited).min(Duration::from_secs(1));
-        return Plan::wait(Reason::Provisioning, "looking for a virtual database that may have been ordered already", after);
+        return Plan::wait(
+            Reason::Provisioning,
+            "looking for a virtual database that may have been ordered already",
+            after,
+        );
     }
     match source {
         Err(refusal) => Plan::refuse(refusal),
@@ -111,59 +153,128 @@ fn while_running(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if let Some(plan) = desired::step(observed, frame, desired::early(frame)) {
         return plan;
     }
-    let enabling = recorded(&observed.cr).job.is_some_and(|j| j.operation == "enable");
-    let (reason, what) = if enabling { (Reason::Enabling, "enabled for the pod") } else { (Reason::Provisioning, "made") };
-    Plan::wait(reason, format!("the virtual database is being {what}"), JOB_WAIT)
+    let enabling = recorded(&observed.cr)
+        .job
+        .is_some_and(|j| j.operation == "enable");
+    let (reason, what) = if enabling {
+        (Reason::Enabling, "enabled for the pod")
+    } else {
+        (Reason::Provisioning, "made")
+    };
+    Plan::wait(
+        reason,
+        format!("the virtual database is being {what}"),
+        JOB_WAIT,
+    )
 }
 
 fn job_failed(observed: &Observed, frame: &Frame<'_>, job: &dct::types::Job) -> Plan {
     let vdb = recorded(&observed.cr);
     let enabling = vdb.job.as_ref().is_some_and(|j| j.operation == "enable");
-    let reason = if enabling { Reason::EnableFailed } else { Reason::ProvisionFailed };
-    let backoff = crate::settings::parse_duration(&observed.cr.spec.error_backoff_period).unwrap_or_default();
-    let stalled = observed.cr.status.as_ref().and_then(|s| s.condition("Stalled")).filter(|c| c.status == "True" && c.reason == reason.as_str());
+    let reason = if enabling {
+        Reason::EnableFailed
+    } else {
+        Reason::ProvisionFailed
+    };
+    let backoff =
+        crate::settings::parse_duration(&observed.cr.spec.error_backoff_period).unwrap_or_default();
+    let stalled = observed
+        .cr
+        .status
+        .as_ref()
+        .and_then(|s| s.condition("Stalled"))
+        .filter(|c| c.status == "True" && c.reason == reason.as_str());
     let since = stalled.and_then(|c| parse(&c.last_transition_time));
     if since.is_some_and(|at| between(at, observed.now) >= backoff) {
         return match (enabling, vdb.id) {
-            (true, Some(id)) => Plan::Act(Step::Enable { vdb: id, owner: frame.cr.spec.ownership().to_owned() }),
+            (true, Some(id)) => Plan::Act(Step::Enable {
+                vdb: id,
+                owner: frame.cr.spec.ownership().to_owned(),
+            }),
             // A new intent: whatever the failed job has left is looked for first.
-            _ => Plan::Act(Step::RecordIntent { source: String::new() }),
+            _ => Plan::Act(Step::RecordIntent {
+                source: String::new(),
+            }),
         };
     }
-    let details = job.error_details.as_deref().unwrap_or("the job names no error");
-    Plan::stop(reason, format!("job {} ended {:?}: {}", job.id, job.status, crate::one_line(details)))
+    let details = job
+        .error_details
+        .as_deref()
+        .unwrap_or("the job names no error");
+    Plan::stop(
+        reason,
+        format!(
+            "job {} ended {:?}: {}",
+            job.id,
+            job.status,
+            crate::one_line(details)
+        ),
+    )
 }
 
 /// The tower does not know the virtual database: at first that is lag, later it is gone.
 fn lost(observed: &Observed) -> Plan {
     let vdb = recorded(&observed.cr);
-    let since = vdb.intent.and_then(|i| parse(&i.at)).unwrap_or(observed.now);
+    let since = vdb
+        .intent
+        .and_then(|i| parse(&i.at))
+        .unwrap_or(observed.now);
     let id = vdb.id.unwrap_or_default();
-    if between(since, observed.now) < Duration::from_secs(300) {
-        return Plan::wait(Reason::Provisioning, format!("virtual database {id} is not visible yet"), VISIBLE_AFTER);
+    if between(since, observed.now) < Duration::from_mins(5) {
+        return Plan::wait(
+            Reason::Provisioning,
+            format!("virtual database {id} is not visible yet"),
+            VISIBLE_AFTER,
+        );
     }
-    Plan::stop(Reason::VdbLost, format!("virtual database {id} does not exist any more"))
+    Plan::stop(
+        Reason::VdbLost,
+        format!("virtual database {id} does not exist any more"),
+    )
 }
 
 /// The virtual database exists: enable it, then take its directory.
 fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
     if !is_ours(vdb, observed) {
-        return Plan::stop(Reason::ForeignObject, format!("virtual database {} is not this resource's", vdb.id));
+        return Plan::stop(
+            Reason::ForeignObject,
+            format!("virtual database {} is not this resource's", vdb.id),
+        );
     }
     let running = vdb.containerization_state == Some(ContainerizationState::RunningInContainer);
-    let directory = vdb.exported_data_directory.as_deref().filter(|d| running && !d.is_empty());
+    let directory = vdb
+        .exported_data_directory
+        .as_deref()
+        .filter(|d| running && !d.is_empty());
     let Some(directory) = directory else {
-        if recorded(&observed.cr).job.is_some_and(|j| j.operation == "enable") {
-            return Plan::stop(Reason::EnableFailed, format!("virtual database {} was enabled, but offers no directory", vdb.id));
+        if recorded(&observed.cr)
+            .job
+            .is_some_and(|j| j.operation == "enable")
+        {
+            return Plan::stop(
+                Reason::EnableFailed,
+                format!(
+                    "virtual database {} was enabled, but offers no directory",
+                    vdb.id
+                ),
+            );
         }
-        return Plan::Act(Step::Enable { vdb: vdb.id.clone(), owner: frame.cr.spec.ownership().to_owned() });
+        return Plan::Act(Step::Enable {
+            vdb: vdb.id.clone(),
+            owner: frame.cr.spec.ownership().to_owned(),
+        });
     };
     match volume::checked_export(&frame.settings.export, directory) {
         Err(why) => Plan::stop(Reason::ExportRefused, why),
         Ok(export) => {
             let timeflow = vdb.current_timeflow_id.as_deref().unwrap_or("1");
-            let copy = Copy { export, identity: format!("{}/{timeflow}", vdb.id), data_as_of: vdb.parent_timeflow_timestamp.clone() };
-            desired::step(observed, frame, desired::all(observed, frame, &copy)).unwrap_or(Plan::Done(Outcome::Again))
+            let copy = Copy {
+                export,
+                identity: format!("{}/{timeflow}", vdb.id),
+                data_as_of: vdb.parent_timeflow_timestamp.clone(),
+            };
+            desired::step(observed, frame, desired::all(observed, frame, &copy))
+                .unwrap_or(Plan::Done(Outcome::Again))
         }
     }
 }

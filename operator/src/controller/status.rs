@@ -13,18 +13,35 @@ use crate::clock::{precise, seconds};
 use crate::reason::{Kind, Reason};
 
 /// The status after this outcome; `None` where none is to be written.
-pub fn of(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome, now: Timestamp) -> Option<PostgresVdbStatus> {
+pub fn of(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Option<PostgresVdbStatus> {
     let (reason, message) = told(observed, frame, outcome)?;
     let before = observed.cr.status.clone().unwrap_or_default();
-    let mut status = PostgresVdbStatus { observed_generation: Some(observed.cr.generation()), ..before.clone() };
+    let mut status = PostgresVdbStatus {
+        observed_generation: Some(observed.cr.generation()),
+        ..before.clone()
+    };
     status.vdb = vdb(observed, frame, outcome);
     status.phase = Some(phase(observed, reason));
     if let Outcome::Ready(proof) = outcome {
         prove(&mut status, frame, proof);
     }
-    let was = if observed.memory.stages.is_empty() { before.stages } else { observed.memory.stages.clone() };
+    let was = if observed.memory.stages.is_empty() {
+        before.stages
+    } else {
+        observed.memory.stages.clone()
+    };
     status.stages = stages(was, observed, reason, now);
-    let mut conditions = Conditions { before: &before.conditions, generation: observed.cr.generation(), now, made: Vec::new() };
+    let mut conditions = Conditions {
+        before: &before.conditions,
+        generation: observed.cr.generation(),
+        now,
+        made: Vec::new(),
+    };
     conditions.fill(observed, frame, outcome, reason, &message);
     status.conditions = conditions.made;
     Some(status)
@@ -35,12 +52,24 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
     let deleting = observed.cr.is_deleting();
     Some(match outcome {
         Outcome::Again | Outcome::Settled { .. } | Outcome::Gone => return None,
-        Outcome::Recorded(_) if deleting => (Reason::Deleting, "the virtual database is being removed".to_owned()),
-        Outcome::Recorded(Record::Job(_)) => (Reason::Enabling, "the virtual database is being enabled for the pod".to_owned()),
-        Outcome::Recorded(_) => (Reason::Provisioning, "the virtual database is being made".to_owned()),
+        Outcome::Recorded(_) if deleting => (
+            Reason::Deleting,
+            "the virtual database is being removed".to_owned(),
+        ),
+        Outcome::Recorded(Record::Job(_)) => (
+            Reason::Enabling,
+            "the virtual database is being enabled for the pod".to_owned(),
+        ),
+        Outcome::Recorded(_) => (
+            Reason::Provisioning,
+            "the virtual database is being made".to_owned(),
+        ),
         Outcome::Waiting(waiting) => (waiting.reason, waiting.message.clone()),
         Outcome::Stopped(stop) => (stop.reason, hinted(stop.reason, &stop.message)),
-        Outcome::Suspended => (Reason::Suspended, "the database is stopped and its data is kept".to_owned()),
+        Outcome::Suspended => (
+            Reason::Suspended,
+            "the database is stopped and its data is kept".to_owned(),
+        ),
         Outcome::Ready(_) => (Reason::Verified, ready_message(frame)),
     })
 }
@@ -54,10 +83,17 @@ fn hinted(reason: Reason, message: &str) -> String {
 
 fn ready_message(frame: &Frame<'_>) -> String {
     let spec = &frame.cr.spec;
-    let mut message = format!("{} answered a query as {} through the Service", spec.database.name, spec.database.user);
+    let mut message = format!(
+        "{} answered a query as {} through the Service",
+        spec.database.name, spec.database.user
+    );
     let ignored = server_settings::ignored(spec);
     if !ignored.is_empty() {
-        let _ = write!(message, "; ignored settings of postgresConfig, because the platform owns them: {}", ignored.join(", "));
+        let _ = write!(
+            message,
+            "; ignored settings of postgresConfig, because the platform owns them: {}",
+            ignored.join(", ")
+        );
     }
     if spec.database.password.is_some() {
         message += "; warning: spec.database.password stands in the manifest, use passwordSecretRef or none";
@@ -83,10 +119,20 @@ fn is_failure(reason: Reason) -> bool {
 }
 
 fn vdb(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<Vdb> {
-    let mut vdb = observed.cr.status.as_ref().and_then(|s| s.vdb.clone()).unwrap_or_default();
+    let mut vdb = observed
+        .cr
+        .status
+        .as_ref()
+        .and_then(|s| s.vdb.clone())
+        .unwrap_or_default();
     match outcome {
         Outcome::Recorded(Record::Intent { intent, .. }) => {
-            vdb = Vdb { name: Some(intent.name.clone()), intent: Some(intent.clone()), generation: Some(frame.generation), ..Vdb::default() };
+            vdb = Vdb {
+                name: Some(intent.name.clone()),
+                intent: Some(intent.clone()),
+                generation: Some(frame.generation),
+                ..Vdb::default()
+            };
         }
         Outcome::Recorded(Record::Vdb { id, job }) => {
             vdb.id.clone_from(id);
@@ -103,7 +149,10 @@ fn vdb(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<Vdb>
 }
 
 fn prove(status: &mut PostgresVdbStatus, frame: &Frame<'_>, proof: &Proof) {
-    status.endpoint = Some(Endpoint { host: secret::host(frame), port: frame.cr.spec.port });
+    status.endpoint = Some(Endpoint {
+        host: secret::host(frame),
+        port: frame.cr.spec.port,
+    });
     status.connection_string = Some(secret::connection_string(frame));
     status.credentials_secret = Some(Names::of(frame).credentials().name);
     status.data_as_of.clone_from(&proof.copy.data_as_of);
@@ -123,24 +172,43 @@ fn stage(reason: Reason) -> Option<&'static str> {
 }
 
 /// The stages so far. They are those of the way to the first Ready: once it is reached they stay.
-fn stages(mut stages: Vec<Stage>, observed: &Observed, reason: Reason, now: Timestamp) -> Vec<Stage> {
+fn stages(
+    mut stages: Vec<Stage>,
+    observed: &Observed,
+    reason: Reason,
+    now: Timestamp,
+) -> Vec<Stage> {
     let ended = stages.last().is_some_and(|s| s.finished_at.is_some());
     if ended || observed.cr.is_deleting() {
         return stages;
     }
     if stages.is_empty() {
-        let created = observed.cr.metadata.creation_timestamp.as_ref().map_or(now, |t| t.0);
-        stages.push(Stage { name: "accept".to_owned(), started_at: precise(created), finished_at: None });
+        let created = observed
+            .cr
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(now, |t| t.0);
+        stages.push(Stage {
+            name: "accept".to_owned(),
+            started_at: precise(created),
+            finished_at: None,
+        });
     }
     let current = stages.last().map(|s| s.name.clone()).unwrap_or_default();
-    let next = stage(reason).filter(|next| *next != current && !stages.iter().any(|s| s.name == *next));
+    let next =
+        stage(reason).filter(|next| *next != current && !stages.iter().any(|s| s.name == *next));
     if (next.is_some() || reason == Reason::Verified)
         && let Some(last) = stages.last_mut()
     {
         last.finished_at = Some(precise(now));
     }
     if let Some(next) = next {
-        stages.push(Stage { name: next.to_owned(), started_at: precise(now), finished_at: None });
+        stages.push(Stage {
+            name: next.to_owned(),
+            started_at: precise(now),
+            finished_at: None,
+        });
     }
     stages
 }
@@ -153,33 +221,80 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    fn fill(&mut self, observed: &Observed, frame: &Frame<'_>, outcome: &Outcome, reason: Reason, message: &str) {
+    fn fill(
+        &mut self,
+        observed: &Observed,
+        frame: &Frame<'_>,
+        outcome: &Outcome,
+        reason: Reason,
+        message: &str,
+    ) {
         let ready = reason == Reason::Verified;
         let stalled = reason.kind() == Kind::Stalled || is_failure(reason);
         let rests = ready || stalled || reason == Reason::Suspended;
         self.push("Ready", ready, reason.as_str(), message);
-        self.push("Reconciling", !rests, reason.as_str(), if rests { "" } else { message });
-        self.push("Stalled", stalled, reason.as_str(), if stalled { message } else { "" });
+        self.push(
+            "Reconciling",
+            !rests,
+            reason.as_str(),
+            if rests { "" } else { message },
+        );
+        self.push(
+            "Stalled",
+            stalled,
+            reason.as_str(),
+            if stalled { message } else { "" },
+        );
         let delivered = observe::copy(observed, &Names::of(frame)).is_some();
-        let made = if delivered { "Delivered" } else { reason.as_str() };
+        let made = if delivered {
+            "Delivered"
+        } else {
+            reason.as_str()
+        };
         self.push("Provisioned", delivered, made, "");
         let published = ready || self.stood("CredentialsPublished");
-        self.push("CredentialsPublished", published, if published { "Published" } else { "Pending" }, "");
+        self.push(
+            "CredentialsPublished",
+            published,
+            if published { "Published" } else { "Pending" },
+            "",
+        );
         let hooked = ready || self.stood("HooksSucceeded");
         let failed = matches!(outcome, Outcome::Stopped(stop) if stop.reason == Reason::HookFailed);
-        let state = if hooked { "Succeeded" } else if failed { "HookFailed" } else { "Pending" };
-        self.push("HooksSucceeded", hooked, state, if failed { message } else { "" });
-        self.push("Suspended", reason == Reason::Suspended, reason.as_str(), "");
+        let state = if hooked {
+            "Succeeded"
+        } else if failed {
+            "HookFailed"
+        } else {
+            "Pending"
+        };
+        self.push(
+            "HooksSucceeded",
+            hooked,
+            state,
+            if failed { message } else { "" },
+        );
+        self.push(
+            "Suspended",
+            reason == Reason::Suspended,
+            reason.as_str(),
+            "",
+        );
     }
 
     fn stood(&self, kind: &str) -> bool {
-        self.before.iter().any(|c| c.kind == kind && c.status == "True")
+        self.before
+            .iter()
+            .any(|c| c.kind == kind && c.status == "True")
     }
 
     /// The time of the last change stays while the condition does.
     fn push(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
         let status = if holds { "True" } else { "False" };
-        let same = self.before.iter().find(|c| c.kind == kind && c.status == status);
+        let same = self
+            .before
+            .iter()
+            .find(|c| c.kind == kind && c.status == status);
         let since = same.map_or_else(|| seconds(self.now), |c| c.last_transition_time.clone());
         self.made.push(Condition {
             kind: kind.to_owned(),
@@ -194,7 +309,10 @@ impl Conditions<'_> {
 
 /// Nothing that anybody reads has changed.
 pub fn same(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -> bool {
-    let plain = |status: &PostgresVdbStatus| PostgresVdbStatus { stages: Vec::new(), ..status.clone() };
+    let plain = |status: &PostgresVdbStatus| PostgresVdbStatus {
+        stages: Vec::new(),
+        ..status.clone()
+    };
     plain(before) == plain(after)
 }
 
@@ -204,5 +322,8 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
         let holds = |kind: &str| status.condition(kind).map(|c| c.status.clone());
         (holds("Ready"), holds("Stalled"), holds("Suspended"))
     };
-    !before.conditions.is_empty() && before.vdb == after.vdb && before.verified == after.verified && waited_for(before) == waited_for(after)
+    !before.conditions.is_empty()
+        && before.vdb == after.vdb
+        && before.verified == after.verified
+        && waited_for(before) == waited_for(after)
 }

@@ -13,7 +13,7 @@ use crate::scram::Password;
 /// A server of the cluster answers a connection at once or is not up; waiting longer only delays the next try.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Creating a database copies a template; everything else takes milliseconds.
-const STATEMENTS: Duration = Duration::from_secs(60);
+const STATEMENTS: Duration = Duration::from_mins(1);
 
 pub struct Postgres;
 
@@ -32,15 +32,29 @@ impl Drop for Session {
 /// Settings of the order, or of the copy's databases and roles, must not change what the platform's statements mean.
 const OWN_SETTINGS: &str = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog";
 
-pub(super) async fn connect(server: &Server, database: &str, user: &str, password: &Password) -> Result<Session, Error> {
+pub(super) async fn connect(
+    server: &Server,
+    database: &str,
+    user: &str,
+    password: &Password,
+) -> Result<Session, Error> {
     let mut config = Config::new();
-    config.host(&server.host).port(server.port).dbname(database).user(user).password(password.reveal());
-    config.application_name("vdb-operator").connect_timeout(CONNECT);
+    config
+        .host(&server.host)
+        .port(server.port)
+        .dbname(database)
+        .user(user)
+        .password(password.reveal());
+    config
+        .application_name("vdb-operator")
+        .connect_timeout(CONNECT);
     if user == ADMIN {
         config.options(OWN_SETTINGS);
     }
     let connecting = tokio::time::timeout(CONNECT * 2, config.connect(NoTls)).await;
-    let (client, connection) = connecting.map_err(|_| Error::NotYet("the connection timed out".to_owned()))?.map_err(explain)?;
+    let (client, connection) = connecting
+        .map_err(|_| Error::NotYet("the connection timed out".to_owned()))?
+        .map_err(explain)?;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error = %error, "connection ended");
@@ -61,7 +75,12 @@ pub(super) fn explain(error: tokio_postgres::Error) -> Error {
     ];
     match error.code() {
         Some(code) if starting.contains(code) => Error::NotYet(text),
-        Some(code) if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Error::Refused(text),
+        Some(code)
+            if *code == SqlState::INVALID_PASSWORD
+                || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
+        {
+            Error::Refused(text)
+        }
         Some(_) => Error::Failed(text),
         // Without a code it never came to a statement: refused, reset, not resolved.
         None => Error::NotYet(text),
@@ -83,23 +102,46 @@ async fn admin(server: &Server, password: &Password, wanted: &str) -> Result<Ses
 
 #[async_trait]
 impl Sql for Postgres {
-    async fn prepare(&self, server: &Server, password: &Password, order: &Preparation) -> Result<(), Error> {
+    async fn prepare(
+        &self,
+        server: &Server,
+        password: &Password,
+        order: &Preparation,
+    ) -> Result<(), Error> {
         let session = admin(server, password, &order.database).await?;
         let work = prepare::run(&session, server, password, order);
-        tokio::time::timeout(STATEMENTS, work).await.map_err(|_| Error::Failed("the preparation took longer than a minute".to_owned()))?
+        tokio::time::timeout(STATEMENTS, work)
+            .await
+            .map_err(|_| Error::Failed("the preparation took longer than a minute".to_owned()))?
     }
 
-    async fn set_password(&self, server: &Server, password: &Password, user: &str, verifier: &str) -> Result<(), Error> {
+    async fn set_password(
+        &self,
+        server: &Server,
+        password: &Password,
+        user: &str,
+        verifier: &str,
+    ) -> Result<(), Error> {
         let session = admin(server, password, "postgres").await?;
-        let statement = format!("ALTER ROLE {} PASSWORD {}", prepare::identifier(user), prepare::literal(verifier));
+        let statement = format!(
+            "ALTER ROLE {} PASSWORD {}",
+            prepare::identifier(user),
+            prepare::literal(verifier)
+        );
         let work = session.client.batch_execute(&statement);
-        tokio::time::timeout(STATEMENTS, work).await.map_err(|_| Error::Failed("the password could not be set in time".to_owned()))?.map_err(explain)
+        tokio::time::timeout(STATEMENTS, work)
+            .await
+            .map_err(|_| Error::Failed("the password could not be set in time".to_owned()))?
+            .map_err(explain)
     }
 
     async fn check(&self, server: &Server, login: &Login) -> Result<(), Error> {
         let session = connect(server, &login.database, &login.user, &login.password).await?;
-        let answer = tokio::time::timeout(CONNECT * 2, session.client.query_one("SELECT 1", &[])).await;
-        answer.map_err(|_| Error::NotYet("the query timed out".to_owned()))?.map_err(explain)?;
+        let answer =
+            tokio::time::timeout(CONNECT * 2, session.client.query_one("SELECT 1", &[])).await;
+        answer
+            .map_err(|_| Error::NotYet("the query timed out".to_owned()))?
+            .map_err(explain)?;
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use crate::rules::ADMIN;
 use crate::scram::Password;
 
 /// The comment on the platform's role: comments are stored in the copy, and commit with it.
-const MARK: &str = "SELECT shobj_description(oid, 'pg_authid') FROM pg_authid WHERE rolname = 'vdb_admin'";
+const MARK: &str =
+    "SELECT shobj_description(oid, 'pg_authid') FROM pg_authid WHERE rolname = 'vdb_admin'";
 const DATABASES: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname";
 const SUBSCRIPTIONS: &str = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
 const USER_MAPPINGS: &str = "SELECT srvname, CASE WHEN umuser = 0 THEN NULL ELSE usename END FROM pg_user_mappings WHERE umuser = 0 OR usename IS NOT NULL";
@@ -18,7 +19,12 @@ const OWNERS: &str = "SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolnam
      SELECT datdba FROM pg_database WHERE datname = current_database() UNION SELECT nspowner FROM pg_namespace \
      UNION SELECT relowner FROM pg_class UNION SELECT proowner FROM pg_proc UNION SELECT typowner FROM pg_type)";
 
-pub(super) async fn run(session: &Session, server: &Server, admin: &Password, order: &Preparation) -> Result<(), Error> {
+pub(super) async fn run(
+    session: &Session,
+    server: &Server,
+    admin: &Password,
+    order: &Preparation,
+) -> Result<(), Error> {
     let marked: Option<String> = match session.client.query_opt(MARK, &[]).await.map_err(explain)? {
         Some(row) => row.get(0),
         None => None,
@@ -31,43 +37,100 @@ pub(super) async fn run(session: &Session, server: &Server, admin: &Password, or
     }
     let known = role_exists(session, &order.user).await?;
     if !existing.contains(&order.database) && !order.create_if_missing {
-        return Err(Error::DatabaseNotFound { wanted: order.database.clone(), existing });
+        return Err(Error::DatabaseNotFound {
+            wanted: order.database.clone(),
+            existing,
+        });
     }
     let user = identifier(&order.user);
     if known {
-        execute(session, &format!("ALTER ROLE {user} LOGIN VALID UNTIL 'infinity'")).await?;
+        execute(
+            session,
+            &format!("ALTER ROLE {user} LOGIN VALID UNTIL 'infinity'"),
+        )
+        .await?;
     } else {
         execute(session, &format!("CREATE ROLE {user} LOGIN")).await?;
     }
     if !existing.contains(&order.database) {
-        execute(session, &format!("CREATE DATABASE {} OWNER {user}", identifier(&order.database))).await?;
+        execute(
+            session,
+            &format!(
+                "CREATE DATABASE {} OWNER {user}",
+                identifier(&order.database)
+            ),
+        )
+        .await?;
     }
     if !known {
-        grant(&connect(server, &order.database, ADMIN, admin).await?, order).await?;
+        grant(
+            &connect(server, &order.database, ADMIN, admin).await?,
+            order,
+        )
+        .await?;
     }
-    execute(session, &format!("COMMENT ON ROLE {ADMIN} IS {}", literal(&order.identity))).await
+    execute(
+        session,
+        &format!("COMMENT ON ROLE {ADMIN} IS {}", literal(&order.identity)),
+    )
+    .await
 }
 
 async fn databases(session: &Session) -> Result<Vec<String>, Error> {
-    Ok(session.client.query(DATABASES, &[]).await.map_err(explain)?.iter().map(|row| row.get(0)).collect())
+    Ok(session
+        .client
+        .query(DATABASES, &[])
+        .await
+        .map_err(explain)?
+        .iter()
+        .map(|row| row.get(0))
+        .collect())
 }
 
 async fn role_exists(session: &Session, user: &str) -> Result<bool, Error> {
-    Ok(session.client.query_opt("SELECT 1 FROM pg_roles WHERE rolname = $1", &[&user]).await.map_err(explain)?.is_some())
+    Ok(session
+        .client
+        .query_opt("SELECT 1 FROM pg_roles WHERE rolname = $1", &[&user])
+        .await
+        .map_err(explain)?
+        .is_some())
 }
 
 /// Subscriptions and user mappings of one database. The helper has blanked the connections before the server listened;
 /// here the objects go, without a word to the publisher (no slot name is left).
 async fn disarm(session: &Session) -> Result<(), Error> {
-    for row in session.client.query(SUBSCRIPTIONS, &[]).await.map_err(explain)? {
+    for row in session
+        .client
+        .query(SUBSCRIPTIONS, &[])
+        .await
+        .map_err(explain)?
+    {
         let name = identifier(row.get::<_, &str>(0));
         execute(session, &format!("ALTER SUBSCRIPTION {name} DISABLE")).await?;
-        execute(session, &format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")).await?;
+        execute(
+            session,
+            &format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
+        )
+        .await?;
         execute(session, &format!("DROP SUBSCRIPTION {name}")).await?;
     }
-    for row in session.client.query(USER_MAPPINGS, &[]).await.map_err(explain)? {
-        let user = row.get::<_, Option<&str>>(1).map_or_else(|| "PUBLIC".to_owned(), identifier);
-        execute(session, &format!("DROP USER MAPPING IF EXISTS FOR {user} SERVER {}", identifier(row.get::<_, &str>(0)))).await?;
+    for row in session
+        .client
+        .query(USER_MAPPINGS, &[])
+        .await
+        .map_err(explain)?
+    {
+        let user = row
+            .get::<_, Option<&str>>(1)
+            .map_or_else(|| "PUBLIC".to_owned(), identifier);
+        execute(
+            session,
+            &format!(
+                "DROP USER MAPPING IF EXISTS FOR {user} SERVER {}",
+                identifier(row.get::<_, &str>(0))
+            ),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -75,22 +138,51 @@ async fn disarm(session: &Session) -> Result<(), Error> {
 /// A role that the copy does not have reads and writes what the owners of its database can, and is no superuser.
 async fn grant(session: &Session, order: &Preparation) -> Result<(), Error> {
     let user = identifier(&order.user);
-    let owners = session.client.query(OWNERS, &[&order.user]).await.map_err(explain)?;
-    let mut statements: Vec<String> = owners.iter().map(|row| format!("GRANT {} TO {user}", identifier(row.get::<_, &str>(0)))).collect();
+    let owners = session
+        .client
+        .query(OWNERS, &[&order.user])
+        .await
+        .map_err(explain)?;
+    let mut statements: Vec<String> = owners
+        .iter()
+        .map(|row| format!("GRANT {} TO {user}", identifier(row.get::<_, &str>(0))))
+        .collect();
     // Since PostgreSQL 14.
-    let predefined = "SELECT rolname FROM pg_roles WHERE rolname IN ('pg_read_all_data', 'pg_write_all_data')";
-    for row in session.client.query(predefined, &[]).await.map_err(explain)? {
-        statements.push(format!("GRANT {} TO {user}", identifier(row.get::<_, &str>(0))));
+    let predefined =
+        "SELECT rolname FROM pg_roles WHERE rolname IN ('pg_read_all_data', 'pg_write_all_data')";
+    for row in session
+        .client
+        .query(predefined, &[])
+        .await
+        .map_err(explain)?
+    {
+        statements.push(format!(
+            "GRANT {} TO {user}",
+            identifier(row.get::<_, &str>(0))
+        ));
     }
-    statements.push(format!("GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {} TO {user}", identifier(&order.database)));
-    if session.client.query_opt("SELECT 1 FROM pg_namespace WHERE nspname = 'public'", &[]).await.map_err(explain)?.is_some() {
+    statements.push(format!(
+        "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE {} TO {user}",
+        identifier(&order.database)
+    ));
+    if session
+        .client
+        .query_opt("SELECT 1 FROM pg_namespace WHERE nspname = 'public'", &[])
+        .await
+        .map_err(explain)?
+        .is_some()
+    {
         statements.push(format!("GRANT USAGE, CREATE ON SCHEMA public TO {user}"));
     }
     execute(session, &statements.join("; ")).await
 }
 
 async fn execute(session: &Session, statement: &str) -> Result<(), Error> {
-    session.client.batch_execute(statement).await.map_err(explain)
+    session
+        .client
+        .batch_execute(statement)
+        .await
+        .map_err(explain)
 }
 
 pub(super) fn identifier(name: &str) -> String {

@@ -14,11 +14,27 @@ fn hooked() -> serde_json::Value {
 
 fn assert_one(state: &State) {
     assert!(state.is_ready());
-    assert!(!state.ready_without_query, "Ready was written before a query had been answered");
-    assert_eq!(state.provisioned, 1, "{:?} ordered {} times: {:?}", state.fault, state.provisioned, state.log);
+    assert!(
+        !state.ready_without_query,
+        "Ready was written before a query had been answered"
+    );
+    assert_eq!(
+        state.provisioned, 1,
+        "{:?} ordered {} times: {:?}",
+        state.fault, state.provisioned, state.log
+    );
     assert_eq!(state.vdbs.len(), 1);
-    for kind in [Kind::StatefulSet, Kind::PersistentVolume, Kind::PersistentVolumeClaim, Kind::Service] {
-        assert_eq!(state.objects.keys().filter(|n| n.kind == kind).count(), 1, "{kind:?}");
+    for kind in [
+        Kind::StatefulSet,
+        Kind::PersistentVolume,
+        Kind::PersistentVolumeClaim,
+        Kind::Service,
+    ] {
+        assert_eq!(
+            state.objects.keys().filter(|n| n.kind == kind).count(),
+            1,
+            "{kind:?}"
+        );
     }
 }
 
@@ -28,16 +44,48 @@ async fn an_order_becomes_one_proved_database_within_the_budget_of_writes_and_ca
     world.drive(State::is_ready).await;
     let state = world.state();
     assert_one(&state);
-    assert!(state.writes <= 13, "{} writes: {:?}", state.writes, state.log);
-    assert!(state.status_writes <= 4, "{} status writes: {:?}", state.status_writes, state.log);
+    assert!(
+        state.writes <= 13,
+        "{} writes: {:?}",
+        state.writes,
+        state.log
+    );
+    assert!(
+        state.status_writes <= 4,
+        "{} status writes: {:?}",
+        state.status_writes,
+        state.log
+    );
     let tower = ["inventory", "provision", "read the VDB", "enable", "find"];
-    let asked = state.log.iter().filter(|c| tower.iter().any(|t| c.starts_with(t))).count();
+    let asked = state
+        .log
+        .iter()
+        .filter(|c| tower.iter().any(|t| c.starts_with(t)))
+        .count();
     assert!(asked <= 6, "{asked} calls of the tower");
     let status = state.cr.as_ref().unwrap().status.clone().unwrap();
-    assert_eq!(status.connection_string.as_deref(), Some("postgresql://app@dev-vdb.postgres-vdbs-dev.svc.cluster.local:5432/orders"));
+    assert_eq!(
+        status.connection_string.as_deref(),
+        Some("postgresql://app@dev-vdb.postgres-vdbs-dev.svc.cluster.local:5432/orders")
+    );
     assert_eq!(status.data_as_of.as_deref(), Some("2026-11-23T09:59:00Z"));
-    let stages: Vec<_> = status.stages.iter().map(|s| (s.name.as_str(), s.finished_at.is_some())).collect();
-    assert_eq!(stages, [("accept", true), ("provision", true), ("enable", true), ("start", true)].to_vec(), "{:?}", status.stages);
+    let stages: Vec<_> = status
+        .stages
+        .iter()
+        .map(|s| (s.name.as_str(), s.finished_at.is_some()))
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            ("accept", true),
+            ("provision", true),
+            ("enable", true),
+            ("start", true)
+        ]
+        .to_vec(),
+        "{:?}",
+        status.stages
+    );
 }
 
 #[tokio::test]
@@ -45,8 +93,18 @@ async fn hooks_run_in_the_order_of_their_weight_before_the_password_is_set() {
     let world = World::new(hooked());
     world.drive(State::is_ready).await;
     let state = world.state();
-    let place = |what: &str| state.log.iter().position(|c| c.starts_with(what)).unwrap_or_else(|| panic!("{what}: {:?}", state.log));
-    let jobs: Vec<_> = state.log.iter().filter(|c| c.starts_with("apply Job")).collect();
+    let place = |what: &str| {
+        state
+            .log
+            .iter()
+            .position(|c| c.starts_with(what))
+            .unwrap_or_else(|| panic!("{what}: {:?}", state.log))
+    };
+    let jobs: Vec<_> = state
+        .log
+        .iter()
+        .filter(|c| c.starts_with("apply Job"))
+        .collect();
     assert_eq!(jobs.len(), 2);
     assert!(place("prepare") < place("apply Job") && place(jobs[1]) < place("set the password"));
     assert_eq!(state.condition("HooksSucceeded").unwrap().0, "True");
@@ -77,7 +135,9 @@ async fn a_ready_database_costs_no_write() {
     let before = world.state().writes;
     let process = world.process();
     for _ in 0..5 {
-        operator::controller::reconcile(&process, &super::world::key()).await.unwrap();
+        operator::controller::reconcile(&process, &super::world::key())
+            .await
+            .unwrap();
     }
     assert_eq!(world.state().writes, before);
 }
@@ -91,7 +151,9 @@ async fn a_restarted_server_is_proved_again_and_a_stopped_one_keeps_its_data() {
     world.drive(State::is_ready).await;
     world.state().cr.as_mut().unwrap().spec.enabled = false;
     world.drive(|s| s.reason() == "Suspended").await;
-    world.drive(|s| !s.objects.keys().any(|n| n.kind == Kind::Pod)).await;
+    world
+        .drive(|s| !s.objects.keys().any(|n| n.kind == Kind::Pod))
+        .await;
     assert_eq!(world.state().vdbs.len(), 1);
     world.state().cr.as_mut().unwrap().spec.enabled = true;
     world.drive(State::is_ready).await;

@@ -6,8 +6,18 @@ use serde_json::json;
 use super::world::{State, World, faults};
 
 fn assert_gone(state: &State) {
-    assert!(state.vdbs.is_empty(), "{:?} left {} VDBs: {:?}", state.fault, state.vdbs.len(), state.log);
-    let left: Vec<_> = state.objects.keys().filter(|n| !n.name.starts_with("vdb-init-")).collect();
+    assert!(
+        state.vdbs.is_empty(),
+        "{:?} left {} VDBs: {:?}",
+        state.fault,
+        state.vdbs.len(),
+        state.log
+    );
+    let left: Vec<_> = state
+        .objects
+        .keys()
+        .filter(|n| !n.name.starts_with("vdb-init-"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(state.orphans.is_empty());
 }
@@ -23,14 +33,19 @@ async fn settle(world: &World) {
 
 #[tokio::test]
 async fn a_fault_at_any_call_of_a_deletion_leaves_nothing() {
-    let ready = World::new(json!({ "hooks": [{ "name": "dump", "stage": "pre-delete", "type": "command", "script": "true" }] }));
+    let ready = World::new(
+        json!({ "hooks": [{ "name": "dump", "stage": "pre-delete", "type": "command", "script": "true" }] }),
+    );
     ready.drive(State::is_ready).await;
     ready.delete();
     let base = ready.state().clone();
     let clean = World::of(base.clone());
     settle(&clean).await;
     assert_gone(&clean.state());
-    assert!(clean.state().log.iter().any(|c| c.starts_with("apply Job")), "the pre-delete hook ran");
+    assert!(
+        clean.state().log.iter().any(|c| c.starts_with("apply Job")),
+        "the pre-delete hook ran"
+    );
     let calls = clean.state().log.clone();
     for (at, call) in (1..).zip(&calls).skip(base.calls) {
         for fault in faults(call) {
@@ -67,12 +82,17 @@ async fn past_the_deadline_a_dead_engine_costs_a_ledger_entry_and_no_more() {
     world.state().tower_answers = Err((dct::Class::Unreachable, "connection refused"));
     world.drive(|s| s.reason() == "EngineUnreachable").await;
     assert!(world.state().cr.is_some());
-    world.state().advance(std::time::Duration::from_secs(600));
+    world.state().advance(std::time::Duration::from_mins(10));
     settle(&world).await;
     let state = world.state();
     assert_eq!(state.orphans.len(), 1);
     assert_eq!(state.orphans[0].vdb_id.as_deref(), Some("vdb-1"));
-    assert!(!state.objects.keys().any(|n| n.kind == Kind::PersistentVolume));
+    assert!(
+        !state
+            .objects
+            .keys()
+            .any(|n| n.kind == Kind::PersistentVolume)
+    );
 }
 
 #[tokio::test]
@@ -83,8 +103,12 @@ async fn a_pod_that_never_ends_is_forced_only_after_the_deadline() {
     world.delete();
     world.drive(|s| s.reason() == "Deleting").await;
     assert!(world.state().objects.keys().any(|n| n.kind == Kind::Pod));
-    assert_eq!(world.state().vdbs.len(), 1, "the engine is not touched while the pod uses the data");
-    world.state().advance(std::time::Duration::from_secs(600));
+    assert_eq!(
+        world.state().vdbs.len(),
+        1,
+        "the engine is not touched while the pod uses the data"
+    );
+    world.state().advance(std::time::Duration::from_mins(10));
     settle(&world).await;
     assert!(!world.state().objects.keys().any(|n| n.kind == Kind::Pod));
     assert_eq!(world.state().orphans.len(), 1);
@@ -100,7 +124,12 @@ async fn retain_keeps_the_virtual_database_and_says_so() {
     assert_eq!(state.vdbs.len(), 1);
     assert_eq!(state.orphans.len(), 1);
     assert!(state.orphans[0].why.contains("Retain"));
-    assert!(!state.objects.keys().any(|n| n.kind == Kind::PersistentVolume));
+    assert!(
+        !state
+            .objects
+            .keys()
+            .any(|n| n.kind == Kind::PersistentVolume)
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,11 @@ use super::world::{State, World};
 #[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
 #[case(json!({ "database": { "passwordSecretRef": "mine" } }), "PasswordSecretMissing", "mine")]
 #[tokio::test]
-async fn a_wrong_order_is_refused_with_its_reason(#[case] spec: serde_json::Value, #[case] reason: &str, #[case] says: &str) {
+async fn a_wrong_order_is_refused_with_its_reason(
+    #[case] spec: serde_json::Value,
+    #[case] reason: &str,
+    #[case] says: &str,
+) {
     let world = World::new(spec);
     world.drive(|s| s.reason() == reason).await;
     let state = world.state();
@@ -29,7 +33,10 @@ async fn a_wrong_order_is_refused_with_its_reason(#[case] spec: serde_json::Valu
 
 #[tokio::test]
 async fn what_is_refused_before_the_order_creates_nothing() {
-    for spec in [json!({ "image": "evil:16" }), json!({ "source": { "reference": "other" } })] {
+    for spec in [
+        json!({ "image": "evil:16" }),
+        json!({ "source": { "reference": "other" } }),
+    ] {
         let world = World::new(spec);
         world.drive(|s| !s.reason().is_empty()).await;
         assert_eq!(world.state().provisioned, 0);
@@ -49,7 +56,14 @@ async fn an_engine_in_trouble_is_named_and_waited_for(#[case] class: Class, #[ca
     let world = World::new(json!({}));
     world.state().tower_answers = Err((class, "as it said"));
     world.drive(|s| s.reason() == reason).await;
-    assert!(world.state().condition("Ready").unwrap().2.contains("as it said"));
+    assert!(
+        world
+            .state()
+            .condition("Ready")
+            .unwrap()
+            .2
+            .contains("as it said")
+    );
     world.state().tower_answers = Ok(());
     world.drive(State::is_ready).await;
     assert_eq!(world.state().provisioned, 1);
@@ -61,10 +75,20 @@ async fn a_failed_job_is_told_and_tried_again_after_the_backoff() {
     world.state().job_fails = Some("out of space");
     world.drive(|s| s.reason() == "ProvisionFailed").await;
     let failed = world.state().now;
-    assert!(world.state().condition("Stalled").unwrap().2.contains("out of space"));
+    assert!(
+        world
+            .state()
+            .condition("Stalled")
+            .unwrap()
+            .2
+            .contains("out of space")
+    );
     world.state().job_fails = None;
     world.drive(State::is_ready).await;
-    assert!(world.state().now.duration_since(failed).as_secs() >= 59, "errorBackoffPeriod was waited for");
+    assert!(
+        world.state().now.duration_since(failed).as_secs() >= 59,
+        "errorBackoffPeriod was waited for"
+    );
     assert_eq!(world.state().vdbs.len(), 1);
 }
 
@@ -74,7 +98,10 @@ async fn a_failed_job_is_told_and_tried_again_after_the_backoff() {
 #[case("InvalidSetting", "work_men")]
 #[case("LocaleMissing", "de_CH")]
 #[tokio::test]
-async fn what_the_helper_found_in_the_pod_becomes_the_reason(#[case] reason: &str, #[case] message: &str) {
+async fn what_the_helper_found_in_the_pod_becomes_the_reason(
+    #[case] reason: &str,
+    #[case] message: &str,
+) {
     let world = World::new(json!({}));
     let ended = json!({ "terminated": { "exitCode": 3, "message": json!({ "reason": reason, "message": message }).to_string() } });
     let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
@@ -93,12 +120,22 @@ async fn a_failed_hook_shows_its_log_and_an_edited_one_runs_again() {
     world.state().hook_fails = true;
     world.drive(|s| s.reason() == "HookFailed").await;
     let (_, _, message) = world.state().condition("HooksSucceeded").unwrap();
-    assert!(message.contains("relation \"x\" does not exist"), "{message}");
+    assert!(
+        message.contains("relation \"x\" does not exist"),
+        "{message}"
+    );
     assert!(!world.state().is_ready());
-    let jobs: Vec<_> = world.state().objects.keys().filter(|n| n.kind == operator::cluster::Kind::Job).cloned().collect();
+    let jobs: Vec<_> = world
+        .state()
+        .objects
+        .keys()
+        .filter(|n| n.kind == operator::cluster::Kind::Job)
+        .cloned()
+        .collect();
     assert_eq!(jobs.len(), 1);
     world.state().hook_fails = false;
-    world.state().cr.as_mut().unwrap().spec.hooks = serde_json::from_value(hook("select 1")).unwrap();
+    world.state().cr.as_mut().unwrap().spec.hooks =
+        serde_json::from_value(hook("select 1")).unwrap();
     world.drive(State::is_ready).await;
 }
 
@@ -109,6 +146,11 @@ async fn no_password_reaches_the_status_or_an_event() {
     let state = world.state();
     let shown = serde_json::to_string(&state.cr.as_ref().unwrap().status).unwrap();
     assert!(!shown.contains("correct-horse"));
-    assert!(state.notices.iter().all(|n| !n.note.contains("correct-horse")));
+    assert!(
+        state
+            .notices
+            .iter()
+            .all(|n| !n.note.contains("correct-horse"))
+    );
     assert!(state.condition("Ready").unwrap().2.contains("warning"));
 }

@@ -1,6 +1,10 @@
 //! The controller against a cluster, a tower and a server in memory, with a fault at every call that it makes.
 
-#![expect(clippy::unwrap_used, clippy::struct_excessive_bools, reason = "a wrong test stops")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::struct_excessive_bools,
+    reason = "a wrong test stops"
+)]
 
 mod create;
 mod delete;

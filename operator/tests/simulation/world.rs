@@ -37,8 +37,14 @@ pub(crate) enum Fault {
 
 /// What can go wrong with a call. A read has no effect, so losing its answer is as good as any other end of it.
 pub(crate) fn faults(call: &str) -> &'static [Fault] {
-    let reads = ["read", "list", "find", "poll", "inventory", "log"].iter().any(|word| call.starts_with(word));
-    if reads { &[Fault::Crash] } else { &[Fault::Crash, Fault::LostReply, Fault::NotSent] }
+    let reads = ["read", "list", "find", "poll", "inventory", "log"]
+        .iter()
+        .any(|word| call.starts_with(word));
+    if reads {
+        &[Fault::Crash]
+    } else {
+        &[Fault::Crash, Fault::LostReply, Fault::NotSent]
+    }
 }
 
 #[derive(Clone)]
@@ -90,7 +96,10 @@ pub(crate) struct State {
 pub(crate) struct World(Arc<Mutex<State>>);
 
 pub(crate) fn key() -> Key {
-    Key { namespace: "postgres-vdbs-dev".into(), name: "dev-vdb".into() }
+    Key {
+        namespace: "postgres-vdbs-dev".into(),
+        name: "dev-vdb".into(),
+    }
 }
 
 pub(crate) fn cr(spec: serde_json::Value) -> PostgresVdb {
@@ -101,7 +110,8 @@ pub(crate) fn cr(spec: serde_json::Value) -> PostgresVdb {
     });
     merge(&mut whole, spec);
     let metadata = json!({ "name": "dev-vdb", "namespace": "postgres-vdbs-dev", "uid": "0a1b2c3d-4e5f", "generation": 1, "resourceVersion": "1" });
-    let mut cr: PostgresVdb = serde_json::from_value(json!({ "metadata": metadata, "spec": whole })).unwrap();
+    let mut cr: PostgresVdb =
+        serde_json::from_value(json!({ "metadata": metadata, "spec": whole })).unwrap();
     cr.metadata.creation_timestamp = Some(Time(start()));
     cr
 }
@@ -163,7 +173,9 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(crate) fn process(&self) -> Context {
@@ -201,7 +213,12 @@ impl World {
             }
         }
         let state = self.state();
-        panic!("no end: fault {:?}, status {:#?}\nlast calls {:?}", state.fault, state.cr.as_ref().map(|c| &c.status), state.log.iter().rev().take(30).collect::<Vec<_>>());
+        panic!(
+            "no end: fault {:?}, status {:#?}\nlast calls {:?}",
+            state.fault,
+            state.cr.as_ref().map(|c| &c.status),
+            state.log.iter().rev().take(30).collect::<Vec<_>>()
+        );
     }
 
     pub(crate) fn delete(&self) {
@@ -216,14 +233,22 @@ impl World {
         }
     }
 
-    fn call<T, E: Lost>(&self, what: String, effect: impl FnOnce(&mut State) -> Result<T, E>) -> Result<T, E> {
+    fn call<T, E: Lost>(
+        &self,
+        what: String,
+        effect: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut state = self.state();
         if state.crashed {
             return Err(E::lost());
         }
         state.calls += 1;
         state.log.push(what);
-        match state.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault) {
+        match state
+            .fault
+            .filter(|(at, _)| *at == state.calls)
+            .map(|(_, fault)| fault)
+        {
             None => effect(&mut state),
             Some(Fault::NotSent) => Err(E::lost()),
             Some(fault) => {
@@ -238,19 +263,30 @@ impl World {
 impl State {
     pub(crate) fn condition(&self, kind: &str) -> Option<(String, String, String)> {
         let found = self.cr.as_ref()?.status.as_ref()?.condition(kind)?;
-        Some((found.status.clone(), found.reason.clone(), found.message.clone()))
+        Some((
+            found.status.clone(),
+            found.reason.clone(),
+            found.message.clone(),
+        ))
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.cr.as_ref().and_then(|cr| cr.status.as_ref()).is_some_and(|s| s.is_ready(1))
+        self.cr
+            .as_ref()
+            .and_then(|cr| cr.status.as_ref())
+            .is_some_and(|s| s.is_ready(1))
     }
 
     pub(crate) fn reason(&self) -> String {
-        self.condition("Ready").map(|(_, reason, _)| reason).unwrap_or_default()
+        self.condition("Ready")
+            .map(|(_, reason, _)| reason)
+            .unwrap_or_default()
     }
 
     pub(crate) fn object(&self, kind: Kind, name: &str) -> Option<&Object> {
-        self.objects.values().find(|o| o.kind() == kind && o.name() == name)
+        self.objects
+            .values()
+            .find(|o| o.kind() == kind && o.name() == name)
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
@@ -266,7 +302,12 @@ impl State {
     }
 
     fn tower_works(&mut self) {
-        let due: Vec<_> = self.jobs.values().filter(|j| !j.job.status.is_over() && j.ends <= self.now).cloned().collect();
+        let due: Vec<_> = self
+            .jobs
+            .values()
+            .filter(|j| !j.job.status.is_over() && j.ends <= self.now)
+            .cloned()
+            .collect();
         for mut done in due {
             let target = done.job.target_id.clone().unwrap();
             done.job.status = JobStatus::Completed;
@@ -281,7 +322,8 @@ impl State {
             } else if let Some(found) = self.vdbs.get_mut(&target) {
                 found.visible = true;
                 if done.operation == "enable" {
-                    found.vdb.containerization_state = Some(ContainerizationState::RunningInContainer);
+                    found.vdb.containerization_state =
+                        Some(ContainerizationState::RunningInContainer);
                     found.vdb.exported_data_directory = Some(format!("/pool/vdbs/{target}"));
                 }
             }
@@ -296,12 +338,22 @@ impl State {
             Some(Object::StatefulSet(set)) => set.spec.clone().filter(|s| s.replicas == Some(1)),
             _ => None,
         };
-        let mounted = self.objects.keys().any(|n| n.kind == Kind::PersistentVolumeClaim) && self.objects.keys().any(|n| n.kind == Kind::PersistentVolume);
+        let mounted = self
+            .objects
+            .keys()
+            .any(|n| n.kind == Kind::PersistentVolumeClaim)
+            && self
+                .objects
+                .keys()
+                .any(|n| n.kind == Kind::PersistentVolume);
         match wanted {
             Some(set) if mounted && !self.objects.contains_key(&pod) => {
                 let uid = format!("pod-{}", self.bump());
                 let container = json!({ "name": "postgres", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} } });
-                let status = self.pod_status.clone().unwrap_or(json!({ "containerStatuses": [container] }));
+                let status = self
+                    .pod_status
+                    .clone()
+                    .unwrap_or(json!({ "containerStatuses": [container] }));
                 let labels = set.template.metadata.unwrap().labels;
                 let made: Pod = serde_json::from_value(json!({
                     "metadata": { "name": "dev-vdb-0", "namespace": namespace, "uid": uid, "labels": labels },
@@ -315,10 +367,17 @@ impl State {
             }
             _ => {}
         }
-        let verdict = if self.hook_fails { "Failed" } else { "Complete" };
+        let verdict = if self.hook_fails {
+            "Failed"
+        } else {
+            "Complete"
+        };
         for object in self.objects.values_mut() {
             if let Object::Job(job) = object {
-                job.status = serde_json::from_value(json!({ "conditions": [{ "type": verdict, "status": "True" }] })).unwrap();
+                job.status = serde_json::from_value(
+                    json!({ "conditions": [{ "type": verdict, "status": "True" }] }),
+                )
+                .unwrap();
             }
         }
     }
@@ -326,7 +385,8 @@ impl State {
     /// What the resource owned goes with it.
     fn collector_works(&mut self) {
         if self.cr.is_none() {
-            self.objects.retain(|_, object| object.meta().owner_references.is_none());
+            self.objects
+                .retain(|_, object| object.meta().owner_references.is_none());
         }
     }
 }
@@ -337,13 +397,21 @@ trait Lost {
 
 impl Lost for cluster::Error {
     fn lost() -> Self {
-        Self { kind: ErrorKind::Unreachable, call: "call".into(), message: "connection reset".into() }
+        Self {
+            kind: ErrorKind::Unreachable,
+            call: "call".into(),
+            message: "connection reset".into(),
+        }
     }
 }
 
 impl Lost for tower::Error {
     fn lost() -> Self {
-        Self { class: dct::Class::Unreachable, conflict: false, message: "connection reset".into() }
+        Self {
+            class: dct::Class::Unreachable,
+            conflict: false,
+            message: "connection reset".into(),
+        }
     }
 }
 

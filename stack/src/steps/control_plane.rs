@@ -3,10 +3,12 @@
 use anyhow::Result;
 
 use crate::command::output;
+use crate::files;
 use crate::instance::{Instance, NODE, SERVICES};
 use crate::steps::{Inside, Service};
 use crate::wait;
 
+const SCHEDULER: &str = include_str!("../../manifests/scheduler.yaml");
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 
@@ -50,7 +52,7 @@ pub(crate) async fn controllers(inside: &Inside) -> Result<()> {
         .await?;
     inside
         .start(
-            Service::new("kube-scheduler", kube.join("kube-scheduler")).args(scheduler(instance)),
+            Service::new("kube-scheduler", kube.join("kube-scheduler")).args(scheduler(instance)?),
         )
         .await?;
     let log = instance.log("kube-controller-manager");
@@ -142,8 +144,17 @@ fn controller_manager(instance: &Instance) -> Vec<String> {
     args
 }
 
-fn scheduler(instance: &Instance) -> Vec<String> {
-    component(instance, "scheduler")
+/// With a configuration file the scheduler ignores the arguments that say the same.
+fn scheduler(instance: &Instance) -> Result<Vec<String>> {
+    let kubeconfig = instance
+        .path("pki/scheduler.kubeconfig")
+        .display()
+        .to_string();
+    let config = instance.path("config/scheduler.yaml");
+    files::put(&config, &SCHEDULER.replace("@KUBECONFIG@", &kubeconfig))?;
+    let mut args = component(instance, "scheduler");
+    args.push(format!("--config={}", config.display()));
+    Ok(args)
 }
 
 /// What the two have in common. The default rate limits are for clusters with many more cores.

@@ -9,15 +9,12 @@ use crate::steps::Inside;
 
 const COREDNS: &str = include_str!("../../manifests/coredns.yaml");
 
-pub(crate) async fn apply(inside: &Inside) -> Result<()> {
+pub(crate) async fn up(inside: &Inside) -> Result<()> {
     let manifest = COREDNS
         .replace("@NODE@", NODE)
         .replace("@DNS@", DNS)
         .replace("@IMAGE@", images::COREDNS);
-    inside.apply(&manifest).await
-}
-
-pub(crate) async fn ready(inside: &Inside) -> Result<()> {
+    inside.apply(&manifest).await?;
     let args = [
         "--namespace=kube-system",
         "rollout",

@@ -10,7 +10,7 @@ use crate::command::{output, program, run};
 use crate::files;
 use crate::images;
 use crate::instance::{Instance, NODE_NAME, SOURCE};
-use crate::steps::{Inside, runtime};
+use crate::steps::Inside;
 
 const VALUES: &str = include_str!("../../manifests/platform.yaml");
 pub(crate) const NAMESPACE: &str = "vdb-system";
@@ -38,8 +38,7 @@ pub(crate) async fn applications(inside: &Inside) -> Result<()> {
 }
 
 /// Operator, sidecar and engine as pods.
-pub(crate) async fn up(inside: &Inside) -> Result<()> {
-    let changed = runtime::import(inside, &images::platform(&inside.order.built)).await?;
+pub(crate) async fn up(inside: &Inside, changed: &[&str]) -> Result<()> {
     secrets(inside).await?;
     let values = inside.instance.path("config/platform.yaml");
     files::put(&values, &fill(&inside.instance))?;

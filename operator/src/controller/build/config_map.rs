@@ -15,7 +15,12 @@ pub fn helper(frame: &Frame<'_>) -> ConfigMap {
         labels.remove(environment::names::INSTANCE_LABEL);
     }
     let binary = ByteString(frame.helper.bytes.clone());
-    ConfigMap { metadata, binary_data: Some([("vdb-init".to_owned(), binary)].into()), immutable: Some(true), ..ConfigMap::default() }
+    ConfigMap {
+        metadata,
+        binary_data: Some([("vdb-init".to_owned(), binary)].into()),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    }
 }
 
 pub fn config(frame: &Frame<'_>) -> ConfigMap {

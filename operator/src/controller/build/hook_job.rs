@@ -30,8 +30,16 @@ pub fn name(frame: &Frame<'_>, hook: &Hook) -> String {
 pub fn hook_job(frame: &Frame<'_>, hook: &Hook) -> Job {
     let name = Names::of(frame).job(name(frame, hook));
     let mut metadata = meta(frame.cr, &name, "hook");
-    metadata.annotations.get_or_insert_default().insert(HOOK_ANNOTATION.to_owned(), hook.name.clone());
-    let deadline = hook.deadline.as_deref().and_then(parse_duration).unwrap_or(frame.settings.hook_deadline).max(Duration::from_secs(1));
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(HOOK_ANNOTATION.to_owned(), hook.name.clone());
+    let deadline = hook
+        .deadline
+        .as_deref()
+        .and_then(parse_duration)
+        .unwrap_or(frame.settings.hook_deadline)
+        .max(Duration::from_secs(1));
     typed(json!({
         "metadata": metadata,
         "spec": {
@@ -74,8 +82,14 @@ fn command(hook: &Hook) -> Value {
     match hook.kind {
         HookType::Command => json!(["sh", "-c", "exec sh -c \"$VDB_HOOK_SCRIPT\""]),
         HookType::Sql => {
-            let transaction = if hook.transaction.unwrap_or(true) { " --single-transaction" } else { "" };
-            let psql = format!("printf '%s\\n' \"$VDB_HOOK_SCRIPT\" | psql -X -q -w -v ON_ERROR_STOP=1{transaction} -f -");
+            let transaction = if hook.transaction.unwrap_or(true) {
+                " --single-transaction"
+            } else {
+                ""
+            };
+            let psql = format!(
+                "printf '%s\\n' \"$VDB_HOOK_SCRIPT\" | psql -X -q -w -v ON_ERROR_STOP=1{transaction} -f -"
+            );
             json!(["sh", "-c", psql])
         }
     }
@@ -83,8 +97,13 @@ fn command(hook: &Hook) -> Value {
 
 /// The order's own variables first: of two with one name the later counts, and where to connect is not the order's to say.
 fn env(frame: &Frame<'_>, hook: &Hook) -> Value {
-    let mut env: Vec<Value> = hook.env.iter().map(|(name, value)| json!({ "name": name, "value": literal(value) })).collect();
-    let mut add = |name: &str, value: &str| env.push(json!({ "name": name, "value": literal(value) }));
+    let mut env: Vec<Value> = hook
+        .env
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "value": literal(value) }))
+        .collect();
+    let mut add =
+        |name: &str, value: &str| env.push(json!({ "name": name, "value": literal(value) }));
     add("VDB_HOOK_SCRIPT", &hook.script);
     add("HOME", "/tmp");
     if matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete) {
@@ -93,7 +112,10 @@ fn env(frame: &Frame<'_>, hook: &Hook) -> Value {
     let database = &frame.cr.spec.database;
     add("PGHOST", &secret::host(frame));
     add("PGPORT", &frame.cr.spec.port.to_string());
-    add("PGDATABASE", hook.database.as_deref().unwrap_or(&database.name));
+    add(
+        "PGDATABASE",
+        hook.database.as_deref().unwrap_or(&database.name),
+    );
     add("PGUSER", ADMIN);
     add("PGCONNECT_TIMEOUT", "10");
     add("PGAPPNAME", &format!("hook {}", hook.name));
@@ -112,7 +134,13 @@ fn literal(value: &str) -> String {
 }
 
 fn env_from(from: &environment::spec::EnvFrom) -> Vec<Value> {
-    let secret = from.secret_ref.iter().map(|r| json!({ "secretRef": { "name": r.name } }));
-    let config = from.config_map_ref.iter().map(|r| json!({ "configMapRef": { "name": r.name } }));
+    let secret = from
+        .secret_ref
+        .iter()
+        .map(|r| json!({ "secretRef": { "name": r.name } }));
+    let config = from
+        .config_map_ref
+        .iter()
+        .map(|r| json!({ "configMapRef": { "name": r.name } }));
     secret.chain(config).collect()
 }

@@ -10,8 +10,17 @@ use crate::scram::Password;
 
 /// The platform's access. The pod mounts the verifier alone.
 pub fn admin(frame: &Frame<'_>, password: &Password) -> Secret {
-    let entries = [("username", crate::rules::ADMIN.to_owned()), ("password", password.reveal().to_owned()), ("verifier", password.verifier())];
-    Secret { metadata: meta(frame.cr, &Names::of(frame).admin(), "database"), data: Some(bytes(entries)), type_: Some("Opaque".to_owned()), ..Secret::default() }
+    let entries = [
+        ("username", crate::rules::ADMIN.to_owned()),
+        ("password", password.reveal().to_owned()),
+        ("verifier", password.verifier()),
+    ];
+    Secret {
+        metadata: meta(frame.cr, &Names::of(frame).admin(), "database"),
+        data: Some(bytes(entries)),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
 }
 
 /// What an application needs in every form that drivers read, and the keys that existing charts read.
@@ -20,10 +29,18 @@ pub fn credentials(frame: &Frame<'_>, password: &Password) -> Secret {
     let (database, user) = (spec.database.name.as_str(), spec.database.user.as_str());
     let (host, port) = (host(frame), spec.port);
     let secret = password.reveal();
-    let uri = format!("postgresql://{}:{}@{host}:{port}/{}", escaped(user), escaped(secret), escaped(database));
+    let uri = format!(
+        "postgresql://{}:{}@{host}:{port}/{}",
+        escaped(user),
+        escaped(secret),
+        escaped(database)
+    );
     let jdbc = format!("jdbc:postgresql://{host}:{port}/{}", escaped(database));
     let jdbc_uri = format!("{jdbc}?user={}&password={}", escaped(user), escaped(secret));
-    let pgpass = format!("{host}:{port}:{database}:{user}:{}\n", secret.replace('\\', "\\\\").replace(':', "\\:"));
+    let pgpass = format!(
+        "{host}:{port}:{database}:{user}:{}\n",
+        secret.replace('\\', "\\\\").replace(':', "\\:")
+    );
     let entries = [
         ("host", host.clone()),
         ("port", port.to_string()),
@@ -42,24 +59,40 @@ pub fn credentials(frame: &Frame<'_>, password: &Password) -> Secret {
         ("jdbc-url", jdbc),
     ];
     let metadata = meta(frame.cr, &Names::of(frame).credentials(), "database");
-    Secret { metadata, data: Some(bytes(entries)), type_: Some("Opaque".to_owned()), ..Secret::default() }
+    Secret {
+        metadata,
+        data: Some(bytes(entries)),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
 }
 
 /// The Service's name in the cluster's DNS.
 pub fn host(frame: &Frame<'_>) -> String {
     let key = frame.cr.key();
-    format!("{}.{}.svc.{}", key.name, key.namespace, frame.settings.cluster_domain)
+    format!(
+        "{}.{}.svc.{}",
+        key.name, key.namespace, frame.settings.cluster_domain
+    )
 }
 
 /// How people are told where the database is: without the password.
 pub fn connection_string(frame: &Frame<'_>) -> String {
     let database = &frame.cr.spec.database;
-    format!("postgresql://{}@{}:{}/{}", escaped(&database.user), host(frame), frame.cr.spec.port, escaped(&database.name))
+    format!(
+        "postgresql://{}@{}:{}/{}",
+        escaped(&database.user),
+        host(frame),
+        frame.cr.spec.port,
+        escaped(&database.name)
+    )
 }
 
 pub fn text(secret: &Secret, key: &str) -> Option<String> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
-    String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+    String::from_utf8(bytes.clone())
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 /// Changes whenever anything in the Secret does, and tells nothing about it.
@@ -75,13 +108,23 @@ pub fn hash(secret: &Secret) -> String {
 }
 
 fn bytes<const N: usize>(entries: [(&str, String); N]) -> BTreeMap<String, ByteString> {
-    entries.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes()))).into()
+    entries
+        .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
+        .into()
 }
 
 /// Percent-encoding of everything that is not unreserved in a URI.
 fn escaped(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| {
+            if plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -37,7 +37,15 @@ const OWNED: [&str; 24] = [
     "hot_standby",
     "bonjour",
 ];
-const OWNED_FAMILIES: [&str; 7] = ["archive_", "primary_", "recovery_", "unix_socket_", "ssl_", "krb_", "bonjour_"];
+const OWNED_FAMILIES: [&str; 7] = [
+    "archive_",
+    "primary_",
+    "recovery_",
+    "unix_socket_",
+    "ssl_",
+    "krb_",
+    "bonjour_",
+];
 
 pub fn is_owned(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -46,7 +54,11 @@ pub fn is_owned(name: &str) -> bool {
 
 /// Names in the order that have no effect.
 pub fn ignored(spec: &PostgresVdbSpec) -> Vec<&str> {
-    spec.postgres_config.iter().map(|s| s.name.as_str()).filter(|name| is_owned(name)).collect()
+    spec.postgres_config
+        .iter()
+        .map(|s| s.name.as_str())
+        .filter(|name| is_owned(name))
+        .collect()
 }
 
 pub fn defaults(spec: &PostgresVdbSpec) -> String {
@@ -78,8 +90,15 @@ pub fn owned(name: &str) -> String {
 
 /// A quarter of the memory that the pod may use, in kB; between 16 MB and 8 GB.
 fn shared_buffers(spec: &PostgresVdbSpec) -> u64 {
-    let memory = spec.resources.limits.memory.as_ref().or(spec.resources.requests.memory.as_ref());
-    let bytes = memory.and_then(environment::quantity::Quantity::units).unwrap_or(512 << 20);
+    let memory = spec
+        .resources
+        .limits
+        .memory
+        .as_ref()
+        .or(spec.resources.requests.memory.as_ref());
+    let bytes = memory
+        .and_then(environment::quantity::Quantity::units)
+        .unwrap_or(512 << 20);
     (bytes / 4 / 1024).clamp(16 << 10, 8 << 20)
 }
 
@@ -101,7 +120,10 @@ mod tests {
             { "name": "listen_addresses", "value": "'*'" }, { "name": "archive_command", "value": "rm -rf /" },
             { "name": "work_mem", "value": "'8MB'" }, { "name": "INCLUDE", "value": "x" },
         ]));
-        assert_eq!(ignored(&spec), ["listen_addresses", "archive_command", "INCLUDE"]);
+        assert_eq!(
+            ignored(&spec),
+            ["listen_addresses", "archive_command", "INCLUDE"]
+        );
         assert_eq!(ordered(&spec), "work_mem = '8MB'\n");
     }
 

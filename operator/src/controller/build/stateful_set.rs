@@ -3,7 +3,10 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
-use super::{COMPONENT_LABEL, Copy, Frame, Names, SERVER_PORT, container_security, digest, labels, meta, pod_security, server_settings, typed};
+use super::{
+    COMPONENT_LABEL, Copy, Frame, Names, SERVER_PORT, container_security, digest, labels, meta,
+    pod_security, server_settings, typed,
+};
 
 /// Annotation that restarts the pod when its settings change.
 const CONFIG_HASH: &str = "postgres-vdb-platform/config";
@@ -17,7 +20,15 @@ pub fn stateful_set(frame: &Frame<'_>, copy: &Copy, replicas: i32, helper: &str)
     let name = Names::of(frame).stateful_set();
     let selector = json!({ environment::names::INSTANCE_LABEL: frame.cr.key().name, COMPONENT_LABEL: "database" });
     let spec = &frame.cr.spec;
-    let config = digest(format!("{}\0{}", server_settings::defaults(spec), server_settings::ordered(spec)).as_bytes())[..16].to_owned();
+    let config = digest(
+        format!(
+            "{}\0{}",
+            server_settings::defaults(spec),
+            server_settings::ordered(spec)
+        )
+        .as_bytes(),
+    )[..16]
+        .to_owned();
     typed(json!({
         "metadata": meta(frame.cr, &name, "database"),
         "spec": {
@@ -45,9 +56,7 @@ fn pod(frame: &Frame<'_>, copy: &Copy, helper: &str) -> Value {
 
 fn container(frame: &Frame<'_>, copy: &Copy) -> Value {
     let spec = &frame.cr.spec;
-    let probe = |period: u32, failures: u32| {
-        json!({ "exec": { "command": [HELPER, "probe"] }, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures })
-    };
+    let probe = |period: u32, failures: u32| json!({ "exec": { "command": [HELPER, "probe"] }, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures });
     json!({
         "name": "postgres",
         "image": spec.image,
@@ -80,7 +89,10 @@ fn container(frame: &Frame<'_>, copy: &Copy) -> Value {
 fn resources(frame: &Frame<'_>) -> Value {
     let resources = &frame.cr.spec.resources;
     let mut out = json!({});
-    for (key, list) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+    for (key, list) in [
+        ("requests", &resources.requests),
+        ("limits", &resources.limits),
+    ] {
         for (name, quantity) in [("cpu", &list.cpu), ("memory", &list.memory)] {
             if let Some(quantity) = quantity {
                 out[key][name] = json!(quantity.as_str());
@@ -106,6 +118,18 @@ fn volumes(frame: &Frame<'_>, helper: &str) -> Value {
 
 /// The helper that a running server was started with.
 pub fn helper_of(set: &StatefulSet) -> Option<&str> {
-    let volumes = set.spec.as_ref()?.template.spec.as_ref()?.volumes.as_ref()?;
-    volumes.iter().find(|v| v.name == "helper")?.config_map.as_ref().map(|c| c.name.as_str())
+    let volumes = set
+        .spec
+        .as_ref()?
+        .template
+        .spec
+        .as_ref()?
+        .volumes
+        .as_ref()?;
+    volumes
+        .iter()
+        .find(|v| v.name == "helper")?
+        .config_map
+        .as_ref()
+        .map(|c| c.name.as_str())
 }

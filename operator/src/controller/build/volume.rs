@@ -13,7 +13,12 @@ pub const DATA_AS_OF: &str = "postgres-vdb-platform/data-as-of";
 pub const EXPORT: &str = "postgres-vdb-platform/export";
 
 fn size(frame: &Frame<'_>) -> String {
-    frame.cr.spec.storage_size.as_ref().map_or_else(|| SIZE.to_owned(), ToString::to_string)
+    frame
+        .cr
+        .spec
+        .storage_size
+        .as_ref()
+        .map_or_else(|| SIZE.to_owned(), ToString::to_string)
 }
 
 /// Cluster-wide, so no namespaced object can own it: the finalizer removes it. It is also the record of what the
@@ -74,11 +79,19 @@ pub fn persistent_volume_claim(frame: &Frame<'_>) -> PersistentVolumeClaim {
 pub fn checked_export(export: &Export, directory: &str) -> Result<String, String> {
     let prefix = export.prefix.trim_end_matches('/');
     let path = format!("/{}", directory.trim_matches('/'));
-    let plain = path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != ".." && !part.chars().any(char::is_control));
-    if plain && path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')) {
+    let plain = path.split('/').skip(1).all(|part| {
+        !part.is_empty() && part != "." && part != ".." && !part.chars().any(char::is_control)
+    });
+    if plain
+        && path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.starts_with('/'))
+    {
         Ok(path)
     } else {
-        Err(format!("the engine exported {directory:?}, which is not below {prefix}"))
+        Err(format!(
+            "the engine exported {directory:?}, which is not below {prefix}"
+        ))
     }
 }
 
@@ -88,10 +101,29 @@ mod tests {
 
     #[test]
     fn only_directories_below_the_prefix_are_mounted() {
-        let export = Export { kind: ExportKind::Local, prefix: "/pool/vdbs/".into(), node: None, server: None };
-        assert_eq!(checked_export(&export, "/pool/vdbs/v-1/").as_deref(), Ok("/pool/vdbs/v-1"));
-        assert_eq!(checked_export(&export, "pool/vdbs/v-1").as_deref(), Ok("/pool/vdbs/v-1"));
-        for outside in ["/etc", "/pool/vdbs", "/pool/vdbs/../../etc", "/pool/vdbsx/1", "", "/pool/vdbs//x", "/pool/vdbs/./x"] {
+        let export = Export {
+            kind: ExportKind::Local,
+            prefix: "/pool/vdbs/".into(),
+            node: None,
+            server: None,
+        };
+        assert_eq!(
+            checked_export(&export, "/pool/vdbs/v-1/").as_deref(),
+            Ok("/pool/vdbs/v-1")
+        );
+        assert_eq!(
+            checked_export(&export, "pool/vdbs/v-1").as_deref(),
+            Ok("/pool/vdbs/v-1")
+        );
+        for outside in [
+            "/etc",
+            "/pool/vdbs",
+            "/pool/vdbs/../../etc",
+            "/pool/vdbsx/1",
+            "",
+            "/pool/vdbs//x",
+            "/pool/vdbs/./x",
+        ] {
             assert!(checked_export(&export, outside).is_err(), "{outside}");
         }
     }

@@ -4,13 +4,19 @@ use async_trait::async_trait;
 use environment::PostgresVdbStatus;
 use environment::names::FINALIZER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use operator::cluster::{self, Cluster, Ending, ErrorKind, HookRun, Kind, Name, Notice, Object, Orphan};
+use operator::cluster::{
+    self, Cluster, Ending, ErrorKind, HookRun, Kind, Name, Notice, Object, Orphan,
+};
 use operator::crd::{Key, PostgresVdb};
 
 use super::World;
 
 fn conflict() -> cluster::Error {
-    cluster::Error { kind: ErrorKind::Conflict, call: "write".into(), message: "the object has been modified".into() }
+    cluster::Error {
+        kind: ErrorKind::Conflict,
+        call: "write".into(),
+        message: "the object has been modified".into(),
+    }
 }
 
 #[async_trait]
@@ -23,7 +29,12 @@ impl Cluster for World {
         self.call(format!("finalizer {present}"), |s| {
             s.writes += 1;
             let version = s.bump();
-            let Some(live) = &mut s.cr else { return Err(cluster::Error { kind: ErrorKind::NotFound, ..conflict() }) };
+            let Some(live) = &mut s.cr else {
+                return Err(cluster::Error {
+                    kind: ErrorKind::NotFound,
+                    ..conflict()
+                });
+            };
             if live.metadata.resource_version != cr.metadata.resource_version {
                 return Err(conflict());
             }
@@ -36,21 +47,36 @@ impl Cluster for World {
         })
     }
 
-    async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus) -> Result<(), cluster::Error> {
-        self.call(format!("status {}", status.condition("Ready").map_or("", |c| &c.reason)), |s| {
-            s.writes += 1;
-            s.status_writes += 1;
-            let version = s.bump();
-            let queried = s.queried;
-            let Some(live) = &mut s.cr else { return Err(cluster::Error { kind: ErrorKind::NotFound, ..conflict() }) };
-            if live.metadata.resource_version != cr.metadata.resource_version {
-                return Err(conflict());
-            }
-            live.metadata.resource_version = Some(version);
-            live.status = Some(status.clone());
-            s.ready_without_query |= status.is_ready(1) && !queried;
-            Ok(())
-        })
+    async fn write_status(
+        &self,
+        cr: &PostgresVdb,
+        status: &PostgresVdbStatus,
+    ) -> Result<(), cluster::Error> {
+        self.call(
+            format!(
+                "status {}",
+                status.condition("Ready").map_or("", |c| &c.reason)
+            ),
+            |s| {
+                s.writes += 1;
+                s.status_writes += 1;
+                let version = s.bump();
+                let queried = s.queried;
+                let Some(live) = &mut s.cr else {
+                    return Err(cluster::Error {
+                        kind: ErrorKind::NotFound,
+                        ..conflict()
+                    });
+                };
+                if live.metadata.resource_version != cr.metadata.resource_version {
+                    return Err(conflict());
+                }
+                live.metadata.resource_version = Some(version);
+                live.status = Some(status.clone());
+                s.ready_without_query |= status.is_ready(1) && !queried;
+                Ok(())
+            },
+        )
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
@@ -62,7 +88,9 @@ impl Cluster for World {
             Object::Job(job) => Some(HookRun::of(job)),
             _ => None,
         };
-        self.call("list Jobs".into(), |s| Ok(s.objects.values().filter_map(only).collect()))
+        self.call("list Jobs".into(), |s| {
+            Ok(s.objects.values().filter_map(only).collect())
+        })
     }
 
     async fn apply(&self, object: &Object) -> Result<(), cluster::Error> {
@@ -70,9 +98,16 @@ impl Cluster for World {
         self.call(format!("apply {name}"), |s| {
             s.writes += 1;
             let hook = name.kind == Kind::Job;
-            assert!(hook || !s.cr.as_ref().is_some_and(PostgresVdb::is_deleting), "{name} created in a deletion");
+            assert!(
+                hook || !s.cr.as_ref().is_some_and(PostgresVdb::is_deleting),
+                "{name} created in a deletion"
+            );
             let version = s.bump();
-            let uid = s.objects.get(&name).and_then(|o| o.meta().uid.clone()).unwrap_or(format!("uid-{version}"));
+            let uid = s
+                .objects
+                .get(&name)
+                .and_then(|o| o.meta().uid.clone())
+                .unwrap_or(format!("uid-{version}"));
             let mut object = object.clone();
             object.meta_mut().uid = Some(uid);
             object.meta_mut().resource_version = Some(version);
@@ -86,7 +121,11 @@ impl Cluster for World {
             s.writes += 1;
             let stuck = name.kind == Kind::Pod && s.stuck_pod && ending == Ending::Graceful;
             let now = s.now;
-            if let Some(found) = s.objects.get_mut(name).filter(|o| o.meta().uid.as_deref() == Some(uid)) {
+            if let Some(found) = s
+                .objects
+                .get_mut(name)
+                .filter(|o| o.meta().uid.as_deref() == Some(uid))
+            {
                 if stuck {
                     found.meta_mut().deletion_timestamp = Some(Time(now));
                 } else {
@@ -98,7 +137,9 @@ impl Cluster for World {
     }
 
     async fn job_log(&self, _: &str, _: &str) -> Result<String, cluster::Error> {
-        self.call("log".into(), |_| Ok("psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into()))
+        self.call("log".into(), |_| {
+            Ok("psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into())
+        })
     }
 
     async fn namespace_ends(&self, _: &str) -> Result<bool, cluster::Error> {

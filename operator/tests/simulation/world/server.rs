@@ -11,29 +11,59 @@ impl State {
     /// The server runs on the virtual database that the volume names.
     fn server(&mut self) -> Result<&mut SimVdb, sql::Error> {
         let down = || sql::Error::NotYet("connection refused".into());
-        let running = self.object(Kind::Pod, "dev-vdb-0").is_some() && self.object(Kind::Service, "dev-vdb").is_some();
-        let volume = self.objects.values().find(|o| o.kind() == Kind::PersistentVolume).cloned();
-        let Some(Object::PersistentVolume(volume)) = volume.filter(|_| running) else { return Err(down()) };
-        let path = volume.spec.and_then(|s| s.local).map(|l| l.path).unwrap_or_default();
-        self.vdbs.values_mut().find(|v| v.vdb.exported_data_directory.as_deref() == Some(&path)).ok_or_else(down)
+        let running = self.object(Kind::Pod, "dev-vdb-0").is_some()
+            && self.object(Kind::Service, "dev-vdb").is_some();
+        let volume = self
+            .objects
+            .values()
+            .find(|o| o.kind() == Kind::PersistentVolume)
+            .cloned();
+        let Some(Object::PersistentVolume(volume)) = volume.filter(|_| running) else {
+            return Err(down());
+        };
+        let path = volume
+            .spec
+            .and_then(|s| s.local)
+            .map(|l| l.path)
+            .unwrap_or_default();
+        self.vdbs
+            .values_mut()
+            .find(|v| v.vdb.exported_data_directory.as_deref() == Some(&path))
+            .ok_or_else(down)
     }
 }
 
 #[async_trait]
 impl Sql for World {
-    async fn prepare(&self, _: &Server, _: &Password, order: &Preparation) -> Result<(), sql::Error> {
+    async fn prepare(
+        &self,
+        _: &Server,
+        _: &Password,
+        order: &Preparation,
+    ) -> Result<(), sql::Error> {
         self.call("prepare".into(), |s| {
             if !s.databases.contains(&order.database) && !order.create_if_missing {
-                return Err(sql::Error::DatabaseNotFound { wanted: order.database.clone(), existing: s.databases.clone() });
+                return Err(sql::Error::DatabaseNotFound {
+                    wanted: order.database.clone(),
+                    existing: s.databases.clone(),
+                });
             }
             s.server()?.prepared = Some(order.identity.clone());
             Ok(())
         })
     }
 
-    async fn set_password(&self, _: &Server, _: &Password, user: &str, verifier: &str) -> Result<(), sql::Error> {
+    async fn set_password(
+        &self,
+        _: &Server,
+        _: &Password,
+        user: &str,
+        verifier: &str,
+    ) -> Result<(), sql::Error> {
         self.call("set the password".into(), |s| {
-            s.server()?.passwords.insert(user.to_owned(), verifier.to_owned());
+            s.server()?
+                .passwords
+                .insert(user.to_owned(), verifier.to_owned());
             Ok(())
         })
     }
@@ -43,7 +73,10 @@ impl Sql for World {
         self.call("check".into(), |s| {
             let found = s.server()?;
             assert!(found.prepared.is_some());
-            let known = found.passwords.get(&login.user).is_some_and(|v| verifies(v, login.password.reveal()));
+            let known = found
+                .passwords
+                .get(&login.user)
+                .is_some_and(|v| verifies(v, login.password.reveal()));
             if !known {
                 return Err(sql::Error::Refused("password authentication failed".into()));
             }

@@ -10,11 +10,19 @@ use operator::tower::{self, Accepted, Dct, Inventory};
 use super::{SimJob, SimVdb, State, World};
 
 fn refused(class: dct::Class, conflict: bool, message: &str) -> tower::Error {
-    tower::Error { class, conflict, message: message.into() }
+    tower::Error {
+        class,
+        conflict,
+        message: message.into(),
+    }
 }
 
 impl World {
-    fn ask<T>(&self, what: String, effect: impl FnOnce(&mut State) -> Result<T, tower::Error>) -> Result<T, tower::Error> {
+    fn ask<T>(
+        &self,
+        what: String,
+        effect: impl FnOnce(&mut State) -> Result<T, tower::Error>,
+    ) -> Result<T, tower::Error> {
         self.call(what, |s| match s.tower_answers {
             Ok(()) => effect(s),
             Err((class, message)) => Err(refused(class, false, message)),
@@ -26,8 +34,15 @@ impl World {
             if !s.vdbs.get(id).is_some_and(|v| v.visible) {
                 return Ok(None);
             }
-            if s.jobs.values().any(|j| j.job.target_id.as_deref() == Some(id) && !j.job.status.is_over()) {
-                return Err(refused(dct::Class::Rejected, true, "another job is running"));
+            if s.jobs
+                .values()
+                .any(|j| j.job.target_id.as_deref() == Some(id) && !j.job.status.is_over())
+            {
+                return Err(refused(
+                    dct::Class::Rejected,
+                    true,
+                    "another job is running",
+                ));
             }
             Ok(Some(s.start(id, operation)))
         })
@@ -45,7 +60,14 @@ impl State {
             ..Default::default()
         };
         let ends = self.now + self.job_takes;
-        self.jobs.insert(job.id.clone(), SimJob { job: job.clone(), ends, operation });
+        self.jobs.insert(
+            job.id.clone(),
+            SimJob {
+                job: job.clone(),
+                ends,
+                operation,
+            },
+        );
         job
     }
 }
@@ -54,9 +76,22 @@ impl State {
 impl Dct for World {
     async fn inventory(&self) -> Result<Inventory, tower::Error> {
         self.ask("inventory".into(), |_| {
-            let source = dct::types::Source { id: "s".into(), ip_address: Some("10.0.1.54".into()), ..Default::default() };
-            let dsource = DSource { id: "d".into(), name: Some("largedb".into()), source_id: Some("s".into()), ..Default::default() };
-            Ok(Inventory { dsources: vec![dsource], sources: vec![source], ..Default::default() })
+            let source = dct::types::Source {
+                id: "s".into(),
+                ip_address: Some("10.0.1.54".into()),
+                ..Default::default()
+            };
+            let dsource = DSource {
+                id: "d".into(),
+                name: Some("largedb".into()),
+                source_id: Some("s".into()),
+                ..Default::default()
+            };
+            Ok(Inventory {
+                dsources: vec![dsource],
+                sources: vec![source],
+                ..Default::default()
+            })
         })
     }
 
@@ -70,33 +105,62 @@ impl Dct for World {
             let vdb = Vdb {
                 id: id.clone(),
                 name: request.name.clone(),
-                tags: request.tags.clone().map(|t| t.into_iter().map(|t| Tag::new(t.key, t.value)).collect()),
+                tags: request
+                    .tags
+                    .clone()
+                    .map(|t| t.into_iter().map(|t| Tag::new(t.key, t.value)).collect()),
                 containerization_state: Some(ContainerizationState::ReadyForContainer),
                 current_timeflow_id: Some("tf".into()),
                 parent_timeflow_timestamp: Some("2026-11-23T09:59:00Z".into()),
                 ..Default::default()
             };
-            s.vdbs.insert(id.clone(), SimVdb { vdb, visible: false, prepared: None, passwords: BTreeMap::new() });
+            s.vdbs.insert(
+                id.clone(),
+                SimVdb {
+                    vdb,
+                    visible: false,
+                    prepared: None,
+                    passwords: BTreeMap::new(),
+                },
+            );
             let job = s.start(&id, "provision");
-            Ok(Accepted { vdb_id: Some(id), job: Some(job) })
+            Ok(Accepted {
+                vdb_id: Some(id),
+                job: Some(job),
+            })
         })
     }
 
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, tower::Error> {
-        self.ask("read the VDB".into(), |s| Ok(s.vdbs.get(id).filter(|v| v.visible).map(|v| v.vdb.clone())))
+        self.ask("read the VDB".into(), |s| {
+            Ok(s.vdbs.get(id).filter(|v| v.visible).map(|v| v.vdb.clone()))
+        })
     }
 
     async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, tower::Error> {
-        self.ask("find the VDB".into(), |s| Ok(s.vdbs.values().find(|v| v.visible && v.vdb.name.as_deref() == Some(name)).map(|v| v.vdb.clone())))
+        self.ask("find the VDB".into(), |s| {
+            Ok(s.vdbs
+                .values()
+                .find(|v| v.visible && v.vdb.name.as_deref() == Some(name))
+                .map(|v| v.vdb.clone()))
+        })
     }
 
     async fn job_by_target(&self, name: &str) -> Result<Option<Job>, tower::Error> {
-        self.ask("find the job".into(), |s| Ok(s.jobs.values().map(|j| &j.job).filter(|j| j.target_name.as_deref() == Some(name)).max_by(|a, b| a.start_time.cmp(&b.start_time)).cloned()))
+        self.ask("find the job".into(), |s| {
+            Ok(s.jobs
+                .values()
+                .map(|j| &j.job)
+                .filter(|j| j.target_name.as_deref() == Some(name))
+                .max_by(|a, b| a.start_time.cmp(&b.start_time))
+                .cloned())
+        })
     }
 
     async fn enable(&self, id: &str, owner: &str) -> Result<Job, tower::Error> {
         assert_eq!(owner, "999:999");
-        self.order(id, "enable")?.ok_or(refused(dct::Class::NotFound, false, "no such VDB"))
+        self.order(id, "enable")?
+            .ok_or(refused(dct::Class::NotFound, false, "no such VDB"))
     }
 
     async fn disable(&self, id: &str) -> Result<Option<Job>, tower::Error> {
@@ -104,11 +168,20 @@ impl Dct for World {
     }
 
     async fn delete(&self, id: &str) -> Result<Option<Job>, tower::Error> {
-        assert!(!self.state().objects.keys().any(|n| n.kind == Kind::Pod), "the pod still uses the data");
+        assert!(
+            !self.state().objects.keys().any(|n| n.kind == Kind::Pod),
+            "the pod still uses the data"
+        );
         self.order(id, "delete")
     }
 
     async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, tower::Error> {
-        self.ask("poll".into(), |s| Ok(ids.iter().filter_map(|id| s.jobs.get(id)).map(|j| j.job.clone()).collect()))
+        self.ask("poll".into(), |s| {
+            Ok(ids
+                .iter()
+                .filter_map(|id| s.jobs.get(id))
+                .map(|j| j.job.clone())
+                .collect())
+        })
     }
 }
