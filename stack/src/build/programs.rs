@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{output, program};
+use crate::command::{output, program, run};
 use crate::console::Progress;
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
@@ -39,6 +39,7 @@ pub(crate) async fn build(progress: Progress, checkout: &Path) -> Result<Program
     .await
     .context("cannot build the platform's programs")?;
     // Static, because it runs in whatever image an order names.
+    standard_library(progress, checkout).await?;
     output(&mut cargo(&["-p", "vdb-init", "--target", MUSL]))
         .await
         .context("cannot build vdb-init")?;
@@ -63,4 +64,21 @@ pub(crate) async fn build(progress: Progress, checkout: &Path) -> Result<Program
         sidecar: host.join("vdb"),
         engine: host.join("vdb-engine"),
     })
+}
+
+/// rust-toolchain.toml names the target, but only a toolchain that rustup installs itself comes with it.
+async fn standard_library(progress: Progress, checkout: &Path) -> Result<()> {
+    let mut rustc = program("rustc");
+    rustc
+        .args(["--print", "target-libdir", "--target", MUSL])
+        .current_dir(checkout);
+    if Path::new(&output(&mut rustc).await?).is_dir() {
+        return Ok(());
+    }
+    progress.step(&format!("adding the Rust target {MUSL}"));
+    run(program("rustup")
+        .args(["target", "add", MUSL])
+        .current_dir(checkout))
+    .await
+    .with_context(|| format!("cannot add {MUSL}: run rustup target add {MUSL}"))
 }
