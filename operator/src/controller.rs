@@ -84,10 +84,15 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Err
             return Ok(Requeue::OnChange);
         };
         ctx.memory.meet(key, cr.uid());
-        let observed = observe::observe(ctx, cr).await?;
+        let mut observed = observe::observe(ctx, cr).await?;
         let frame = ctx.frame(&observed.cr);
         let outcome = match plan::plan(&observed, &frame) {
-            Plan::Act(step) => act::act(ctx, &observed, &frame, step).await?,
+            Plan::Act(step) => {
+                observed.memory.stages = status::entered(&observed, &step, ctx.clock.now());
+                ctx.memory
+                    .with(key, |m| m.stages.clone_from(&observed.memory.stages));
+                act::act(ctx, &observed, &frame, step).await?
+            }
             Plan::Done(outcome) => outcome,
         };
         let written = record(ctx, &observed, &frame, &outcome).await?;

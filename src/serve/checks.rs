@@ -148,7 +148,7 @@ async fn source(app: &App, order: &Order) -> Result<Option<Problem>, ApiError> {
                 environment::names::quoted(&order.source)
             );
             let hint = if there.is_empty() {
-                "no source is linked yet; ask the platform team".to_owned()
+                "no source is linked yet: the first link may still run; try again in a minute, or ask the platform team".to_owned()
             } else {
                 format!("there are: {}", there.join(", "))
             };

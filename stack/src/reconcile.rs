@@ -31,6 +31,7 @@ pub(crate) async fn run(instance: Instance, order: &Path) -> Result<()> {
     if inside.order.built.programs.is_some() {
         platform::up(&inside, &changed).await?;
         platform::ready(&inside).await?;
+        platform::linked(&inside).await?;
     }
     context::write(&inside).await
 }

@@ -22,19 +22,21 @@ where
     Fut: Future<Output = Result<T>>,
 {
     let deadline = Instant::now() + Duration::from_secs(seconds);
+    let mut last = anyhow!("no answer");
     loop {
         let asked = tokio::time::timeout_at(deadline.into(), ask()).await;
-        let error = match asked {
+        match asked {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error,
-            Err(_) => anyhow!("no answer"),
-        };
+            Ok(Err(error)) => last = error,
+            // Cut off by the deadline: what was said before says more.
+            Err(_) => {}
+        }
         if Instant::now() >= deadline {
             let tail = log.map_or_else(String::new, |log| {
                 format!("\nend of {}:\n  {}", log.display(), log_tail(log))
             });
             return Err(anyhow!(
-                "{what} not ready after {seconds} s: {error:#}{tail}"
+                "{what} not ready after {seconds} s: {last:#}{tail}"
             ));
         }
         tokio::time::sleep(PAUSE).await;

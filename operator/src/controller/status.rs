@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
-use super::plan::{Outcome, Proof, Record};
+use super::plan::{Outcome, Proof, Record, Step};
 use crate::clock::{precise, seconds};
+use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
 
 /// The status after this outcome; `None` where none is to be written.
@@ -30,12 +31,7 @@ pub fn of(
     if let Outcome::Ready(proof) = outcome {
         prove(&mut status, frame, proof);
     }
-    let was = if observed.memory.stages.is_empty() {
-        before.stages
-    } else {
-        observed.memory.stages.clone()
-    };
-    status.stages = stages(was, observed, reason, now);
+    status.stages = stages(known(observed), observed, reason, now);
     let mut conditions = Conditions {
         before: &before.conditions,
         generation: observed.cr.generation(),
@@ -167,8 +163,42 @@ fn stage(reason: Reason) -> Option<&'static str> {
         Reason::Enabling => "enable",
         Reason::Starting => "start",
         Reason::RunningHooks => "hooks",
+        Reason::Publishing => "publish",
         _ => return None,
     })
+}
+
+/// The stage that a step begins, where no status is written between it and the one before.
+fn begins(step: &Step) -> Option<Reason> {
+    match step {
+        Step::Apply(objects) | Step::ApplyWithAdmin(objects) => objects
+            .iter()
+            .any(|object| matches!(object, Object::StatefulSet(_)))
+            .then_some(Reason::Starting),
+        Step::Prepare(_) => Some(Reason::Starting),
+        Step::Hook(_) => Some(Reason::RunningHooks),
+        Step::PublishSecret(_) => Some(Reason::Publishing),
+        _ => None,
+    }
+}
+
+/// The stages once the step has begun; they go into the next status that is written.
+pub fn entered(observed: &Observed, step: &Step, now: Timestamp) -> Vec<Stage> {
+    let was = known(observed);
+    match begins(step) {
+        Some(reason) => stages(was, observed, reason, now),
+        None => was,
+    }
+}
+
+/// Memory knows more than the status, which is written sparingly.
+fn known(observed: &Observed) -> Vec<Stage> {
+    if observed.memory.stages.is_empty() {
+        let status = observed.cr.status.as_ref();
+        status.map(|s| s.stages.clone()).unwrap_or_default()
+    } else {
+        observed.memory.stages.clone()
+    }
 }
 
 /// The stages so far. They are those of the way to the first Ready: once it is reached they stay.

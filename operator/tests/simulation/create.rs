@@ -80,7 +80,8 @@ async fn an_order_becomes_one_proved_database_within_the_budget_of_writes_and_ca
             ("accept", true),
             ("provision", true),
             ("enable", true),
-            ("start", true)
+            ("start", true),
+            ("publish", true)
         ]
         .to_vec(),
         "{:?}",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::command::{output, program, run};
@@ -11,11 +11,15 @@ use crate::files;
 use crate::images;
 use crate::instance::{Instance, NODE_NAME, SOURCE};
 use crate::steps::Inside;
+use crate::wait;
 
 const VALUES: &str = include_str!("../../manifests/platform.yaml");
 pub(crate) const NAMESPACE: &str = "vdb-system";
 /// The first crashes may come from another part that is not up yet.
 const CRASHES: u64 = 4;
+const ENGINE: &str = "http://vdb-engine.vdb-system.svc.cluster.local:8080";
+/// Seconds for a base backup of the source on a slow disk.
+const LINKING: u64 = 300;
 const DEPLOYMENTS: [(&str, &str); 3] = [
     (images::ENGINE, "vdb-engine"),
     (images::OPERATOR, "vdb-operator"),
@@ -109,6 +113,27 @@ pub(crate) async fn ready(inside: &Inside) -> Result<()> {
     };
     let [engine, operator, sidecar] = DEPLOYMENTS.map(|(_, name)| name);
     tokio::try_join!(wait(engine), wait(operator), wait(sidecar)).map(drop)
+}
+
+/// Waits for the source's first snapshot: before it there is nothing to order.
+pub(crate) async fn linked(inside: &Inside) -> Result<()> {
+    let key = fs::read_to_string(inside.instance.secret("dct.key"))?;
+    let http = reqwest::Client::new();
+    let url = format!("{ENGINE}/dct/v3/snapshots/search");
+    wait::until("the source's first snapshot", LINKING, None, || async {
+        let asked = http
+            .post(&url)
+            .header("authorization", format!("apk {key}"));
+        let answer: Value = asked.send().await?.error_for_status()?.json().await?;
+        let count = answer["items"].as_array().map_or(0, Vec::len);
+        ensure!(count > 0, "the base backup still runs");
+        Ok(())
+    })
+    .await?;
+    inside.progress.step(&format!(
+        "source {SOURCE}:largedb linked, first snapshot taken"
+    ));
+    Ok(())
 }
 
 /// Ends when the newest pod of the deployment keeps crashing: waiting longer would show nothing new.
