@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::kubernetes::Kubernetes;
 use crate::output::line;
 use crate::portal::Portal;
 use crate::scenarios;
+use crate::wait;
 
 pub(crate) async fn run(context: &Context, orders: usize) -> anyhow::Result<ExitCode> {
     let portal = Portal::sign_in(context).await?;
@@ -38,6 +40,7 @@ pub(crate) async fn run(context: &Context, orders: usize) -> anyhow::Result<Exit
             100.0 * p50 / total
         ));
     }
+    disk(context, &kubernetes, &names).await?;
     memory(&kubernetes, orders).await?;
     for name in &names {
         scenarios::retire(context, &portal, &forge, name).await?;
@@ -46,6 +49,48 @@ pub(crate) async fn run(context: &Context, orders: usize) -> anyhow::Result<Exit
         scenarios::gone(&kubernetes, name).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the copies take of the engine's disk by themselves.
+async fn disk(
+    context: &Context,
+    kubernetes: &Kubernetes<'_>,
+    names: &[String],
+) -> anyhow::Result<()> {
+    let key = std::fs::read_to_string(context.get("VDB_DCT_API_KEY_FILE")?)?;
+    let mut own = Vec::new();
+    let mut whole = 0.0_f64;
+    for name in names {
+        let vdb = kubernetes.vdb(name).await?;
+        let id = vdb["status"]["vdb"]["id"].as_str().unwrap_or_default();
+        let url = format!("{}/dct/v3/vdbs/{id}", context.get("VDB_DCT_URL")?);
+        let seen = async || -> anyhow::Result<Value> {
+            let asked = context
+                .http
+                .get(&url)
+                .header("authorization", format!("apk {}", key.trim()));
+            Ok(asked.send().await?.error_for_status()?.json().await?)
+        };
+        // The engine answers with the size it saw last and looks again behind the caller's back.
+        seen().await?;
+        let seen = wait::until(
+            &format!("the size of {name}"),
+            Duration::from_secs(30),
+            || async {
+                let vdb = seen().await?;
+                Ok((vdb["storage_size"].as_f64().unwrap_or_default() > 0.0).then_some(vdb))
+            },
+        )
+        .await?;
+        own.push(seen["storage_size"].as_f64().unwrap_or_default() / f64::from(1 << 20));
+        whole = whole.max(seen["size"].as_f64().unwrap_or_default() / f64::from(1 << 20));
+    }
+    let p50 = median(&mut own);
+    line(format!(
+        "a copy of {whole:.0} MiB takes p50 {p50:.1} MiB of its own, at most {:.1} MiB",
+        own.last().copied().unwrap_or_default()
+    ));
+    Ok(())
 }
 
 /// Resident memory of the platform's pods, from the kubelet.
