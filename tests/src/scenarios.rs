@@ -16,13 +16,14 @@ use crate::wait;
 
 mod admission;
 mod command_line;
+mod deletion;
 mod form;
 mod harmless;
 mod refusals;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 9] = [
+const ALL: [(&str, Scenario); 11] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -52,9 +53,17 @@ const ALL: [(&str, Scenario); 9] = [
         "an_engine_that_is_down_is_said_and_orders_go_on_when_it_is_back",
         |c| Box::pin(admission::engine_down(c)),
     ),
+    (
+        "with_a_protected_branch_orders_and_deletions_are_pull_requests",
+        |c| Box::pin(deletion::protected_branch(c)),
+    ),
     ("an_environment_is_deleted_from_the_command_line", |c| {
         Box::pin(command_line::delete(c))
     }),
+    (
+        "a_deletion_that_nobody_finishes_is_forced_and_its_orphan_recorded",
+        |c| Box::pin(deletion::forced(c)),
+    ),
 ];
 
 pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<ExitCode> {

@@ -13,7 +13,7 @@ use crate::scenarios::gone;
 
 const NAME: &str = "feat-b";
 
-async fn make(
+pub(crate) async fn make(
     context: &Context,
     target: &str,
     variables: &[(&str, &str)],
