@@ -20,6 +20,7 @@ mod deletion;
 mod form;
 mod harmless;
 mod refusals;
+mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
@@ -76,29 +77,47 @@ pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<E
         "no scenario is named {}",
         names.join(", ")
     );
-    let (mut passed, mut failed) = (0, 0);
+    let mut secrets = secrets::Secrets::of_the_stack(context)?;
+    let mut score = Score::default();
     for (name, scenario) in chosen {
         let start = Instant::now();
         let result = scenario(context).await;
-        let seconds = start.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => {
-                passed += 1;
-                line(format!("ok     {seconds:>6.1} s  {name}"));
-            }
-            Err(why) => {
-                failed += 1;
-                line(format!("FAILED {seconds:>6.1} s  {name}"));
-                error(&why);
-            }
-        }
+        score.count(name, start, result);
+        secrets.look(context).await?;
     }
+    let start = Instant::now();
+    let result = secrets::nowhere(context, secrets).await;
+    score.count("no_secret_shows_where_it_must_not", start, result);
+    let Score { passed, failed } = score;
     line(format!("{passed} passed, {failed} failed"));
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+#[derive(Default)]
+struct Score {
+    passed: u32,
+    failed: u32,
+}
+
+impl Score {
+    fn count(&mut self, name: &str, start: Instant, result: anyhow::Result<()>) {
+        let seconds = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                line(format!("ok     {seconds:>6.1} s  {name}"));
+            }
+            Err(why) => {
+                self.failed += 1;
+                line(format!("FAILED {seconds:>6.1} s  {name}"));
+                error(&why);
+            }
+        }
+    }
 }
 
 /// Orders the end of an environment through the portal and merges it.
