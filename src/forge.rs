@@ -101,6 +101,9 @@ pub struct Pull {
     pub created_at: String,
     /// When it was merged or closed.
     pub finished_at: Option<String>,
+    /// The account that opened it, as the forge knows it.
+    pub author: String,
+    pub merged_by: Option<String>,
 }
 
 /// A file or directory in a directory of the repository.
@@ -108,6 +111,25 @@ pub struct Pull {
 pub struct Entry {
     pub path: String,
     pub is_directory: bool,
+    /// A symbolic link: reading it may answer with another file's content.
+    pub is_link: bool,
+}
+
+/// A file that a pull request changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub path: String,
+    pub deleted: bool,
+}
+
+/// How the base branch is protected.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Protection {
+    pub protected: bool,
+    pub required_approvals: u32,
+    pub required_checks: Vec<String>,
+    /// Somebody may push without a pull request; where the rule itself is not shown to the token, whether the token's user may.
+    pub pushes_allowed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +168,9 @@ pub trait Forge: Send + Sync {
     async fn open_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The most recently changed pull requests that are not open any more, at most one page of them.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
+    /// What a pull request changes against its base, complete.
+    async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error>;
+    async fn protection(&self) -> Result<Protection, Error>;
     /// The text of the one comment that holds this marker.
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error>;
     /// Writes that comment, or changes it.

@@ -4,6 +4,7 @@
 //! requests cannot be filtered by head, so one is asked for by `/pulls/{base}/{head}`; a merge may be refused for a moment.
 
 mod connection;
+mod look;
 mod wire;
 
 use async_trait::async_trait;
@@ -12,7 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Change, Check, CheckState, Draft, Entry, Error, Forge, Pull, PullState, Settings};
+use super::{
+    Change, Changed, Check, CheckState, Draft, Entry, Error, Forge, Protection, Pull, PullState,
+    Settings,
+};
 use crate::web;
 use connection::Connection;
 
@@ -191,6 +195,7 @@ impl Forge for Gitea {
             .into_iter()
             .map(|entry| Entry {
                 is_directory: entry.kind == "dir",
+                is_link: entry.kind == "symlink",
                 path: entry.path,
             })
             .collect())
@@ -270,6 +275,14 @@ impl Forge for Gitea {
 
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error> {
         self.pulls("state=closed&sort=recentupdate", 1).await
+    }
+
+    async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error> {
+        look::changes(&self.0, number).await
+    }
+
+    async fn protection(&self) -> Result<Protection, Error> {
+        look::protection(&self.0).await
     }
 
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error> {

@@ -90,6 +90,21 @@ async fn behaves(forge: &dyn Forge, salt: &str) {
         "the base branch is not written to"
     );
 
+    let mut changes = forge.changes(made.number).await.unwrap();
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    let added = |path: &str| Changed {
+        path: path.into(),
+        deleted: false,
+    };
+    assert_eq!(changes, [added(&catalog), added(&values)]);
+    let listed = forge.list(&made.head_sha, &directory).await.unwrap();
+    assert!(
+        listed.len() == 2 && listed.iter().all(|entry| !entry.is_link),
+        "{listed:?}"
+    );
+    let protection = forge.protection().await.unwrap();
+    assert!(protection.protected || protection.pushes_allowed);
+
     assert_eq!(
         forge.comment(made.number, "<!-- m -->").await.unwrap(),
         None
@@ -145,7 +160,13 @@ async fn a_real_forge_behaves() {
             path: "README.md".into(),
         }],
     );
-    let sha = forge.propose(&gone).await.unwrap().head_sha;
+    let pull = forge.propose(&gone).await.unwrap();
+    let changes = forge.changes(pull.number).await.unwrap();
+    assert!(
+        changes.len() == 1 && changes[0].path == "README.md" && changes[0].deleted,
+        "{changes:?}"
+    );
+    let sha = pull.head_sha;
     assert_eq!(forge.read(&sha, "README.md").await.unwrap(), None);
     assert!(forge.contains(&sha, &base).await.unwrap());
     assert!(!forge.contains(&base, &sha).await.unwrap());
@@ -297,6 +318,76 @@ async fn a_replaced_and_a_deleted_file_name_their_blobs() {
         .commit(&draft("538c360b", "vdb/x", changes))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_files_of_a_pull_request_come_in_pages_until_an_empty_one() {
+    let gitea = gitea().await;
+    let page = |n: u8, body: &'static str| {
+        Mock::given(method("GET"))
+            .and(path("/api/v1/repos/acme/databases/pulls/7/files"))
+            .and(wiremock::matchers::query_param("page", n.to_string()))
+            .respond_with(ResponseTemplate::new(200).set_body_raw(body, "application/json"))
+    };
+    let first = r#"[{"filename":"a","status":"added"},{"filename":"b","status":"deleted"}]"#;
+    let second = r#"[{"filename":"d","previous_filename":"c","status":"renamed"}]"#;
+    page(1, first).mount(&gitea.server).await;
+    page(2, second).mount(&gitea.server).await;
+    page(3, "[]").mount(&gitea.server).await;
+    let changed = |path: &str, deleted| Changed {
+        path: path.into(),
+        deleted,
+    };
+    assert_eq!(
+        gitea.forge.changes(7).await.unwrap(),
+        [
+            changed("a", false),
+            changed("b", true),
+            changed("c", true),
+            changed("d", false)
+        ]
+    );
+}
+
+/// As Gitea sends it to somebody who is no administrator: the rule's name is empty.
+const PROTECTED: &str = r#"{"commit":{"id":"0465b148"},"protected":true,"required_approvals":1,"enable_status_check":true,
+"status_check_contexts":["vdb/validate"],"user_can_push":false,"effective_branch_protection_name":"NAME"}"#;
+
+#[rstest::rstest]
+#[case::no_administrator("", 200, r#"{"enable_push":true}"#, false)]
+#[case::rule_lets_push("main", 200, r#"{"enable_push":true}"#, true)]
+#[case::rule_is_not_shown("main", 403, "{}", false)]
+#[case::rule_is_gone("main", 404, NOT_FOUND, false)]
+#[tokio::test]
+async fn a_rule_that_is_not_shown_is_not_taken_for_none(
+    #[case] name: &str,
+    #[case] status: u16,
+    #[case] rule: &str,
+    #[case] pushes_allowed: bool,
+) {
+    let gitea = gitea().await;
+    let branch = PROTECTED.replace("NAME", name);
+    gitea.answers("GET", "/branches/main", 200, &branch).await;
+    gitea
+        .answers("GET", "/branch_protections/main", status, rule)
+        .await;
+    let expected = Protection {
+        protected: true,
+        required_approvals: 1,
+        required_checks: vec!["vdb/validate".into()],
+        pushes_allowed,
+    };
+    assert_eq!(gitea.forge.protection().await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_branch_without_a_rule_is_open_and_a_missing_one_is_an_error() {
+    let gitea = gitea().await;
+    assert!(gitea.forge.protection().await.is_err());
+    let branch = r#"{"commit":{"id":"0465b148"},"protected":false,"user_can_push":true}"#;
+    gitea.answers("GET", "/branches/main", 200, branch).await;
+    let open = gitea.forge.protection().await.unwrap();
+    assert!(!open.protected && open.pushes_allowed);
 }
 
 #[rstest::rstest]

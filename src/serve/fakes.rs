@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use environment::EnvironmentName;
 
 use crate::argocd;
-use crate::forge::{Change, Check, Draft, Entry, Error as ForgeError, Forge, Pull, PullState};
+use crate::forge::{
+    Change, Changed, Check, Draft, Entry, Error as ForgeError, Forge, Protection, Pull, PullState,
+};
 use crate::serve::app::{App, ArgoCd, Pulls};
 use crate::serve::auth::{SigningKey, tests::Portal as Issuer};
 use crate::serve::cluster::{self, Cluster, LiveDatabase, NamespaceState};
@@ -30,6 +32,8 @@ pub(crate) fn pull(number: u64, branch: &str, body: &str) -> Pull {
         url: format!("http://gitea.localhost:3000/acme/databases/pulls/{number}"),
         created_at: "2026-11-23T10:00:00Z".into(),
         finished_at: None,
+        author: "vdb-bot".into(),
+        merged_by: None,
     }
 }
 
@@ -50,9 +54,26 @@ pub(crate) struct FakeForge {
 struct ForgeState {
     base: Vec<Files>,
     branches: BTreeMap<String, (String, Files)>,
+    /// What the base branch held when a branch was made.
+    forks: BTreeMap<String, Files>,
+    links: Vec<String>,
     pulls: Vec<Pull>,
     comments: BTreeMap<(u64, String), String>,
-    checks: Vec<Check>,
+    checks: Vec<(String, Check)>,
+}
+
+impl ForgeState {
+    /// The files at a commit of the base branch, or at the head of another branch.
+    fn files(&self, at: &str) -> Option<&Files> {
+        match at.parse::<usize>() {
+            Ok(commit) => self.base.get(commit.checked_sub(1)?),
+            Err(_) => self
+                .branches
+                .values()
+                .find(|(sha, _)| sha == at)
+                .map(|(_, files)| files),
+        }
+    }
 }
 
 impl FakeForge {
@@ -130,6 +151,52 @@ impl FakeForge {
         self.state().branches.keys().cloned().collect()
     }
 
+    /// A pull request by hand: what it changes against the base branch.
+    pub(crate) fn hand_made(&self, branch: &str, change: impl FnOnce(&mut Files)) -> u64 {
+        let mut state = self.state();
+        let base = state.base.last().cloned().unwrap_or_default();
+        let mut files = base.clone();
+        change(&mut files);
+        let number = state.pulls.len() as u64 + 1;
+        let mut made = pull(number, branch, "");
+        made.author = "engineer".into();
+        let head = made.head_sha.clone();
+        state.branches.insert(branch.to_owned(), (head, files));
+        state.forks.insert(branch.to_owned(), base);
+        state.pulls.push(made);
+        number
+    }
+
+    /// Another commit on the branch of an open pull request; its new head.
+    pub(crate) fn amend(&self, number: u64, change: impl FnOnce(&mut Files)) -> String {
+        let mut state = self.state();
+        let i = usize::try_from(number).unwrap() - 1;
+        let sha = format!("{}+", state.pulls[i].head_sha);
+        state.pulls[i].head_sha.clone_from(&sha);
+        let branch = state.pulls[i].branch.clone();
+        let (head, files) = state.branches.get_mut(&branch).unwrap();
+        head.clone_from(&sha);
+        change(files);
+        sha
+    }
+
+    /// From now on this path is a symbolic link, at every commit.
+    pub(crate) fn link(&self, path: &str) {
+        self.state().links.push(path.to_owned());
+    }
+
+    /// The latest check of a commit.
+    pub(crate) fn check(&self, sha: &str) -> Option<Check> {
+        let state = self.state();
+        let found = state.checks.iter().rev().find(|(of, _)| of == sha);
+        found.map(|(_, check)| check.clone())
+    }
+
+    pub(crate) fn comment_of(&self, number: u64, marker: &str) -> Option<String> {
+        let key = (number, marker.to_owned());
+        self.state().comments.get(&key).cloned()
+    }
+
     pub(crate) fn branch_files(&self, branch: &str) -> Files {
         self.state().branches[branch].1.clone()
     }
@@ -142,24 +209,16 @@ impl Forge for FakeForge {
     }
 
     async fn read(&self, at: &str, path: &str) -> Result<Option<String>, ForgeError> {
-        self.call(|state| {
-            let commit: usize = at.parse().unwrap();
-            commit
-                .checked_sub(1)
-                .and_then(|i| state.base[i].get(path).cloned())
-        })
+        self.call(|state| state.files(at)?.get(path).cloned())
     }
 
     async fn list(&self, at: &str, directory: &str) -> Result<Vec<Entry>, ForgeError> {
         self.call(|state| {
-            let commit: usize = at.parse().unwrap();
-            let Some(i) = commit.checked_sub(1) else {
+            let Some(files) = state.files(at) else {
                 return Vec::new();
             };
             let prefix = format!("{directory}/");
-            let below = state.base[i]
-                .keys()
-                .filter_map(|path| path.strip_prefix(&prefix));
+            let below = files.keys().filter_map(|path| path.strip_prefix(&prefix));
             let mut names: Vec<(String, bool)> = below
                 .map(|rest| {
                     rest.split_once('/')
@@ -171,9 +230,14 @@ impl Forge for FakeForge {
             names.dedup();
             names
                 .into_iter()
-                .map(|(name, is_directory)| Entry {
-                    path: format!("{prefix}{name}"),
-                    is_directory,
+                .map(|(name, is_directory)| {
+                    let path = format!("{prefix}{name}");
+                    let is_link = state.links.contains(&path);
+                    Entry {
+                        path,
+                        is_directory,
+                        is_link,
+                    }
                 })
                 .collect()
         })
@@ -190,6 +254,7 @@ impl Forge for FakeForge {
                 "nothing is forced"
             );
             let mut files = state.base.last().cloned().unwrap_or_default();
+            state.forks.insert(draft.branch.clone(), files.clone());
             for change in &draft.changes {
                 match change {
                     Change::Put { path, content } => {
@@ -270,6 +335,34 @@ impl Forge for FakeForge {
         })
     }
 
+    async fn changes(&self, number: u64) -> Result<Vec<Changed>, ForgeError> {
+        self.call(|state| {
+            let pull = state.pulls.iter().find(|pull| pull.number == number);
+            let branch = &pull.unwrap().branch;
+            let (base, head) = (&state.forks[branch], &state.branches[branch].1);
+            let paths: std::collections::BTreeSet<&String> =
+                base.keys().chain(head.keys()).collect();
+            let changed = paths
+                .into_iter()
+                .filter(|path| base.get(*path) != head.get(*path));
+            changed
+                .map(|path| Changed {
+                    path: path.clone(),
+                    deleted: !head.contains_key(path),
+                })
+                .collect()
+        })
+    }
+
+    async fn protection(&self) -> Result<Protection, ForgeError> {
+        self.call(|_| Protection {
+            protected: true,
+            required_approvals: 1,
+            required_checks: vec!["vdb/validate".into()],
+            pushes_allowed: false,
+        })
+    }
+
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, ForgeError> {
         self.call(|state| state.comments.get(&(number, marker.to_owned())).cloned())
     }
@@ -287,8 +380,8 @@ impl Forge for FakeForge {
         })
     }
 
-    async fn status(&self, _sha: &str, check: &Check) -> Result<(), ForgeError> {
-        self.call(|state| state.checks.push(check.clone()))
+    async fn status(&self, sha: &str, check: &Check) -> Result<(), ForgeError> {
+        self.call(|state| state.checks.push((sha.to_owned(), check.clone())))
     }
 
     async fn contains(&self, revision: &str, commit: &str) -> Result<bool, ForgeError> {

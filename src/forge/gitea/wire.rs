@@ -7,6 +7,41 @@ use crate::forge;
 #[derive(Debug, Deserialize)]
 pub(super) struct Branch {
     pub(super) commit: BranchCommit,
+    #[serde(default)]
+    pub(super) protected: bool,
+    #[serde(default)]
+    pub(super) required_approvals: u32,
+    #[serde(default)]
+    pub(super) enable_status_check: bool,
+    #[serde(default)]
+    pub(super) status_check_contexts: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) user_can_push: bool,
+    /// Shown to administrators of the repository alone.
+    #[serde(default)]
+    pub(super) effective_branch_protection_name: String,
+}
+
+/// The rule that protects a branch.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rule {
+    #[serde(default)]
+    pub(super) enable_push: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ChangedFile {
+    pub(super) filename: String,
+    #[serde(default)]
+    pub(super) previous_filename: String,
+    #[serde(default)]
+    pub(super) status: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    #[serde(default)]
+    login: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +93,8 @@ pub(super) struct Pull {
     created_at: String,
     merged_at: Option<String>,
     closed_at: Option<String>,
+    user: Option<Account>,
+    merged_by: Option<Account>,
     head: End,
     base: End,
 }
@@ -105,6 +142,8 @@ impl From<Pull> for forge::Pull {
             url: pull.html_url,
             created_at: pull.created_at,
             finished_at: pull.merged_at.or(pull.closed_at),
+            author: pull.user.map(|user| user.login).unwrap_or_default(),
+            merged_by: pull.merged_by.map(|user| user.login),
         }
     }
 }
