@@ -2,6 +2,7 @@
 
 mod actions;
 mod app;
+mod audit;
 mod auth;
 mod background;
 mod checks;
@@ -10,6 +11,7 @@ mod environments;
 mod error;
 #[cfg(test)]
 mod fakes;
+mod limits;
 mod metrics;
 mod openapi;
 mod portal;
@@ -17,6 +19,7 @@ mod progress;
 mod proposal;
 mod readiness;
 mod request;
+mod review;
 mod router;
 mod settings;
 mod sources;
@@ -59,6 +62,8 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_new(&args.log).context("reading --log")?;
+    // The audit is kept however little else is.
+    let filter = filter.add_directive("audit=info".parse()?);
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -157,6 +162,7 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
         wake: watch::Sender::default(),
         pulls: Pulls::default(),
         told_head: Mutex::default(),
+        reviews: Mutex::default(),
         http,
         settings,
     }))

@@ -12,6 +12,7 @@ use crate::serve::auth::{Authenticator, SigningKey};
 use crate::serve::cluster::Cluster;
 use crate::serve::metrics::Metrics;
 use crate::serve::portal::Portal;
+use crate::serve::review::Memory;
 use crate::serve::settings::Settings;
 use crate::serve::sources::Sources;
 
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub(crate) pulls: Pulls,
     /// The commit of the base branch that Argo CD was told of last.
     pub(crate) told_head: Mutex<Option<String>>,
+    /// Which pull requests were judged and which merges were seen. Only saves calls.
+    pub(crate) reviews: Mutex<Memory>,
 }
 
 impl App {

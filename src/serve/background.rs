@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::push_event::PushEvent;
 use crate::serve::app::App;
+use crate::serve::review;
 use crate::serve::webhook::tell_argo_cd;
 use crate::web;
 
@@ -26,8 +28,10 @@ const CATALOG_INTERVAL: Duration = Duration::from_hours(1);
 /// Runs until the program ends, then lets another replica take over at once.
 pub(crate) async fn run(app: Arc<App>, end: impl Future<Output = ()> + Send) {
     let identity = identity();
+    let (leads, leading) = watch::channel(false);
     tokio::select! {
-        () = work(&app, &identity) => {}
+        () = work(&app, &identity, &leads) => {}
+        () = review::run(&app, leading) => {}
         () = end => {}
     }
     if let Err(error) = app.cluster.resign(&identity).await {
@@ -38,7 +42,7 @@ pub(crate) async fn run(app: Arc<App>, end: impl Future<Output = ()> + Send) {
     }
 }
 
-async fn work(app: &App, identity: &str) {
+async fn work(app: &App, identity: &str, leads: &watch::Sender<bool>) {
     let mut lease = interval(LEASE_INTERVAL);
     let mut head = interval(HEAD_INTERVAL);
     head.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,7 +52,10 @@ async fn work(app: &App, identity: &str) {
     let mut next_catalog = Instant::now();
     loop {
         tokio::select! {
-            _ = lease.tick() => leader = lead(app, identity).await,
+            _ = lease.tick() => {
+                leader = lead(app, identity).await;
+                leads.send_if_modified(|known| std::mem::replace(known, leader) != leader);
+            }
             _ = head.tick(), if leader => {
                 watched.look(app).await;
                 teller.sweep(app).await;

@@ -2,11 +2,13 @@
 
 use environment::order::Order;
 use environment::render;
-use environment::{Problem, Problems};
+use environment::{EnvironmentName, Problem, Problems};
 
+use crate::forge::Pull;
 use crate::serve::app::App;
 use crate::serve::cluster::NamespaceState;
 use crate::serve::error::ApiError;
+use crate::serve::limits;
 use crate::serve::portal::same_entity;
 use crate::serve::proposal::{Existing, existing, taken_by, unnamed};
 use crate::serve::settings::allowed;
@@ -92,30 +94,29 @@ pub(crate) async fn all(
             );
         }
         Existing::Nothing => {
-            let mine = |pull: &crate::forge::Pull| {
+            let mine = |pull: &Pull| {
                 order.request_id.is_some()
                     && crate::serve::request::Marker::of(pull).key == order.request_id
             };
-            if let Some(pull) = taken_by(forge, &environment)
-                .await?
-                .filter(|pull| !mine(pull))
-            {
-                let problem = Problem::field(
-                    "name",
-                    "/name",
-                    format!(
-                        "environment {environment} has an open pull request: #{}",
-                        pull.number
-                    ),
-                );
-                problems
-                    .push(problem.hint(format!("choose another name, or wait for {}", pull.url)));
+            match taken_by(forge, &environment).await? {
+                Some(pull) if mine(&pull) => {}
+                Some(pull) => problems.push(open_pull(&environment, &pull)),
+                None => problems.extend(limits::check(app, order).await?.map(|r| r.problem)),
             }
             problems.extend(namespace(app, order).await?);
         }
     }
     problems.extend(source(app, order).await?);
     Ok(problems)
+}
+
+fn open_pull(environment: &EnvironmentName, pull: &Pull) -> Problem {
+    let message = format!(
+        "environment {environment} has an open pull request: #{}",
+        pull.number
+    );
+    Problem::field("name", "/name", message)
+        .hint(format!("choose another name, or wait for {}", pull.url))
 }
 
 fn outside_lists(app: &App, order: &Order) -> Vec<Problem> {

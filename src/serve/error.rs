@@ -22,6 +22,8 @@ pub(crate) struct ApiError {
     name: &'static str,
     pub(crate) message: String,
     pub(crate) problems: Vec<Problem>,
+    /// Seconds after which the same call succeeds, where time helps.
+    pub(crate) retry_after: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,7 @@ impl ApiError {
             name,
             message: message.into(),
             problems: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -80,6 +83,16 @@ impl ApiError {
             "ServiceUnavailableError",
             message,
         )
+    }
+
+    /// More than one owner may have or order.
+    pub(crate) fn too_many(problem: Problem, retry_after: Option<i64>) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            name: "TooManyRequestsError",
+            retry_after,
+            ..Self::problem(problem)
+        }
     }
 
     /// What happened, what to change, and only then the causes: the reason phrase may cut them.
@@ -156,6 +169,11 @@ impl IntoResponse for ApiError {
             },
         };
         let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, seconds.into());
+        }
         if let Ok(phrase) = ReasonPhrase::try_from(phrase(&self.message).into_bytes()) {
             response.extensions_mut().insert(phrase);
         }

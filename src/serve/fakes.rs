@@ -285,6 +285,7 @@ impl Forge for FakeForge {
             let number = state.pulls.len() as u64 + 1;
             let made = Pull {
                 title: draft.title.clone(),
+                created_at: jiff::Timestamp::now().to_string(),
                 ..pull(number, &draft.branch, &draft.body)
             };
             state.pulls.push(made.clone());
@@ -566,6 +567,7 @@ impl Stage {
             wake: tokio::sync::watch::Sender::default(),
             pulls: Pulls::default(),
             told_head: tokio::sync::Mutex::default(),
+            reviews: tokio::sync::Mutex::default(),
         });
         Self {
             app,

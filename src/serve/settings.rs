@@ -78,6 +78,11 @@ pub(crate) struct Dct {
 pub(crate) struct Orders {
     pub(crate) allowed_images: Vec<String>,
     pub(crate) allowed_sources: Vec<String>,
+    pub(crate) max_environments_per_owner: usize,
+    /// Orders whose pull request waits for a merge.
+    pub(crate) max_open_orders_per_owner: usize,
+    /// For each owner.
+    pub(crate) max_orders_per_hour: usize,
 }
 
 impl Default for Orders {
@@ -85,6 +90,9 @@ impl Default for Orders {
         Self {
             allowed_images: vec!["postgres:*".into()],
             allowed_sources: vec!["*".into()],
+            max_environments_per_owner: 20,
+            max_open_orders_per_owner: 5,
+            max_orders_per_hour: 30,
         }
     }
 }

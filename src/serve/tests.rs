@@ -14,9 +14,12 @@ use super::fakes::{Stage, WEBHOOK_SECRET};
 use super::{background, router};
 use crate::push_event::mac;
 
+mod who;
+
 struct Answer {
     status: u16,
     phrase: String,
+    retry_after: Option<u64>,
     body: Value,
 }
 
@@ -28,10 +31,13 @@ async fn send(router: axum::Router, request: Request<Body>) -> Answer {
         .map(|p| String::from_utf8_lossy(p.as_bytes()).into_owned())
         .unwrap_or_default();
     let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
     let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     Answer {
         status,
         phrase,
+        retry_after,
         body: serde_json::from_slice(&bytes).unwrap_or_default(),
     }
 }

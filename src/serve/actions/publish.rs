@@ -5,14 +5,12 @@ use std::time::Instant;
 use environment::Order;
 use serde_json::{Value, json};
 
-use crate::forge::{Check, CheckState};
 use crate::serve::app::App;
 use crate::serve::auth::Caller;
 use crate::serve::error::ApiError;
 use crate::serve::progress;
 use crate::serve::proposal::{self, Proposal};
 use crate::serve::{checks, portal};
-use crate::web;
 
 pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Value, ApiError> {
     let user = caller.user()?;
@@ -30,7 +28,8 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
         .publish_seconds
         .observe(since.elapsed().as_secs_f64());
     app.pulls.forget().await;
-    mark_valid(app, &proposal).await;
+    // The pull request is judged like any other, by whoever leads.
+    app.wake();
     answer(app, &proposal).await
 }
 
@@ -57,27 +56,4 @@ pub(super) async fn answer(app: &App, proposal: &Proposal) -> Result<Value, ApiE
         output["commitHash"] = json!(pull.merge_sha.as_ref().unwrap_or(&pull.head_sha));
     }
     Ok(output)
-}
-
-/// Reviewers see that the order was checked. The order does not depend on it.
-async fn mark_valid(app: &App, proposal: &Proposal) {
-    let Some(pull) = proposal
-        .pull
-        .as_ref()
-        .filter(|pull| pull.state == crate::forge::PullState::Open)
-    else {
-        return;
-    };
-    let check = Check {
-        context: "vdb/validate".into(),
-        state: CheckState::Success,
-        description: "the order is valid".into(),
-    };
-    if let Err(error) = app.forge.status(&pull.head_sha, &check).await {
-        tracing::warn!(
-            error = web::error_chain(&error),
-            number = pull.number,
-            "cannot set the check of the pull request"
-        );
-    }
 }

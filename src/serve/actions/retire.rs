@@ -35,5 +35,6 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
     };
     let proposal = proposal::retire(app, &wanted).await?;
     app.pulls.forget().await;
+    app.wake();
     answer(app, &proposal).await
 }

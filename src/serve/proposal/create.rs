@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::{Proposal, Standing, Wish, propose, taken, taken_by, text};
 use crate::forge::{Change, Forge};
 use crate::serve::app::App;
+use crate::serve::audit;
 use crate::serve::checks;
 use crate::serve::error::ApiError;
+use crate::serve::limits;
 use crate::serve::request::{Marker, Operation, RequestId};
 
 /// What the base branch holds in the place of an order.
@@ -46,6 +48,9 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
                 if let Some(pull) = taken_by(forge, &environment).await? {
                     return Err(taken(&environment, &pull));
                 }
+                if let Some(refusal) = limits::check(app, order).await? {
+                    return Err(refusal.into());
+                }
                 checks::live(app, order).await?;
                 return offer(forge, order, by, base, request, digest).await;
             }
@@ -70,6 +75,7 @@ async fn offer(
     )?;
     let environment = request.environment();
     let words = text::creation(order, &request, by, &files.values);
+    let change = audit::Change::new(request.environment(), None, Some(&files.values));
     let changes = vec![
         Change::Put {
             path: environment.values_path(),
@@ -88,6 +94,7 @@ async fn offer(
         owner: order.owner.clone(),
     };
     let pull = propose(forge, base, changes, words, marker).await?;
+    audit::proposed(by, &change, &pull);
     Ok(Proposal {
         request,
         pull: Some(pull),

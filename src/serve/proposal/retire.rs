@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Proposal, Standing, Wish, propose, taken, taken_by, text};
 use crate::forge::{Change, Forge, Pull, PullState};
 use crate::serve::app::App;
+use crate::serve::audit;
 use crate::serve::checks;
 use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
@@ -71,6 +72,9 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                     owner,
                 };
                 let pull = propose(forge, base, changes, words, marker).await?;
+                let was = Some(values.as_str()).filter(|values| !values.is_empty());
+                let change = audit::Change::new(environment.clone(), was, None);
+                audit::proposed(wanted.by, &change, &pull);
                 return Ok(Proposal {
                     request,
                     pull: Some(pull),

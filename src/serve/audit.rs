@@ -1,0 +1,179 @@
+//! Who changed which environment, and how: one line of the log for each change that is proposed and each merge that is
+//! seen, with the target `audit`. What was changed is named by digests; no value stands in the line.
+
+use environment::EnvironmentName;
+use sha2::{Digest, Sha256};
+
+use crate::forge::Pull;
+use crate::serve::request::Marker;
+use crate::web::one_line;
+
+/// Of a file that is not there.
+const NONE: &str = "none";
+/// Of a file that was not looked at in time.
+const UNKNOWN: &str = "unknown";
+
+/// What one pull request does to one environment: digests of its values.yaml.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) environment: EnvironmentName,
+    before: String,
+    after: String,
+}
+
+impl Change {
+    /// From the values on the base branch and those of the pull request.
+    pub(crate) fn new(
+        environment: EnvironmentName,
+        before: Option<&str>,
+        after: Option<&str>,
+    ) -> Self {
+        Self {
+            environment,
+            before: digest(before),
+            after: digest(after),
+        }
+    }
+
+    /// Of a change that was merged before anybody looked at it.
+    pub(crate) fn seen_late(environment: EnvironmentName, after: Option<&str>) -> Self {
+        Self {
+            before: UNKNOWN.to_owned(),
+            ..Self::new(environment, None, after)
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match (self.before.as_str(), self.after.as_str()) {
+            (_, NONE) => "retire",
+            (NONE, _) => "create",
+            (UNKNOWN, _) => "change",
+            _ => "update",
+        }
+    }
+}
+
+/// Twelve hex digits of a values file's SHA-256.
+fn digest(text: Option<&str>) -> String {
+    text.map_or_else(
+        || NONE.to_owned(),
+        |text| hex::encode(&Sha256::digest(text.as_bytes())[..6]),
+    )
+}
+
+/// The sidecar proposes a change for somebody whom it knows.
+pub(crate) fn proposed(by: &str, change: &Change, pull: &Pull) {
+    tracing::info!(
+        target: "audit",
+        event = "proposed",
+        by = one_line(by, 200),
+        action = change.action(),
+        environment = change.environment.as_str(),
+        before = change.before,
+        after = change.after,
+        pull = pull.number,
+        commit = pull.head_sha,
+        "audit"
+    );
+}
+
+/// A merge. Author and merger are the forge's accounts; who asked is what the pull request's text says.
+pub(crate) fn merged(change: &Change, pull: &Pull) {
+    tracing::info!(
+        target: "audit",
+        event = "merged",
+        by = one_line(pull.merged_by.as_deref().unwrap_or(UNKNOWN), 200),
+        author = one_line(&pull.author, 200),
+        requested_by = one_line(&Marker::of(pull).requested_by, 200),
+        action = change.action(),
+        environment = change.environment.as_str(),
+        before = change.before,
+        after = change.after,
+        pull = pull.number,
+        commit = pull.merge_sha.as_deref().unwrap_or(UNKNOWN),
+        "audit"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::serve::fakes::pull;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_says_who_did_what_to_which_environment_and_holds_no_value() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || writer.clone())
+            .finish();
+        let marker = Marker {
+            requested_by: "user:default/guest\nevent=merged".into(),
+            ..Marker::default()
+        };
+        let merged_pull = Pull {
+            merge_sha: Some("9fccf387".into()),
+            merged_by: Some("reviewer".into()),
+            ..pull(7, "vdb/feat-1.create-0123456789", &marker.comment())
+        };
+        let name = EnvironmentName::parse("feat-1").unwrap();
+        let change = Change::new(name, None, Some("password: swordfish\n"));
+        tracing::subscriber::with_default(subscriber, || merged(&change, &merged_pull));
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (key, value) in [
+            ("target", "audit"),
+            ("event", "merged"),
+            ("by", "reviewer"),
+            ("author", "vdb-bot"),
+            ("requested_by", "user:default/guest event=merged"),
+            ("action", "create"),
+            ("environment", "feat-1"),
+            ("before", "none"),
+            ("commit", "9fccf387"),
+        ] {
+            assert_eq!(line[key], value, "{key}: {line}");
+        }
+        assert_eq!(
+            (&line["pull"], line["after"].as_str().unwrap().len()),
+            (&7.into(), 12)
+        );
+        assert!(!text.contains("swordfish"), "{text}");
+    }
+
+    #[test]
+    fn the_digests_say_what_kind_of_change_it_is() {
+        let name = || EnvironmentName::parse("feat-1").unwrap();
+        let created = Change::new(name(), None, Some("a: 1\n"));
+        assert_eq!(
+            (created.action(), created.before.as_str()),
+            ("create", "none")
+        );
+        // echo 'a: 1' | sha256sum
+        assert_eq!(created.after, "37b128c59f1f");
+        assert_eq!(Change::new(name(), Some("a"), Some("b")).action(), "update");
+        assert_eq!(Change::new(name(), Some("a"), None).action(), "retire");
+        assert_eq!(Change::seen_late(name(), Some("b")).action(), "change");
+        assert_eq!(Change::seen_late(name(), None).action(), "retire");
+    }
+}

@@ -1,0 +1,265 @@
+//! The check `vdb/validate` on every pull request, hand-made ones included: whether what it does to the environments may
+//! be merged. A pull request that touches no environment passes, so that the check can be required.
+//!
+//! A verdict belongs to a commit. Judging twice says the same twice, so nothing of this survives a restart.
+
+mod judge;
+mod paths;
+mod read;
+mod say;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::forge::{Check, Error, Forge, Pull, PullState};
+use crate::serve::app::App;
+use crate::serve::audit;
+use crate::web;
+pub(crate) use judge::Verdict;
+#[cfg(test)]
+pub(crate) use say::CONTEXT;
+
+const MARKER: &str = "<!-- postgres-vdb-platform: review -->";
+/// How soon a new head is judged where no webhook wakes us.
+const INTERVAL: Duration = Duration::from_secs(5);
+const LONGEST_SWEEP: Duration = Duration::from_mins(2);
+/// A pull request that cannot be judged is not tried every few seconds.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Merges that are older belong to the run before this one.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
+
+/// What was judged and seen. Only saves calls: after a restart everything is judged again.
+#[derive(Default)]
+pub(crate) struct Memory {
+    judged: HashMap<u64, Judged>,
+    quiet: HashMap<u64, Instant>,
+    /// Merges that the audit has.
+    merged: HashSet<u64>,
+}
+
+#[derive(Clone)]
+struct Judged {
+    head: String,
+    /// The base branch that it was held against; none where no environment is touched.
+    base: Option<String>,
+    said: Check,
+    changes: Vec<audit::Change>,
+}
+
+/// A verdict and what it was reached from.
+struct Finding {
+    verdict: Verdict,
+    changes: Vec<audit::Change>,
+}
+
+/// Judges for as long as this replica leads: at once when something happened at the forge, else every few seconds.
+pub(crate) async fn run(app: &App, mut leads: watch::Receiver<bool>) {
+    let mut woken = app.wake.subscribe();
+    loop {
+        let leading = *leads.borrow_and_update();
+        if leading
+            && tokio::time::timeout(LONGEST_SWEEP, sweep(app))
+                .await
+                .is_err()
+        {
+            tracing::warn!("judging pull requests takes long; it goes on");
+        }
+        tokio::select! {
+            _ = woken.changed() => {}
+            _ = leads.changed() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+/// Looks at every pull request once: judges the open ones, notes the merged ones.
+pub(crate) async fn sweep(app: &App) {
+    if let Err(error) = try_sweep(app).await {
+        tracing::debug!(error = web::error_chain(&error), "cannot review");
+    }
+}
+
+async fn try_sweep(app: &App) -> Result<(), Error> {
+    let pulls = app.pulls.recent(app.forge.as_ref()).await?;
+    let base = app.forge.base().await?;
+    for pull in pulls.iter() {
+        let result = match pull.state {
+            PullState::Open => open(app, pull, &base).await,
+            PullState::Merged => merged(app, pull).await,
+            PullState::Closed => Ok(()),
+        };
+        if let Err(error) = result {
+            tracing::warn!(
+                error = web::error_chain(&error),
+                hint = error.hint(),
+                number = pull.number,
+                "cannot review the pull request yet"
+            );
+            let mut memory = app.reviews.lock().await;
+            memory.quiet.insert(pull.number, Instant::now() + PAUSE);
+        }
+    }
+    forget(app, &pulls).await;
+    Ok(())
+}
+
+async fn forget(app: &App, pulls: &Arc<Vec<Pull>>) {
+    let mut memory = app.reviews.lock().await;
+    let known: HashSet<u64> = pulls.iter().map(|pull| pull.number).collect();
+    memory.judged.retain(|number, _| known.contains(number));
+    memory.quiet.retain(|number, _| known.contains(number));
+    memory.merged.retain(|number| known.contains(number));
+}
+
+/// Judges the head of an open pull request unless that was done.
+async fn open(app: &App, pull: &Pull, base: &str) -> Result<(), Error> {
+    let (known, quiet) = {
+        let memory = app.reviews.lock().await;
+        let quiet = memory.quiet.get(&pull.number);
+        (
+            memory.judged.get(&pull.number).cloned(),
+            quiet.is_some_and(|until| Instant::now() < *until),
+        )
+    };
+    let known = known.filter(|known| known.head == pull.head_sha);
+    let current = known
+        .as_ref()
+        .is_some_and(|known| known.base.as_deref().is_none_or(|at| at == base));
+    if current || quiet {
+        return Ok(());
+    }
+    let finding = find(app, base, &pull.head_sha, pull.number).await?;
+    // The files belong to whatever the head was when they were listed: a head that moved meanwhile is judged by itself.
+    let now = app.forge.pull(pull.number).await?;
+    if now.is_none_or(|now| now.head_sha != pull.head_sha) {
+        return Ok(());
+    }
+    let said = say::check(&finding.verdict);
+    if known.is_none_or(|known| known.said != said) {
+        app.forge.status(&pull.head_sha, &said).await?;
+        tracing::info!(
+            number = pull.number,
+            head = pull.head_sha,
+            ok = finding.verdict.ok,
+            problems = finding.verdict.problems.len(),
+            "judged"
+        );
+    }
+    explain(app, pull.number, &finding.verdict).await;
+    let judged = Judged {
+        head: pull.head_sha.clone(),
+        base: (finding.verdict.environments > 0).then(|| base.to_owned()),
+        said,
+        changes: finding.changes,
+    };
+    app.reviews.lock().await.judged.insert(pull.number, judged);
+    Ok(())
+}
+
+/// Judges a commit that is not the head of its pull request: that of a merge queue which holds it. Sets the check there.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the deliveries of a forge with a merge queue")
+)]
+pub(crate) async fn head(app: &App, sha: &str, number: u64) -> Result<Verdict, Error> {
+    let base = app.forge.base().await?;
+    let verdict = find(app, &base, sha, number).await?.verdict;
+    app.forge.status(sha, &say::check(&verdict)).await?;
+    Ok(verdict)
+}
+
+async fn find(app: &App, base: &str, sha: &str, number: u64) -> Result<Finding, Error> {
+    let forge: &dyn Forge = app.forge.as_ref();
+    let changes = forge.changes(number).await?;
+    let touched = paths::touched(&changes);
+    let now = read::head(forge, sha, &touched).await?;
+    let before = read::base(forge, base, touched.environments.keys()).await?;
+    let names = touched.environments.into_keys();
+    Ok(Finding {
+        verdict: judge::judge(&changes, &before, &now, &app.settings.orders),
+        changes: names
+            .map(|name| {
+                let path = name.values_path();
+                let digests = (judge::text(&before, &path), judge::text(&now, &path));
+                audit::Change::new(name, digests.0, digests.1)
+            })
+            .collect(),
+    })
+}
+
+/// All problems in one comment, which says so when they are mended. The check itself is there already.
+async fn explain(app: &App, number: u64, verdict: &Verdict) {
+    if let Err(error) = try_explain(app.forge.as_ref(), number, verdict).await {
+        tracing::warn!(
+            error = web::error_chain(&error),
+            number,
+            "cannot write the problems to the pull request"
+        );
+    }
+}
+
+async fn try_explain(forge: &dyn Forge, number: u64, verdict: &Verdict) -> Result<(), Error> {
+    let there = forge.comment(number, MARKER).await?;
+    let text = match &there {
+        None if verdict.ok => return Ok(()),
+        _ if verdict.ok => say::FIXED.to_owned(),
+        _ => say::comment(verdict),
+    };
+    if there.is_some_and(|there| there.starts_with(&text)) {
+        return Ok(());
+    }
+    forge.upsert_comment(number, MARKER, &text).await
+}
+
+/// The audit's line for each environment of a merge, once for each run of the program.
+async fn merged(app: &App, pull: &Pull) -> Result<(), Error> {
+    let known = {
+        let memory = app.reviews.lock().await;
+        let quiet = memory.quiet.get(&pull.number);
+        if memory.merged.contains(&pull.number)
+            || quiet.is_some_and(|until| Instant::now() < *until)
+        {
+            return Ok(());
+        }
+        memory.judged.get(&pull.number).cloned()
+    };
+    let known = known.filter(|known| known.head == pull.head_sha);
+    let changes = match known {
+        Some(known) => known.changes,
+        None if is_recent(pull) => seen_late(app.forge.as_ref(), pull).await?,
+        None => Vec::new(),
+    };
+    for change in &changes {
+        audit::merged(change, pull);
+    }
+    app.reviews.lock().await.merged.insert(pull.number);
+    Ok(())
+}
+
+fn is_recent(pull: &Pull) -> bool {
+    let at = pull.finished_at.as_deref();
+    let at = at.and_then(|at| at.parse::<Timestamp>().ok());
+    at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
+}
+
+/// A merge that was not judged here before: the base branch as it was is not known any more.
+async fn seen_late(forge: &dyn Forge, pull: &Pull) -> Result<Vec<audit::Change>, Error> {
+    let touched = paths::touched(&forge.changes(pull.number).await?);
+    let at = pull.merge_sha.as_deref().unwrap_or(&pull.head_sha);
+    let files = read::base(forge, at, touched.environments.keys()).await?;
+    let names = touched.environments.into_keys();
+    Ok(names
+        .map(|name| {
+            let path = name.values_path();
+            audit::Change::seen_late(name, judge::text(&files, &path))
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;

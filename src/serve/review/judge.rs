@@ -1,0 +1,319 @@
+//! The verdict on a pull request, from its paths and the files of the environments that it touches. Pure.
+
+use std::collections::BTreeMap;
+
+use environment::names::{ENVIRONMENT_LABEL, quoted};
+use environment::{EnvironmentName, Problems, Values, databases, yaml};
+use serde_json::Value;
+
+use super::paths::touched;
+use crate::forge::Changed;
+use crate::serve::portal::same_entity;
+use crate::serve::settings::{Orders, allowed};
+
+/// More than a person can review; reading them would keep the forge busy.
+pub(super) const MOST_ENVIRONMENTS: usize = 50;
+/// Directories of one environment that are looked into.
+pub(super) const MOST_DIRECTORIES: usize = 20;
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Text(String),
+    /// A symbolic link, wherever it points.
+    Link,
+    /// Too large, or no text.
+    Unreadable(String),
+    /// A file that nobody needs to read.
+    Unread,
+}
+
+/// The files of the touched environments by path: on the base branch, or as the pull request has them.
+pub(super) type Files = BTreeMap<String, Content>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) ok: bool,
+    /// Where, what, and what to do; one line each.
+    pub(crate) problems: Vec<String>,
+    /// How many environments it touches.
+    pub(crate) environments: usize,
+}
+
+pub(super) fn judge(changes: &[Changed], base: &Files, head: &Files, lists: &Orders) -> Verdict {
+    let touched = touched(changes);
+    let mut problems = touched.problems;
+    let environments = touched.environments.len();
+    if let Some(other) = touched.others.first().filter(|_| environments > 0) {
+        problems.push(format!(
+            "it changes environments and {} other files, the first is {}; put them into a pull request of their own",
+            touched.others.len(),
+            quoted(other)
+        ));
+    }
+    if environments > MOST_ENVIRONMENTS {
+        problems.push(format!(
+            "it changes {environments} environments, which were not looked at; change at most {MOST_ENVIRONMENTS} at once"
+        ));
+    } else {
+        let mut removed = Vec::new();
+        for (name, changed) in &touched.environments {
+            let mut subject = Subject {
+                name,
+                base,
+                head,
+                lists,
+                problems: &mut problems,
+            };
+            subject.directories(changed);
+            if subject.values() == Fate::Removed {
+                removed.push(name.as_str());
+            }
+        }
+        if removed.len() > 1 {
+            problems.push(format!(
+                "it deletes {} environments with all their data: {}; one pull request may delete one",
+                removed.len(),
+                removed.join(", ")
+            ));
+        }
+    }
+    Verdict {
+        ok: problems.is_empty(),
+        problems,
+        environments,
+    }
+}
+
+/// The directories that changed files of an environment lie in, its own first.
+pub(super) fn directories(name: &EnvironmentName, changed: &[Changed]) -> Vec<String> {
+    let own = name.directory();
+    let mut all: Vec<String> = changed
+        .iter()
+        .filter(|change| !change.deleted)
+        .filter_map(|change| Some(change.path.rsplit_once('/')?.0.to_owned()))
+        .filter(|directory| *directory != own)
+        .collect();
+    all.sort();
+    all.dedup();
+    all.insert(0, own);
+    all
+}
+
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Removed,
+}
+
+/// One environment of the pull request.
+struct Subject<'a> {
+    name: &'a EnvironmentName,
+    base: &'a Files,
+    head: &'a Files,
+    lists: &'a Orders,
+    problems: &'a mut Vec<String>,
+}
+
+impl Subject<'_> {
+    fn problem(&mut self, path: &str, what: impl std::fmt::Display) {
+        self.problems.push(format!("{path}: {what}"));
+    }
+
+    /// Links and heaps of directories have no place in an environment.
+    fn directories(&mut self, changed: &[Changed]) {
+        let count = directories(self.name, changed).len();
+        if count > MOST_DIRECTORIES {
+            self.problem(
+                &self.name.directory(),
+                format!("has changes in {count} directories; keep at most {MOST_DIRECTORIES}"),
+            );
+        }
+        let prefix = format!("{}/", self.name.directory());
+        let links: Vec<String> = self
+            .head
+            .iter()
+            .filter(|(path, content)| path.starts_with(&prefix) && **content == Content::Link)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in links {
+            self.problem(
+                &quoted(&path),
+                "a symbolic link takes what it says from a file that nobody reviews; write the file itself",
+            );
+        }
+    }
+
+    fn values(&mut self) -> Fate {
+        let path = self.name.values_path();
+        let before = text(self.base, &path);
+        match self.head.get(&path) {
+            Some(Content::Text(now)) => {
+                let owner = self.owner(&path, now);
+                self.check(&path, now);
+                self.catalog(owner.as_deref());
+            }
+            Some(Content::Unreadable(why)) => self.problem(&path, why.clone()),
+            // A link is told of above.
+            Some(Content::Link) => {}
+            Some(Content::Unread) => self.problem(&path, "it could not be read; push again"),
+            None if self.is_left() => self.problem(
+                &path,
+                "an environment needs it: put it back, or remove the whole directory to delete the environment",
+            ),
+            None => {
+                let Some(before) = before else {
+                    return Fate::Stays;
+                };
+                if is_protected(before) {
+                    self.problem(
+                        &self.name.directory(),
+                        format!(
+                            "environment {} is protected; set protected: false in a pull request of its own, merge that first",
+                            self.name
+                        ),
+                    );
+                }
+                return Fate::Removed;
+            }
+        }
+        Fate::Stays
+    }
+
+    fn is_left(&self) -> bool {
+        let prefix = format!("{}/", self.name.directory());
+        self.head.keys().any(|path| path.starts_with(&prefix))
+    }
+
+    /// One owner per environment. What it is now.
+    fn owner(&mut self, path: &str, now: &str) -> Option<String> {
+        let before = text(self.base, path).and_then(|text| text_at(text, "/owner"));
+        let catalog = text(self.base, &self.name.catalog_path());
+        let before = before.or_else(|| text_at(catalog?, "/spec/owner"));
+        // What is no mapping is told of by its schema.
+        let now: Value = yaml::read(now).ok().filter(Value::is_object)?;
+        let owner = now.get("owner").and_then(Value::as_str).map(str::to_owned);
+        match (before, &owner) {
+            (Some(before), owner) if owner.as_ref().is_none_or(|o| !same_entity(o, &before)) => {
+                let now = owner.as_deref().map_or("nobody".to_owned(), quoted);
+                self.problem(
+                    path,
+                    format!(
+                        "the owner changes from {} to {now}; retire the environment and order it again as the other owner, or ask the platform team",
+                        quoted(&before)
+                    ),
+                );
+            }
+            (None, None) => {
+                self.problem(path, "it names no owner; add owner: group:default/<team>")
+            }
+            _ => {}
+        }
+        owner
+    }
+
+    /// The file against its schema, and what it orders against the lists of what is allowed.
+    fn check(&mut self, path: &str, now: &str) {
+        let values = match Values::parse(self.name, now) {
+            Ok(values) => values,
+            Err(Problems(problems)) => {
+                for problem in problems {
+                    self.problem(path, problem);
+                }
+                return;
+            }
+        };
+        let lists = self.lists;
+        for database in databases::of(self.name, &values).0 {
+            for (pointer, patterns) in [
+                ("/image", &lists.allowed_images),
+                ("/source/reference", &lists.allowed_sources),
+            ] {
+                let value = database.spec.pointer(pointer).and_then(Value::as_str);
+                if let Some(value) = value.filter(|value| !allowed(patterns, value)) {
+                    let what = format!(
+                        "{}{pointer}: {} is not allowed here (NotAllowed); allowed: {}",
+                        database.pointer,
+                        quoted(value),
+                        patterns.join(", ")
+                    );
+                    self.problem(path, what);
+                }
+            }
+        }
+    }
+
+    /// The catalog file, where there is one, speaks of this environment alone.
+    fn catalog(&mut self, owner: Option<&str>) {
+        let path = self.name.catalog_path();
+        let entity: Value = match self.head.get(&path) {
+            Some(Content::Text(text)) => match yaml::read(text) {
+                Ok(entity) => entity,
+                Err(why) => {
+                    return self.problem(
+                        &path,
+                        format!("it is not readable as one YAML document: {why}"),
+                    );
+                }
+            },
+            Some(Content::Unreadable(why)) => return self.problem(&path, why.clone()),
+            _ => return,
+        };
+        let name = self.name.as_str();
+        let label = ENVIRONMENT_LABEL.replace('/', "~1");
+        let annotation = format!("/metadata/annotations/{label}");
+        let said = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str);
+        let mut wrong = Vec::new();
+        for (pointer, expected, needed) in [
+            ("/kind", "Resource", true),
+            ("/metadata/name", name, true),
+            ("/metadata/namespace", "default", false),
+            (annotation.as_str(), name, false),
+        ] {
+            let is = said(pointer);
+            if is != Some(expected) && (needed || entity.pointer(pointer).is_some()) {
+                let is = is.map_or("missing or no text".to_owned(), quoted);
+                wrong.push(format!("{pointer} is {is}; write {expected}"));
+            }
+        }
+        if let Some((theirs, owner)) = said("/spec/owner").zip(owner)
+            && !same_entity(theirs, owner)
+        {
+            wrong.push(format!(
+                "/spec/owner is {}, values.yaml says {}; write the same",
+                quoted(theirs),
+                quoted(owner)
+            ));
+        }
+        for what in wrong {
+            self.problem(&path, what);
+        }
+    }
+}
+
+pub(super) fn text<'a>(files: &'a Files, path: &str) -> Option<&'a str> {
+    match files.get(path)? {
+        Content::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn text_at(yaml: &str, pointer: &str) -> Option<String> {
+    let value: Value = yaml::read(yaml).ok()?;
+    Some(value.pointer(pointer)?.as_str()?.to_owned())
+}
+
+/// Whether the environment, or one of its databases, may not be deleted. Read without the schema: what once was merged counts.
+fn is_protected(values: &str) -> bool {
+    let Ok(values) = yaml::read::<Value>(values) else {
+        return false;
+    };
+    let set = |value: &Value| value.get("protected") == Some(&Value::Bool(true));
+    let databases = values.get("vdbs").and_then(Value::as_object);
+    set(&values)
+        || values.get("vdb").is_some_and(set)
+        || databases.is_some_and(|all| all.values().any(set))
+}
+
+#[cfg(test)]
+mod tests;
