@@ -44,6 +44,25 @@ impl Client {
         })
     }
 
+    /// Argo CD's version, which it tells everybody.
+    pub async fn version(&self) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Version {
+            #[serde(rename = "Version", default)]
+            version: String,
+        }
+        let url = format!("{}/api/version", self.settings.url.trim_end_matches('/'));
+        let answer = web::send(&self.http, "argo cd", self.http.get(url)).await?;
+        if !answer.is_success() {
+            return Err(Error::Refused {
+                status: answer.status,
+                call: answer.call.clone(),
+                message: answer.said(),
+            });
+        }
+        Ok(web::one_line(&answer.json::<Version>()?.version, 60))
+    }
+
     /// `None`: there is no such Application in the project (yet, or any more).
     pub async fn application(&self, name: &str) -> Result<Option<Application>, Error> {
         let token = web::token(&self.settings.token_file).await?;

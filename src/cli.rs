@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{env, output, serve};
+use crate::{doctor, env, output, serve};
 
 /// Self-service PostgreSQL copies: the portal's sidecar and the tools around an environments repository.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Env(env::Command),
     /// Check values files: every problem at once
     Validate(env::validate::Args),
+    /// Look at an installation from outside: what works, and what to do about the rest
+    Doctor(doctor::Args),
 }
 
 /// Runs the command to its end. Exit code 0: done; 1: refused or failed, said in one block on standard error.
@@ -39,6 +41,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Env(command) => env::run(command).await,
             Command::Validate(args) => env::validate(args),
+            Command::Doctor(args) => doctor::run(args).await,
         }
     });
     match result {

@@ -1,7 +1,7 @@
 //! `vdb env`: environments through Git, from the command line. Git is the truth; the cluster is only watched.
 
 mod announce;
-mod cluster;
+pub(crate) mod cluster;
 mod connect;
 mod create;
 mod delete;
@@ -10,7 +10,7 @@ mod observed;
 mod progress;
 mod proposal;
 mod ready;
-mod settings;
+pub(crate) mod settings;
 mod show;
 mod template;
 mod tower;

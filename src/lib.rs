@@ -1,7 +1,8 @@
-//! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb render`).
+//! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb doctor`).
 
 pub mod argocd;
 pub mod cli;
+pub mod doctor;
 pub mod env;
 pub mod forge;
 pub mod output;

@@ -47,7 +47,9 @@ use cluster::{Cluster, Kubernetes};
 pub(crate) use fakes::FakeForge;
 use metrics::Metrics;
 use portal::Backstage;
+pub(crate) use review::REQUIRED_CHECK;
 use settings::Settings;
+pub(crate) use settings::allowed;
 use sources::Sources;
 
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,7 @@
 //! The cluster that runs the environments, read through its API server; the forced end of a deletion is the only write.
 
+mod object;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -14,17 +16,18 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use super::observed::{Application, Database, Observed, Volume};
+pub(crate) use object::Reference;
 
 const ARGOCD_NAMESPACE: &str = "argocd";
 /// Where the operator keeps what was let go without being deleted.
 const ORPHANS: (&str, &str) = ("vdb-system", "vdb-orphans");
 
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
 }
 
 impl Cluster {
-    pub(super) async fn connect(kubeconfig: &Path) -> Result<Self> {
+    pub(crate) async fn connect(kubeconfig: &Path) -> Result<Self> {
         let read = Kubeconfig::read_from(kubeconfig)
             .with_context(|| format!("cannot read the kubeconfig file {}", kubeconfig.display()))?;
         let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
@@ -99,7 +102,7 @@ impl Cluster {
     }
 
     /// Version of the API server, as Helm wants it.
-    pub(super) async fn version(&self) -> Result<String> {
+    pub(crate) async fn version(&self) -> Result<String> {
         Ok(self
             .client
             .apiserver_version()

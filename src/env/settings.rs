@@ -5,47 +5,49 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use environment::names::PART_OF;
 
-use crate::forge;
+use crate::{argocd, forge};
 
 /// What `vdb env` works on.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// A clone of the environments repository, with a remote `origin` that may be pushed to.
-    pub(super) repository: PathBuf,
-    pub(super) branch: String,
+    pub(crate) repository: PathBuf,
+    pub(crate) branch: String,
     kubeconfig: Option<PathBuf>,
-    pub(super) push: Option<Push>,
-    pub(super) forge: Option<forge::Settings>,
+    pub(crate) push: Option<Push>,
+    pub(crate) forge: Option<forge::Settings>,
     /// The forge's address as browsers know it.
-    pub(super) forge_url: String,
-    pub(super) tower: Option<Tower>,
-    pub(super) helm: PathBuf,
-    pub(super) kubectl: PathBuf,
+    pub(crate) forge_url: String,
+    pub(crate) tower: Option<Tower>,
+    pub(crate) argocd: Option<argocd::Settings>,
+    pub(crate) helm: PathBuf,
+    pub(crate) kubectl: PathBuf,
 }
 
 /// Whom a push is announced to.
 #[derive(Clone, Debug)]
-pub(super) struct Push {
-    pub(super) repo_url: String,
-    pub(super) endpoints: Vec<String>,
-    pub(super) secret_file: PathBuf,
+pub(crate) struct Push {
+    pub(crate) repo_url: String,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) secret_file: PathBuf,
 }
 
 /// Data Control Tower, asked whether a virtual database is gone.
 #[derive(Clone, Debug)]
-pub(super) struct Tower {
-    pub(super) url: String,
-    pub(super) key_file: PathBuf,
+pub(crate) struct Tower {
+    pub(crate) url: String,
+    pub(crate) key_file: PathBuf,
 }
 
 impl Settings {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self::from(|name| std::env::var(name).ok())
     }
 
     /// The same from any table of variables; an empty one counts as absent.
-    pub(super) fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| text(name).map(PathBuf::from);
         let branch = text("VDB_BRANCH").unwrap_or_else(|| "main".into());
@@ -58,13 +60,14 @@ impl Settings {
             tower: text("VDB_DCT_URL")
                 .zip(path("VDB_DCT_API_KEY_FILE"))
                 .map(|(url, key_file)| Tower { url, key_file }),
+            argocd: argocd_settings(&text),
             helm: path("VDB_HELM").unwrap_or_else(|| "helm".into()),
             kubectl: path("VDB_KUBECTL").unwrap_or_else(|| "kubectl".into()),
             branch,
         }
     }
 
-    pub(super) fn kubeconfig(&self) -> Result<&Path> {
+    pub(crate) fn kubeconfig(&self) -> Result<&Path> {
         self.kubeconfig.as_deref().context(
             "VDB_KUBECONFIG is not set: name the kubeconfig file of the cluster that runs the environments \
              (a running stack writes it into its context.env)",
@@ -94,6 +97,18 @@ fn push(text: &impl Fn(&str) -> Option<String>) -> Option<Push> {
         repo_url,
         endpoints,
         secret_file: text("VDB_ARGOCD_WEBHOOK_SECRET_FILE")?.into(),
+    })
+}
+
+fn argocd_settings(text: &impl Fn(&str) -> Option<String>) -> Option<argocd::Settings> {
+    Some(argocd::Settings {
+        url: reachable(&text("VDB_ARGOCD_URL")?),
+        token_file: text("VDB_ARGOCD_TOKEN_FILE")?.into(),
+        project: text("VDB_ARGOCD_PROJECT").unwrap_or_else(|| PART_OF.into()),
+        namespace: text("VDB_ARGOCD_NAMESPACE").unwrap_or_else(|| "argocd".into()),
+        webhooks: Vec::new(),
+        webhook_secret_file: None,
+        repo_url: text("VDB_ARGOCD_REPO_URL").unwrap_or_default(),
     })
 }
 

@@ -21,8 +21,7 @@ use crate::serve::app::App;
 use crate::serve::audit;
 use crate::web;
 pub(crate) use judge::Verdict;
-#[cfg(test)]
-pub(crate) use say::CONTEXT;
+pub(crate) use say::REQUIRED_CHECK;
 
 const MARKER: &str = "<!-- postgres-vdb-platform: review -->";
 /// How soon a new head is judged where no webhook wakes us.

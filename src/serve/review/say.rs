@@ -5,7 +5,7 @@ use crate::forge::{Check, CheckState};
 use crate::web::one_line;
 
 /// The check that the base branch should require.
-pub(crate) const CONTEXT: &str = "vdb/validate";
+pub(crate) const REQUIRED_CHECK: &str = "vdb/validate";
 /// GitHub takes no more.
 const LONGEST_DESCRIPTION: usize = 140;
 /// What a comment shows; a reviewer who has mended these sees the rest.
@@ -27,7 +27,7 @@ pub(super) fn check(verdict: &Verdict) -> Check {
         }
     };
     Check {
-        context: CONTEXT.to_owned(),
+        context: REQUIRED_CHECK.to_owned(),
         state: if verdict.ok {
             CheckState::Success
         } else {

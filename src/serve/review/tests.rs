@@ -29,7 +29,7 @@ async fn prepared() -> Stage {
 
 fn said(stage: &Stage, sha: &str) -> (CheckState, String) {
     let check = stage.forge.check(sha).unwrap();
-    assert_eq!(check.context, CONTEXT);
+    assert_eq!(check.context, REQUIRED_CHECK);
     (check.state, check.description)
 }
 
