@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect vdb
+.PHONY: help check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect doctor vdb
 
 # The running stack that the environments' commands work on.
 STATE := $(or $(VDB_STATE),/var/lib/postgres-vdb-platform)
@@ -103,6 +103,9 @@ connect: vdb ## Open psql in a tunnel: ENV=, and KEY= where there are several da
 	[ -z "$$SQL" ] || set -- "$$@" "--command=$$SQL"; \
 	[ -z "$$PORT" ] || set -- "$$@" "--port=$$PORT"; \
 	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
+
+doctor: vdb ## Look at the installation: what works, and what to do about the rest
+	@$(RUN) doctor
 
 # The command line is built when it is this checkout's own.
 vdb:

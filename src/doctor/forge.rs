@@ -59,23 +59,6 @@ fn protected(protection: &Protection, branch: &str) -> Vec<Check> {
         ),
         n => Check::ok(APPROVALS, format!("{n}")),
     };
-    let required = &protection.required_checks;
-    let check = if allowed(required, REQUIRED_CHECK) {
-        Check::ok(CHECK, required.join(", "))
-    } else {
-        let detail = if required.is_empty() {
-            "no check is required".to_owned()
-        } else {
-            format!("required are only {}", required.join(", "))
-        };
-        Check::problem(
-            CHECK,
-            detail,
-            format!(
-                "require the check {REQUIRED_CHECK} on {branch}: what is changed by hand is merged unchecked otherwise"
-            ),
-        )
-    };
     let pushes = if protection.pushes_allowed {
         Check::warning(
             PUSHES,
@@ -85,7 +68,32 @@ fn protected(protection: &Protection, branch: &str) -> Vec<Check> {
     } else {
         Check::ok(PUSHES, "pushes are refused")
     };
-    vec![Check::ok(PROTECTED, branch), approvals, check, pushes]
+    vec![
+        Check::ok(PROTECTED, branch),
+        approvals,
+        required(protection, branch),
+        pushes,
+    ]
+}
+
+fn required(protection: &Protection, branch: &str) -> Check {
+    let checks = &protection.required_checks;
+    if allowed(checks, REQUIRED_CHECK) {
+        Check::ok(CHECK, checks.join(", "))
+    } else {
+        let detail = if checks.is_empty() {
+            "no check is required".to_owned()
+        } else {
+            format!("required are only {}", checks.join(", "))
+        };
+        Check::problem(
+            CHECK,
+            detail,
+            format!(
+                "require the check {REQUIRED_CHECK} on {branch}: what is changed by hand is merged unchecked otherwise"
+            ),
+        )
+    }
 }
 
 #[cfg(test)]

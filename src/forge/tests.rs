@@ -90,20 +90,7 @@ async fn behaves(forge: &dyn Forge, salt: &str) {
         "the base branch is not written to"
     );
 
-    let mut changes = forge.changes(made.number).await.unwrap();
-    changes.sort_by(|a, b| a.path.cmp(&b.path));
-    let added = |path: &str| Changed {
-        path: path.into(),
-        deleted: false,
-    };
-    assert_eq!(changes, [added(&catalog), added(&values)]);
-    let listed = forge.list(&made.head_sha, &directory).await.unwrap();
-    assert!(
-        listed.len() == 2 && listed.iter().all(|entry| !entry.is_link),
-        "{listed:?}"
-    );
-    let protection = forge.protection().await.unwrap();
-    assert!(protection.protected || protection.pushes_allowed);
+    tells_what_is_changed(forge, &made, &directory).await;
 
     assert_eq!(
         forge.comment(made.number, "<!-- m -->").await.unwrap(),
@@ -130,6 +117,27 @@ async fn behaves(forge: &dyn Forge, salt: &str) {
     };
     forge.status(&made.head_sha, &check).await.unwrap();
     assert!(forge.contains(&base, &base).await.unwrap());
+}
+
+/// The files that a pull request changes, as a list and as they stand at its head; and how its base is protected.
+async fn tells_what_is_changed(forge: &dyn Forge, made: &Pull, directory: &str) {
+    let mut changes = forge.changes(made.number).await.unwrap();
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    let added = |path: &str| Changed {
+        path: format!("{directory}/{path}"),
+        deleted: false,
+    };
+    assert_eq!(
+        changes,
+        [added("sub/catalog-info.yaml"), added("values.yaml")]
+    );
+    let listed = forge.list(&made.head_sha, directory).await.unwrap();
+    assert!(
+        listed.len() == 2 && listed.iter().all(|entry| !entry.is_link),
+        "{listed:?}"
+    );
+    let protection = forge.protection().await.unwrap();
+    assert!(protection.protected || protection.pushes_allowed);
 }
 
 #[tokio::test]

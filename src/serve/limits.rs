@@ -65,22 +65,8 @@ fn usage(owner: &str, databases: &[LiveDatabase], pulls: &[Pull], now: Timestamp
         .filter(|(pull, _)| same_entity(&Marker::of(pull).owner, owner))
         .collect();
     orders.sort_by_key(|(pull, _)| pull.number);
-    // What was merged just now is not in the cluster yet; what was retired just now still is.
-    let mut coming = BTreeSet::new();
+    usage.environments.extend(coming(&orders, now));
     for (pull, request) in &orders {
-        let name = request.environment().to_string();
-        match (request.operation(), pull.state) {
-            (Operation::Create, PullState::Open) => {
-                coming.insert(name);
-            }
-            (Operation::Create, PullState::Merged) if within(pull.finished_at.as_deref(), now) => {
-                coming.insert(name);
-            }
-            (Operation::Retire, PullState::Merged) => {
-                coming.remove(&name);
-            }
-            _ => {}
-        }
         if request.operation() == Operation::Retire {
             continue;
         }
@@ -91,8 +77,27 @@ fn usage(owner: &str, databases: &[LiveDatabase], pulls: &[Pull], now: Timestamp
                 .and_then(|at| at.parse::<Timestamp>().ok()),
         );
     }
-    usage.environments.extend(coming);
     usage
+}
+
+/// What was merged just now is not in the cluster yet.
+fn coming(orders: &[(&Pull, RequestId)], now: Timestamp) -> BTreeSet<String> {
+    let mut coming = BTreeSet::new();
+    for (pull, request) in orders {
+        let name = request.environment().to_string();
+        let new = pull.state == PullState::Open
+            || (pull.state == PullState::Merged && within(pull.finished_at.as_deref(), now));
+        match (request.operation(), pull.state) {
+            (Operation::Retire, PullState::Merged) => {
+                coming.remove(&name);
+            }
+            (Operation::Create, _) if new => {
+                coming.insert(name);
+            }
+            _ => {}
+        }
+    }
+    coming
 }
 
 fn within(at: Option<&str>, now: Timestamp) -> bool {

@@ -36,6 +36,10 @@ struct Wish<'a> {
 }
 
 /// Where a wish stands at the forge.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, taken apart at once"
+)]
 enum Standing {
     /// There is a pull request for it, open or done.
     Found(Proposal),

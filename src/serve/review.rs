@@ -3,6 +3,7 @@
 //!
 //! A verdict belongs to a commit. Judging twice says the same twice, so nothing of this survives a restart.
 
+mod catalog;
 mod judge;
 mod paths;
 mod read;
@@ -39,6 +40,13 @@ pub(crate) struct Memory {
     quiet: HashMap<u64, Instant>,
     /// Merges that the audit has.
     merged: HashSet<u64>,
+}
+
+impl Memory {
+    fn is_quiet(&self, number: u64) -> bool {
+        let until = self.quiet.get(&number);
+        until.is_some_and(|until| Instant::now() < *until)
+    }
 }
 
 #[derive(Clone)]
@@ -115,23 +123,23 @@ async fn forget(app: &App, pulls: &Arc<Vec<Pull>>) {
     memory.merged.retain(|number| known.contains(number));
 }
 
+/// What was said of this head before, if it is to be judged now.
+async fn due(app: &App, pull: &Pull, base: &str) -> Option<Option<Check>> {
+    let memory = app.reviews.lock().await;
+    if memory.is_quiet(pull.number) {
+        return None;
+    }
+    let judged = memory.judged.get(&pull.number);
+    let known = judged.filter(|known| known.head == pull.head_sha);
+    let holds = |known: &Judged| known.base.as_deref().is_none_or(|at| at == base);
+    (!known.is_some_and(holds)).then(|| known.map(|known| known.said.clone()))
+}
+
 /// Judges the head of an open pull request unless that was done.
 async fn open(app: &App, pull: &Pull, base: &str) -> Result<(), Error> {
-    let (known, quiet) = {
-        let memory = app.reviews.lock().await;
-        let quiet = memory.quiet.get(&pull.number);
-        (
-            memory.judged.get(&pull.number).cloned(),
-            quiet.is_some_and(|until| Instant::now() < *until),
-        )
-    };
-    let known = known.filter(|known| known.head == pull.head_sha);
-    let current = known
-        .as_ref()
-        .is_some_and(|known| known.base.as_deref().is_none_or(|at| at == base));
-    if current || quiet {
+    let Some(known) = due(app, pull, base).await else {
         return Ok(());
-    }
+    };
     let finding = find(app, base, &pull.head_sha, pull.number).await?;
     // The files belong to whatever the head was when they were listed: a head that moved meanwhile is judged by itself.
     let now = app.forge.pull(pull.number).await?;
@@ -139,7 +147,7 @@ async fn open(app: &App, pull: &Pull, base: &str) -> Result<(), Error> {
         return Ok(());
     }
     let said = say::check(&finding.verdict);
-    if known.is_none_or(|known| known.said != said) {
+    if known.as_ref() != Some(&said) {
         app.forge.status(&pull.head_sha, &said).await?;
         tracing::info!(
             number = pull.number,
@@ -219,10 +227,7 @@ async fn try_explain(forge: &dyn Forge, number: u64, verdict: &Verdict) -> Resul
 async fn merged(app: &App, pull: &Pull) -> Result<(), Error> {
     let known = {
         let memory = app.reviews.lock().await;
-        let quiet = memory.quiet.get(&pull.number);
-        if memory.merged.contains(&pull.number)
-            || quiet.is_some_and(|until| Instant::now() < *until)
-        {
+        if memory.merged.contains(&pull.number) || memory.is_quiet(pull.number) {
             return Ok(());
         }
         memory.judged.get(&pull.number).cloned()

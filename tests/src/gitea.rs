@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -114,6 +116,52 @@ impl<'a> Gitea<'a> {
             .await?;
         anyhow::ensure!(status < 300, "close pull request {number}: {status} {body}");
         Ok(())
+    }
+
+    /// A pull request by hand: one commit with these new files on a branch of its own; its number and head.
+    pub(crate) async fn propose(
+        &self,
+        user: &str,
+        branch: &str,
+        files: &[(&str, &str)],
+    ) -> anyhow::Result<(u64, String)> {
+        let files: Vec<Value> = files
+            .iter()
+            .map(|(path, text)| {
+                json!({ "operation": "create", "path": path, "content": STANDARD.encode(text) })
+            })
+            .collect();
+        let commit =
+            json!({ "branch": "main", "new_branch": branch, "message": branch, "files": files });
+        let pull = json!({ "base": "main", "head": branch, "title": branch });
+        let mut answer = Value::Null;
+        for (path, body) in [("/contents", commit), ("/pulls", pull)] {
+            let (status, said) = self.call(user, Method::POST, path, Some(body)).await?;
+            anyhow::ensure!(status < 300, "POST {path}: {status} {said}");
+            answer = said;
+        }
+        let number = answer["number"].as_u64().context("no number")?;
+        let head = answer["head"]["sha"].as_str().context("no head")?;
+        Ok((number, head.to_owned()))
+    }
+
+    /// State and description of one check of a commit, once it is there.
+    pub(crate) async fn check(&self, sha: &str, context: &str) -> anyhow::Result<(String, String)> {
+        wait::until(
+            &format!("the check {context} of {sha}"),
+            Duration::from_secs(30),
+            || async {
+                let status = self.get(&format!("/commits/{sha}/status")).await?;
+                let checks = status["statuses"].as_array().into_iter().flatten();
+                let found = checks.filter(|check| check["context"] == context);
+                let text =
+                    |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+                Ok(found
+                    .map(|check| (text(check, "status"), text(check, "description")))
+                    .next())
+            },
+        )
+        .await
     }
 
     /// The open pull requests.

@@ -20,11 +20,12 @@ mod deletion;
 mod form;
 mod harmless;
 mod refusals;
+mod review;
 mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 11] = [
+const ALL: [(&str, Scenario); 12] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -43,6 +44,10 @@ const ALL: [(&str, Scenario); 11] = [
     (
         "wrong_orders_are_refused_with_one_clear_error_and_nothing_is_created",
         |c| Box::pin(refusals::orders(c)),
+    ),
+    (
+        "what_is_changed_by_hand_is_judged_before_it_is_merged",
+        |c| Box::pin(review::by_hand(c)),
     ),
     ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
         Box::pin(admission::refused(c))

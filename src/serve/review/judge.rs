@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use environment::names::{ENVIRONMENT_LABEL, quoted};
+use environment::names::quoted;
 use environment::{EnvironmentName, Problems, Values, databases, yaml};
 use serde_json::Value;
 
+use super::catalog;
 use super::paths::touched;
 use crate::forge::Changed;
 use crate::serve::portal::same_entity;
@@ -55,28 +56,31 @@ pub(super) fn judge(changes: &[Changed], base: &Files, head: &Files, lists: &Ord
         problems.push(format!(
             "it changes {environments} environments, which were not looked at; change at most {MOST_ENVIRONMENTS} at once"
         ));
-    } else {
-        let mut removed = Vec::new();
-        for (name, changed) in &touched.environments {
-            let mut subject = Subject {
-                name,
-                base,
-                head,
-                lists,
-                problems: &mut problems,
-            };
-            subject.directories(changed);
-            if subject.values() == Fate::Removed {
-                removed.push(name.as_str());
-            }
+    }
+    let mut removed = Vec::new();
+    for (name, changed) in touched
+        .environments
+        .iter()
+        .take_while(|_| environments <= MOST_ENVIRONMENTS)
+    {
+        let mut subject = Subject {
+            name,
+            base,
+            head,
+            lists,
+            problems: &mut problems,
+        };
+        subject.directories(changed);
+        if subject.values() == Fate::Removed {
+            removed.push(name.as_str());
         }
-        if removed.len() > 1 {
-            problems.push(format!(
-                "it deletes {} environments with all their data: {}; one pull request may delete one",
-                removed.len(),
-                removed.join(", ")
-            ));
-        }
+    }
+    if removed.len() > 1 {
+        problems.push(format!(
+            "it deletes {} environments with all their data: {}; one pull request may delete one",
+            removed.len(),
+            removed.join(", ")
+        ));
     }
     Verdict {
         ok: problems.is_empty(),
@@ -205,7 +209,7 @@ impl Subject<'_> {
                 );
             }
             (None, None) => {
-                self.problem(path, "it names no owner; add owner: group:default/<team>")
+                self.problem(path, "it names no owner; add owner: group:default/<team>");
             }
             _ => {}
         }
@@ -243,50 +247,17 @@ impl Subject<'_> {
         }
     }
 
-    /// The catalog file, where there is one, speaks of this environment alone.
+    /// The catalog file, where there is one.
     fn catalog(&mut self, owner: Option<&str>) {
         let path = self.name.catalog_path();
-        let entity: Value = match self.head.get(&path) {
-            Some(Content::Text(text)) => match yaml::read(text) {
-                Ok(entity) => entity,
-                Err(why) => {
-                    return self.problem(
-                        &path,
-                        format!("it is not readable as one YAML document: {why}"),
-                    );
+        match self.head.get(&path) {
+            Some(Content::Text(text)) => {
+                for what in catalog::problems(self.name, text, owner) {
+                    self.problem(&path, what);
                 }
-            },
-            Some(Content::Unreadable(why)) => return self.problem(&path, why.clone()),
-            _ => return,
-        };
-        let name = self.name.as_str();
-        let label = ENVIRONMENT_LABEL.replace('/', "~1");
-        let annotation = format!("/metadata/annotations/{label}");
-        let said = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str);
-        let mut wrong = Vec::new();
-        for (pointer, expected, needed) in [
-            ("/kind", "Resource", true),
-            ("/metadata/name", name, true),
-            ("/metadata/namespace", "default", false),
-            (annotation.as_str(), name, false),
-        ] {
-            let is = said(pointer);
-            if is != Some(expected) && (needed || entity.pointer(pointer).is_some()) {
-                let is = is.map_or("missing or no text".to_owned(), quoted);
-                wrong.push(format!("{pointer} is {is}; write {expected}"));
             }
-        }
-        if let Some((theirs, owner)) = said("/spec/owner").zip(owner)
-            && !same_entity(theirs, owner)
-        {
-            wrong.push(format!(
-                "/spec/owner is {}, values.yaml says {}; write the same",
-                quoted(theirs),
-                quoted(owner)
-            ));
-        }
-        for what in wrong {
-            self.problem(&path, what);
+            Some(Content::Unreadable(why)) => self.problem(&path, why.clone()),
+            _ => {}
         }
     }
 }

@@ -39,8 +39,8 @@ async fn each_head_gets_its_check_and_a_comment_that_follows_it() {
     let values = "environments/dev/values.yaml";
     let number = by_hand(&stage, "dev", &[(values, GOOD), ("README.md", "mine")]);
     look(&stage).await;
-    let (state, description) = said(&stage, "head-of-dev");
-    assert_eq!(state, CheckState::Failure);
+    let (outcome, description) = said(&stage, "head-of-dev");
+    assert_eq!(outcome, CheckState::Failure);
     assert!(description.contains("README.md"), "{description}");
     let comment = stage.forge.comment_of(number, MARKER).unwrap();
     assert!(comment.contains("README.md"), "{comment}");
@@ -89,8 +89,8 @@ async fn a_verdict_is_renewed_when_the_base_branch_moves() {
         files.insert(values.into(), format!("{GOOD}  protected: true\n"));
     });
     look(&stage).await;
-    let (state, description) = said(&stage, "head-of-gone");
-    assert_eq!(state, CheckState::Failure);
+    let (outcome, description) = said(&stage, "head-of-gone");
+    assert_eq!(outcome, CheckState::Failure);
     assert!(description.contains("protected"), "{description}");
 }
 
@@ -100,8 +100,8 @@ async fn a_link_is_found_where_the_forge_lists_it() {
     stage.forge.link("environments/dev/values.yaml");
     by_hand(&stage, "dev", &[("environments/dev/values.yaml", GOOD)]);
     look(&stage).await;
-    let (state, description) = said(&stage, "head-of-dev");
-    assert_eq!(state, CheckState::Failure);
+    let (outcome, description) = said(&stage, "head-of-dev");
+    assert_eq!(outcome, CheckState::Failure);
     assert!(description.contains("symbolic link"), "{description}");
 }
 

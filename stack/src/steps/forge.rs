@@ -200,6 +200,7 @@ async fn protect(instance: &Instance, api: &Api, admin: &Login<'_>) -> Result<()
         "required_approvals": 1, "enable_approvals_whitelist": true, "approvals_whitelist_username": ["reviewer"],
         "enable_merge_whitelist": true, "merge_whitelist_usernames": ["reviewer"],
         "dismiss_stale_approvals": true, "block_on_rejected_reviews": true,
+        "enable_status_check": true, "status_check_contexts": ["vdb/validate"],
     });
     api.call(
         admin,
