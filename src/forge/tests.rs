@@ -246,6 +246,21 @@ async fn a_merged_pull_request_keeps_its_branchs_name_when_the_branch_is_gone() 
 }
 
 #[tokio::test]
+async fn a_branch_of_a_fork_is_none_of_ours_whatever_its_name() {
+    let fork = MERGED.replace(r#""sha":"0465b148""#, r#""sha":"0465b148","repo_id":2"#);
+    let theirs = fork.replace(r#""sha":"9fccf387""#, r#""sha":"9fccf387","repo_id":1"#);
+    let ours = theirs.replace(r#""repo_id":2"#, r#""repo_id":1"#);
+    for (body, branch) in [
+        (theirs, "fork:vdb/feat-1.create-0123456789"),
+        (ours, "vdb/feat-1.create-0123456789"),
+    ] {
+        let gitea = gitea().await;
+        gitea.answers("GET", "/pulls/1", 200, &body).await;
+        assert_eq!(gitea.forge.pull(1).await.unwrap().unwrap().branch, branch);
+    }
+}
+
+#[tokio::test]
 async fn a_branch_that_somebody_made_meanwhile_is_taken_as_it_is() {
     let gitea = gitea().await;
     gitea

@@ -21,13 +21,23 @@ pub(crate) struct Change {
     after: String,
 }
 
+/// The values file of an environment before or after a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum State<'a> {
+    Absent,
+    Text(&'a str),
+    /// It was not, or could not be, read.
+    Unknown,
+}
+
+impl<'a> From<Option<&'a str>> for State<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Absent, Self::Text)
+    }
+}
+
 impl Change {
-    /// From the values on the base branch and those of the pull request.
-    pub(crate) fn new(
-        environment: EnvironmentName,
-        before: Option<&str>,
-        after: Option<&str>,
-    ) -> Self {
+    pub(crate) fn new(environment: EnvironmentName, before: State<'_>, after: State<'_>) -> Self {
         Self {
             environment,
             before: digest(before),
@@ -35,30 +45,23 @@ impl Change {
         }
     }
 
-    /// Of a change that was merged before anybody looked at it.
-    pub(crate) fn seen_late(environment: EnvironmentName, after: Option<&str>) -> Self {
-        Self {
-            before: UNKNOWN.to_owned(),
-            ..Self::new(environment, None, after)
-        }
-    }
-
     fn action(&self) -> &'static str {
         match (self.before.as_str(), self.after.as_str()) {
             (_, NONE) => "retire",
+            (UNKNOWN, _) | (_, UNKNOWN) => "change",
             (NONE, _) => "create",
-            (UNKNOWN, _) => "change",
             _ => "update",
         }
     }
 }
 
 /// Twelve hex digits of a values file's SHA-256.
-fn digest(text: Option<&str>) -> String {
-    text.map_or_else(
-        || NONE.to_owned(),
-        |text| hex::encode(&Sha256::digest(text.as_bytes())[..6]),
-    )
+fn digest(state: State<'_>) -> String {
+    match state {
+        State::Absent => NONE.to_owned(),
+        State::Unknown => UNKNOWN.to_owned(),
+        State::Text(text) => hex::encode(&Sha256::digest(text.as_bytes())[..6]),
+    }
 }
 
 /// The sidecar proposes a change for somebody whom it knows.
@@ -136,7 +139,7 @@ mod tests {
             ..pull(7, "vdb/feat-1.create-0123456789", &marker.comment())
         };
         let name = EnvironmentName::parse("feat-1").unwrap();
-        let change = Change::new(name, None, Some("password: swordfish\n"));
+        let change = Change::new(name, State::Absent, State::Text("password: swordfish\n"));
         tracing::subscriber::with_default(subscriber, || merged(&change, &merged_pull));
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1);
@@ -164,16 +167,19 @@ mod tests {
     #[test]
     fn the_digests_say_what_kind_of_change_it_is() {
         let name = || EnvironmentName::parse("feat-1").unwrap();
-        let created = Change::new(name(), None, Some("a: 1\n"));
+        let (old, new, none) = (State::Text("a: 0\n"), State::Text("a: 1\n"), State::Absent);
+        let created = Change::new(name(), none, new);
         assert_eq!(
             (created.action(), created.before.as_str()),
             ("create", "none")
         );
         // echo 'a: 1' | sha256sum
         assert_eq!(created.after, "37b128c59f1f");
-        assert_eq!(Change::new(name(), Some("a"), Some("b")).action(), "update");
-        assert_eq!(Change::new(name(), Some("a"), None).action(), "retire");
-        assert_eq!(Change::seen_late(name(), Some("b")).action(), "change");
-        assert_eq!(Change::seen_late(name(), None).action(), "retire");
+        assert_eq!(Change::new(name(), old, new).action(), "update");
+        assert_eq!(Change::new(name(), old, none).action(), "retire");
+        let late = |after| Change::new(name(), State::Unknown, after).action();
+        assert_eq!(late(new), "change");
+        assert_eq!(late(none), "retire");
+        assert_eq!(late(State::Unknown), "change");
     }
 }

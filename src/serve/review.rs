@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use environment::EnvironmentName;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -22,12 +23,15 @@ use crate::serve::app::App;
 use crate::serve::audit;
 use crate::web;
 pub(crate) use judge::Verdict;
+use judge::{Content, Files};
+use paths::Touched;
 pub(crate) use say::REQUIRED_CHECK;
 
 const MARKER: &str = "<!-- postgres-vdb-platform: review -->";
 /// How soon a new head is judged where no webhook wakes us.
 const INTERVAL: Duration = Duration::from_secs(5);
-const LONGEST_SWEEP: Duration = Duration::from_mins(2);
+/// One pull request that takes longer does not keep the others waiting.
+const LONGEST_LOOK: Duration = Duration::from_mins(1);
 /// A pull request that cannot be judged is not tried every few seconds.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Merges that are older belong to the run before this one.
@@ -69,12 +73,8 @@ pub(crate) async fn run(app: &App, mut leads: watch::Receiver<bool>) {
     let mut woken = app.wake.subscribe();
     loop {
         let leading = *leads.borrow_and_update();
-        if leading
-            && tokio::time::timeout(LONGEST_SWEEP, sweep(app))
-                .await
-                .is_err()
-        {
-            tracing::warn!("judging pull requests takes long; it goes on");
+        if leading {
+            sweep(app).await;
         }
         tokio::select! {
             _ = woken.changed() => {}
@@ -95,15 +95,21 @@ async fn try_sweep(app: &App) -> Result<(), Error> {
     let pulls = app.pulls.recent(app.forge.as_ref()).await?;
     let base = app.forge.base().await?;
     for pull in pulls.iter() {
-        let result = match pull.state {
-            PullState::Open => open(app, pull, &base).await,
-            PullState::Merged => merged(app, pull).await,
-            PullState::Closed => Ok(()),
+        let look = async {
+            match pull.state {
+                PullState::Open => open(app, pull, &base).await,
+                PullState::Merged => merged(app, pull).await,
+                PullState::Closed => Ok(()),
+            }
         };
-        if let Err(error) = result {
+        let why = match tokio::time::timeout(LONGEST_LOOK, look).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{}; {}", web::error_chain(&error), error.hint())),
+            Err(_) => Some("it takes longer than a minute".to_owned()),
+        };
+        if let Some(error) = why {
             tracing::warn!(
-                error = web::error_chain(&error),
-                hint = error.hint(),
+                error,
                 number = pull.number,
                 "cannot review the pull request yet"
             );
@@ -182,21 +188,51 @@ pub(crate) async fn head(app: &App, sha: &str, number: u64) -> Result<Verdict, E
 
 async fn find(app: &App, base: &str, sha: &str, number: u64) -> Result<Finding, Error> {
     let forge: &dyn Forge = app.forge.as_ref();
-    let changes = forge.changes(number).await?;
+    let changes = match forge.changes(number).await {
+        Ok(changes) => changes,
+        // Too many to list: asking again would not help.
+        Err(error @ Error::Refused { status: 413, .. }) => {
+            return Ok(Finding {
+                verdict: Verdict {
+                    problems: vec![format!("{error}; change fewer at once")],
+                    ..Verdict::default()
+                },
+                changes: Vec::new(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
     let touched = paths::touched(&changes);
     let now = read::head(forge, sha, &touched).await?;
-    let before = read::base(forge, base, touched.environments.keys()).await?;
-    let names = touched.environments.into_keys();
+    let before = read::base(forge, base, &touched).await?;
     Ok(Finding {
         verdict: judge::judge(&changes, &before, &now, &app.settings.orders),
-        changes: names
-            .map(|name| {
-                let path = name.values_path();
-                let digests = (judge::text(&before, &path), judge::text(&now, &path));
-                audit::Change::new(name, digests.0, digests.1)
-            })
-            .collect(),
+        changes: noted(&touched, Some(&before), &now),
     })
+}
+
+/// What the audit is told of each environment. Of too many nothing was read.
+fn noted(touched: &Touched, before: Option<&Files>, after: &Files) -> Vec<audit::Change> {
+    let looked_at: HashSet<_> = judge::looked_at(touched).collect();
+    let names = touched.environments.keys();
+    let noted = names.map(|name| {
+        let read = looked_at.contains(name);
+        let before = state(before.filter(|_| read), name);
+        let after = state(Some(after).filter(|_| read), name);
+        audit::Change::new(name.clone(), before, after)
+    });
+    noted.collect()
+}
+
+fn state<'a>(files: Option<&'a Files>, name: &EnvironmentName) -> audit::State<'a> {
+    let Some(files) = files else {
+        return audit::State::Unknown;
+    };
+    match files.get(&name.values_path()) {
+        None => audit::State::Absent,
+        Some(Content::Text(text)) => audit::State::Text(text),
+        Some(_) => audit::State::Unknown,
+    }
 }
 
 /// All problems in one comment, which says so when they are mended. The check itself is there already.
@@ -255,14 +291,8 @@ fn is_recent(pull: &Pull) -> bool {
 async fn seen_late(forge: &dyn Forge, pull: &Pull) -> Result<Vec<audit::Change>, Error> {
     let touched = paths::touched(&forge.changes(pull.number).await?);
     let at = pull.merge_sha.as_deref().unwrap_or(&pull.head_sha);
-    let files = read::base(forge, at, touched.environments.keys()).await?;
-    let names = touched.environments.into_keys();
-    Ok(names
-        .map(|name| {
-            let path = name.values_path();
-            audit::Change::seen_late(name, judge::text(&files, &path))
-        })
-        .collect())
+    let files = read::base(forge, at, &touched).await?;
+    Ok(noted(&touched, None, &files))
 }
 
 #[cfg(test)]

@@ -108,6 +108,8 @@ struct End {
     reference: String,
     #[serde(default)]
     sha: String,
+    #[serde(default)]
+    repo_id: Option<i64>,
 }
 
 impl Pull {
@@ -128,11 +130,16 @@ impl From<Pull> for forge::Pull {
         } else {
             pull.head.label
         };
+        // Everybody may name a branch of a fork like one of ours: with a colon it is none.
+        let branch = if pull.head.repo_id == pull.base.repo_id || branch.contains(':') {
+            branch
+        } else {
+            format!("fork:{branch}")
+        };
         Self {
             number: pull.number,
             state,
-            // A label of another repository reads `owner:branch`.
-            branch: branch.rsplit(':').next().unwrap_or_default().to_owned(),
+            branch,
             head_sha: pull.head.sha,
             merge_sha: pull
                 .merge_commit_sha

@@ -75,7 +75,11 @@ async fn offer(
     )?;
     let environment = request.environment();
     let words = text::creation(order, &request, by, &files.values);
-    let change = audit::Change::new(request.environment(), None, Some(&files.values));
+    let change = audit::Change::new(
+        request.environment(),
+        audit::State::Absent,
+        audit::State::Text(&files.values),
+    );
     let changes = vec![
         Change::Put {
             path: environment.values_path(),

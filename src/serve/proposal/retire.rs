@@ -73,7 +73,7 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                 };
                 let pull = propose(forge, base, changes, words, marker).await?;
                 let was = Some(values.as_str()).filter(|values| !values.is_empty());
-                let change = audit::Change::new(environment.clone(), was, None);
+                let change = audit::Change::new(environment.clone(), was.into(), None.into());
                 audit::proposed(wanted.by, &change, &pull);
                 return Ok(Proposal {
                     request,

@@ -1,20 +1,20 @@
 //! The verdict on a pull request, from its paths and the files of the environments that it touches. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use environment::names::quoted;
 use environment::{EnvironmentName, Problems, Values, databases, yaml};
 use serde_json::Value;
 
 use super::catalog;
-use super::paths::touched;
+use super::paths::{Touched, touched};
 use crate::forge::Changed;
 use crate::serve::portal::same_entity;
 use crate::serve::settings::{Orders, allowed};
 
 /// More than a person can review; reading them would keep the forge busy.
-pub(super) const MOST_ENVIRONMENTS: usize = 50;
-/// Directories of one environment that are looked into.
+pub(super) const MOST_ENVIRONMENTS: usize = 20;
+/// Directories below those of the environments that are looked into, of all together.
 pub(super) const MOST_DIRECTORIES: usize = 20;
 
 /// What stands at a path.
@@ -43,26 +43,10 @@ pub(crate) struct Verdict {
 
 pub(super) fn judge(changes: &[Changed], base: &Files, head: &Files, lists: &Orders) -> Verdict {
     let touched = touched(changes);
-    let mut problems = touched.problems;
-    let environments = touched.environments.len();
-    if let Some(other) = touched.others.first().filter(|_| environments > 0) {
-        problems.push(format!(
-            "it changes environments and {} other files, the first is {}; put them into a pull request of their own",
-            touched.others.len(),
-            quoted(other)
-        ));
-    }
-    if environments > MOST_ENVIRONMENTS {
-        problems.push(format!(
-            "it changes {environments} environments, which were not looked at; change at most {MOST_ENVIRONMENTS} at once"
-        ));
-    }
+    let mut problems = touched.problems.clone();
+    problems.extend(too_much(&touched));
     let mut removed = Vec::new();
-    for (name, changed) in touched
-        .environments
-        .iter()
-        .take_while(|_| environments <= MOST_ENVIRONMENTS)
-    {
+    for name in looked_at(&touched) {
         let mut subject = Subject {
             name,
             base,
@@ -70,7 +54,7 @@ pub(super) fn judge(changes: &[Changed], base: &Files, head: &Files, lists: &Ord
             lists,
             problems: &mut problems,
         };
-        subject.directories(changed);
+        subject.links();
         if subject.values() == Fate::Removed {
             removed.push(name.as_str());
         }
@@ -85,23 +69,53 @@ pub(super) fn judge(changes: &[Changed], base: &Files, head: &Files, lists: &Ord
     Verdict {
         ok: problems.is_empty(),
         problems,
-        environments,
+        environments: touched.environments.len(),
     }
 }
 
-/// The directories that changed files of an environment lie in, its own first.
-pub(super) fn directories(name: &EnvironmentName, changed: &[Changed]) -> Vec<String> {
-    let own = name.directory();
-    let mut all: Vec<String> = changed
-        .iter()
-        .filter(|change| !change.deleted)
-        .filter_map(|change| Some(change.path.rsplit_once('/')?.0.to_owned()))
-        .filter(|directory| *directory != own)
-        .collect();
-    all.sort();
-    all.dedup();
-    all.insert(0, own);
-    all
+/// Environments together with other things, and more than anybody looks at.
+fn too_much(touched: &Touched) -> Vec<String> {
+    let mut problems = Vec::new();
+    let environments = touched.environments.len();
+    if let Some(other) = touched.others.first().filter(|_| environments > 0) {
+        problems.push(format!(
+            "it changes environments and {} other files, the first is {}; put them into a pull request of their own",
+            touched.others.len(),
+            quoted(other)
+        ));
+    }
+    if environments > MOST_ENVIRONMENTS {
+        problems.push(format!(
+            "it changes {environments} environments, which were not looked at; change at most {MOST_ENVIRONMENTS} at once"
+        ));
+    }
+    let directories = directories(touched).len();
+    if directories > MOST_DIRECTORIES {
+        problems.push(format!(
+            "it changes files in {directories} directories below environments; change at most {MOST_DIRECTORIES} at once"
+        ));
+    }
+    problems
+}
+
+/// The environments whose files are read: all of them, or none where they are too many.
+pub(super) fn looked_at(touched: &Touched) -> impl Iterator<Item = &EnvironmentName> {
+    let few = touched.environments.len() <= MOST_ENVIRONMENTS;
+    touched.environments.keys().filter(move |_| few)
+}
+
+/// The directories below those of the environments that changed files lie in.
+pub(super) fn directories(touched: &Touched) -> BTreeSet<String> {
+    let below = |(name, changed): (&EnvironmentName, &Vec<Changed>)| {
+        let own = name.directory();
+        let there = changed.iter().filter(|change| !change.deleted);
+        let directories = there.filter_map(|change| Some(change.path.rsplit_once('/')?.0));
+        directories
+            .filter(|directory| *directory != own)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    touched.environments.iter().flat_map(below).collect()
 }
 
 #[derive(PartialEq, Eq)]
@@ -124,15 +138,8 @@ impl Subject<'_> {
         self.problems.push(format!("{path}: {what}"));
     }
 
-    /// Links and heaps of directories have no place in an environment.
-    fn directories(&mut self, changed: &[Changed]) {
-        let count = directories(self.name, changed).len();
-        if count > MOST_DIRECTORIES {
-            self.problem(
-                &self.name.directory(),
-                format!("has changes in {count} directories; keep at most {MOST_DIRECTORIES}"),
-            );
-        }
+    /// A link has no place in an environment.
+    fn links(&mut self) {
         let prefix = format!("{}/", self.name.directory());
         let links: Vec<String> = self
             .head
@@ -262,7 +269,7 @@ impl Subject<'_> {
     }
 }
 
-pub(super) fn text<'a>(files: &'a Files, path: &str) -> Option<&'a str> {
+fn text<'a>(files: &'a Files, path: &str) -> Option<&'a str> {
     match files.get(path)? {
         Content::Text(text) => Some(text),
         _ => None,

@@ -2,27 +2,26 @@
 
 use environment::EnvironmentName;
 
-use super::judge::{Content, Files, MOST_DIRECTORIES, MOST_ENVIRONMENTS, directories};
+use super::judge::{Content, Files, MOST_DIRECTORIES, directories, looked_at};
 use super::paths::Touched;
 use crate::forge::{Error, Forge};
 use crate::web;
 
 /// The touched environments as a commit of the pull request has them.
 pub(super) async fn head(forge: &dyn Forge, sha: &str, touched: &Touched) -> Result<Files, Error> {
+    let own = looked_at(touched).map(EnvironmentName::directory);
+    let below = directories(touched).into_iter().take(MOST_DIRECTORIES);
     let mut files = Files::new();
-    if touched.environments.len() > MOST_ENVIRONMENTS {
-        return Ok(files);
-    }
-    for (name, changed) in &touched.environments {
-        for directory in directories(name, changed).iter().take(MOST_DIRECTORIES) {
-            for entry in forge.list(sha, directory).await? {
-                if entry.is_link {
-                    files.insert(entry.path, Content::Link);
-                } else if !entry.is_directory {
-                    files.insert(entry.path, Content::Unread);
-                }
+    for directory in own.chain(below) {
+        for entry in forge.list(sha, &directory).await? {
+            if entry.is_link {
+                files.insert(entry.path, Content::Link);
+            } else if !entry.is_directory {
+                files.insert(entry.path, Content::Unread);
             }
         }
+    }
+    for name in looked_at(touched) {
         for path in [name.values_path(), name.catalog_path()] {
             if files.get(&path) == Some(&Content::Unread) {
                 put(forge, sha, path, &mut files).await?;
@@ -33,13 +32,9 @@ pub(super) async fn head(forge: &dyn Forge, sha: &str, touched: &Touched) -> Res
 }
 
 /// The same environments on the base branch: values and catalog file.
-pub(super) async fn base(
-    forge: &dyn Forge,
-    sha: &str,
-    environments: impl Iterator<Item = &EnvironmentName>,
-) -> Result<Files, Error> {
+pub(super) async fn base(forge: &dyn Forge, sha: &str, touched: &Touched) -> Result<Files, Error> {
     let mut files = Files::new();
-    for name in environments.take(MOST_ENVIRONMENTS) {
+    for name in looked_at(touched) {
         for path in [name.values_path(), name.catalog_path()] {
             put(forge, sha, path, &mut files).await?;
         }

@@ -158,6 +158,6 @@ async fn a_merge_is_noted_once_with_the_digests_that_were_judged() {
     let name = environment::EnvironmentName::parse("dev").unwrap();
     assert_eq!(
         memory.judged[&number].changes,
-        [audit::Change::new(name, None, Some(GOOD))]
+        [audit::Change::new(name, None.into(), Some(GOOD).into())]
     );
 }
