@@ -379,6 +379,18 @@ const PROTECTED: &str = r#"{"commit":{"id":"0465b148"},"protected":true,"require
 #[rstest::rstest]
 #[case::no_administrator("", 200, r#"{"enable_push":true}"#, false)]
 #[case::rule_lets_push("main", 200, r#"{"enable_push":true}"#, true)]
+#[case::rule_lets_some_push(
+    "main",
+    200,
+    r#"{"enable_push":true,"enable_push_whitelist":true,"push_whitelist_usernames":["engineer"],"push_whitelist_teams":null}"#,
+    true
+)]
+#[case::rule_lets_nobody_of_a_list_push(
+    "main",
+    200,
+    r#"{"enable_push":true,"enable_push_whitelist":true,"push_whitelist_usernames":[]}"#,
+    false
+)]
 #[case::rule_is_not_shown("main", 403, "{}", false)]
 #[case::rule_is_gone("main", 404, NOT_FOUND, false)]
 #[tokio::test]

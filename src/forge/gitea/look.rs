@@ -80,7 +80,7 @@ pub(super) async fn protection(gitea: &Connection) -> Result<Protection, Error> 
         let path = format!("/branch_protections/{}", web::segment(rule));
         let answer = gitea.get(&path, &[403, 404]).await?;
         if answer.is_success() {
-            protection.pushes_allowed = answer.json::<wire::Rule>()?.enable_push;
+            protection.pushes_allowed = answer.json::<wire::Rule>()?.lets_push();
         }
     }
     Ok(protection)

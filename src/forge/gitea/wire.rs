@@ -26,7 +26,25 @@ pub(super) struct Branch {
 #[derive(Debug, Deserialize)]
 pub(super) struct Rule {
     #[serde(default)]
-    pub(super) enable_push: bool,
+    enable_push: bool,
+    #[serde(default)]
+    enable_push_whitelist: bool,
+    #[serde(default)]
+    push_whitelist_usernames: Option<Vec<String>>,
+    #[serde(default)]
+    push_whitelist_teams: Option<Vec<String>>,
+    #[serde(default)]
+    push_whitelist_deploy_keys: bool,
+}
+
+impl Rule {
+    /// Whether anybody may push. A list of those who may can be empty.
+    pub(super) fn lets_push(&self) -> bool {
+        let lists = [&self.push_whitelist_usernames, &self.push_whitelist_teams];
+        let listed = lists.into_iter().flatten().any(|list| !list.is_empty());
+        self.enable_push
+            && (!self.enable_push_whitelist || listed || self.push_whitelist_deploy_keys)
+    }
 }
 
 #[derive(Debug, Deserialize)]
