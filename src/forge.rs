@@ -111,7 +111,7 @@ pub struct Pull {
 pub struct Entry {
     pub path: String,
     pub is_directory: bool,
-    /// A symbolic link: reading it may answer with another file's content.
+    /// A symbolic link, which may be read as another file's content, or a commit of another repository.
     pub is_link: bool,
 }
 

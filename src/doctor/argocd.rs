@@ -17,7 +17,7 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
             "VDB_ARGOCD_URL and VDB_ARGOCD_TOKEN_FILE",
         )];
     };
-    let failed = |name, error: &Error| Check::problem(name, web::error_chain(error), error.hint());
+    let failed = |name, error: &Error| Check::problem(name, web::error_chain(error), remedy(error));
     let client = match Client::new(settings) {
         Ok(client) => client,
         Err(error) => return vec![failed(ANSWERS, &error)],
@@ -31,6 +31,15 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
         Err(error) => failed(TOKEN, &error),
     };
     vec![answers, token]
+}
+
+fn remedy(error: &Error) -> &'static str {
+    match error {
+        Error::Denied { .. } | Error::Http(web::Error::Token { .. }) => {
+            "put a valid token into the file that VDB_ARGOCD_TOKEN_FILE names; its role needs applications, get on the project"
+        }
+        error => error.hint(),
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +96,7 @@ mod tests {
             .await;
         let found = outcomes(Some(&server)).await;
         assert_eq!(found[1].0, Problem);
-        assert!(found[1].1.contains("renew the token") && !found[1].1.contains("right"));
+        assert!(found[1].1.contains("valid token") && !found[1].1.contains("right"));
         server.reset().await;
         let found = outcomes(Some(&server)).await;
         assert_eq!((found.len(), found[0].0), (1, Problem));

@@ -40,7 +40,13 @@ async fn look(forge: &dyn Forge, branch: &str) -> Vec<Check> {
 }
 
 fn failed(name: &'static str, error: &forge::Error) -> Check {
-    Check::problem(name, web::error_chain(error), error.hint())
+    let remedy = match error {
+        forge::Error::Unauthorized { .. } | forge::Error::Http(web::Error::Token { .. }) => {
+            "put a valid token into the file that VDB_FORGE_TOKEN_FILE names"
+        }
+        error => error.hint(),
+    };
+    Check::problem(name, web::error_chain(error), remedy)
 }
 
 fn protected(protection: &Protection, branch: &str) -> Vec<Check> {

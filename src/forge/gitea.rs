@@ -195,7 +195,7 @@ impl Forge for Gitea {
             .into_iter()
             .map(|entry| Entry {
                 is_directory: entry.kind == "dir",
-                is_link: entry.kind == "symlink",
+                is_link: matches!(entry.kind.as_str(), "symlink" | "submodule"),
                 path: entry.path,
             })
             .collect())

@@ -344,6 +344,22 @@ async fn a_replaced_and_a_deleted_file_name_their_blobs() {
 }
 
 #[tokio::test]
+async fn what_lies_elsewhere_is_told_from_files() {
+    let gitea = gitea().await;
+    let entries = r#"[{"path":"e/a","type":"file"},{"path":"e/b","type":"symlink"},{"path":"e/c","type":"submodule"},{"path":"e/d","type":"dir"}]"#;
+    gitea.answers("GET", "/contents/e", 200, entries).await;
+    let listed = gitea.forge.list("538c360b", "e").await.unwrap();
+    let kinds: Vec<(bool, bool)> = listed
+        .iter()
+        .map(|entry| (entry.is_directory, entry.is_link))
+        .collect();
+    assert_eq!(
+        kinds,
+        [(false, false), (false, true), (false, true), (true, false)]
+    );
+}
+
+#[tokio::test]
 async fn the_files_of_a_pull_request_come_in_pages_until_an_empty_one() {
     let gitea = gitea().await;
     let page = |n: u8, body: &'static str| {

@@ -131,6 +131,7 @@ impl FakeForge {
             .unwrap();
         pull.state = PullState::Merged;
         pull.merge_sha = Some(sha);
+        pull.merged_by = Some("reviewer".into());
         pull.finished_at = Some(jiff::Timestamp::now().to_string());
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     actions: Family<ActionLabels, Counter>,
     deliveries: Family<DeliveryLabels, Counter>,
     notifications: Family<DeliveryLabels, Counter>,
+    reviews: Family<DeliveryLabels, Counter>,
     pub(crate) waiters: Gauge,
     pub(crate) leader: Gauge,
     pub(crate) publish_seconds: Histogram,
@@ -38,6 +39,7 @@ impl Default for Metrics {
             actions: Family::default(),
             deliveries: Family::default(),
             notifications: Family::default(),
+            reviews: Family::default(),
             waiters: Gauge::default(),
             leader: Gauge::default(),
             publish_seconds,
@@ -56,6 +58,11 @@ impl Default for Metrics {
             "notifications",
             "Notifications sent by result",
             metrics.notifications.clone(),
+        );
+        metrics.registry.register(
+            "reviews",
+            "Checks of pull requests by result; failed ones are tried again",
+            metrics.reviews.clone(),
         );
         metrics.registry.register(
             "waiters",
@@ -93,6 +100,10 @@ impl Metrics {
         self.notifications
             .get_or_create(&DeliveryLabels { result })
             .inc();
+    }
+
+    pub(crate) fn review(&self, result: &'static str) {
+        self.reviews.get_or_create(&DeliveryLabels { result }).inc();
     }
 
     pub(crate) fn text(&self) -> String {

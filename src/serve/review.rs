@@ -113,6 +113,7 @@ async fn try_sweep(app: &App) -> Result<(), Error> {
                 number = pull.number,
                 "cannot review the pull request yet"
             );
+            app.metrics.review("failed");
             let mut memory = app.reviews.lock().await;
             memory.quiet.insert(pull.number, Instant::now() + PAUSE);
         }
@@ -155,6 +156,11 @@ async fn open(app: &App, pull: &Pull, base: &str) -> Result<(), Error> {
     let said = say::check(&finding.verdict);
     if known.as_ref() != Some(&said) {
         app.forge.status(&pull.head_sha, &said).await?;
+        app.metrics.review(if finding.verdict.ok {
+            "passed"
+        } else {
+            "refused"
+        });
         tracing::info!(
             number = pull.number,
             head = pull.head_sha,
@@ -274,8 +280,13 @@ async fn merged(app: &App, pull: &Pull) -> Result<(), Error> {
         None if is_recent(pull) => seen_late(app.forge.as_ref(), pull).await?,
         None => Vec::new(),
     };
+    // Some forges name the merger only where one pull request is asked for.
+    let whole = match pull.merged_by {
+        None if !changes.is_empty() => app.forge.pull(pull.number).await?,
+        _ => None,
+    };
     for change in &changes {
-        audit::merged(change, pull);
+        audit::merged(change, whole.as_ref().unwrap_or(pull));
     }
     app.reviews.lock().await.merged.insert(pull.number);
     Ok(())

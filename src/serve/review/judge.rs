@@ -21,7 +21,7 @@ pub(super) const MOST_DIRECTORIES: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Text(String),
-    /// A symbolic link, wherever it points.
+    /// A symbolic link or a submodule, wherever it points.
     Link,
     /// Too large, or no text.
     Unreadable(String),
@@ -150,7 +150,7 @@ impl Subject<'_> {
         for path in links {
             self.problem(
                 &quoted(&path),
-                "a symbolic link takes what it says from a file that nobody reviews; write the file itself",
+                "a symbolic link or submodule says what nobody reviews here; write the file itself",
             );
         }
     }
