@@ -115,23 +115,6 @@ pub struct Entry {
     pub is_link: bool,
 }
 
-/// A file that a pull request changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    pub path: String,
-    pub deleted: bool,
-}
-
-/// How the base branch is protected.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Protection {
-    pub protected: bool,
-    pub required_approvals: u32,
-    pub required_checks: Vec<String>,
-    /// Somebody may push without a pull request; where the rule itself is not shown to the token, whether the token's user may.
-    pub pushes_allowed: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckState {
     Pending,
@@ -145,6 +128,22 @@ pub struct Check {
     pub context: String,
     pub state: CheckState,
     pub description: String,
+}
+
+/// A file that a pull request changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub path: String,
+    pub deleted: bool,
+}
+
+/// How the base branch is protected.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Protection {
+    pub protected: bool,
+    pub required_approvals: u32,
+    pub required_checks: Vec<String>,
+    pub pushes_allowed: bool,
 }
 
 #[async_trait]
@@ -168,9 +167,6 @@ pub trait Forge: Send + Sync {
     async fn open_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The most recently changed pull requests that are not open any more, at most one page of them.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
-    /// What a pull request changes against its base, complete.
-    async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error>;
-    async fn protection(&self) -> Result<Protection, Error>;
     /// The text of the one comment that holds this marker.
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error>;
     /// Writes that comment, or changes it.
@@ -178,6 +174,10 @@ pub trait Forge: Send + Sync {
     async fn status(&self, sha: &str, check: &Check) -> Result<(), Error>;
     /// Whether the history of `revision` contains `commit`.
     async fn contains(&self, revision: &str, commit: &str) -> Result<bool, Error>;
+    /// What a pull request changes against its base, complete.
+    async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error>;
+    /// How the base branch is protected.
+    async fn protection(&self) -> Result<Protection, Error>;
     /// Where people see a file of the base branch; the catalog reads it there too.
     fn file_url(&self, path: &str) -> String;
 

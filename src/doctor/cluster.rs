@@ -31,7 +31,7 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
         Ok(connected) => connected,
         Err(error) => {
             let remedy = "check that the cluster is up and the kubeconfig file is its own";
-            return vec![Check::problem(ANSWERS, format!("{error:#}"), remedy)];
+            return vec![Check::problem(ANSWERS, said(&error), remedy)];
         }
     };
     let expected = settings.push.as_ref().map(|push| push.repo_url.as_str());
@@ -41,12 +41,16 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
             Ok(found) => judge(name, found.as_ref(), expected),
             Err(error) => Check::warning(
                 name,
-                format!("{error:#}"),
+                said(&error),
                 format!("use a kubeconfig file that may read {}", reference.plural),
             ),
         });
     }
     checks
+}
+
+fn said(error: &anyhow::Error) -> String {
+    crate::web::one_line(&format!("{error:#}"), 300)
 }
 
 /// From an object, or none, to what is to be said of it; the text is the repository that push events name.

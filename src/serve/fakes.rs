@@ -549,6 +549,10 @@ impl Stage {
         let issuer = Issuer::start().await;
         let files = tempfile::tempdir().unwrap();
         let mut settings = example();
+        // Tests of many orders are none of the limits.
+        settings.orders.max_environments_per_owner = 1000;
+        settings.orders.max_open_orders_per_owner = 1000;
+        settings.orders.max_orders_per_hour = 1000;
         let secret = files.path().join("webhook-secret");
         std::fs::write(&secret, WEBHOOK_SECRET).unwrap();
         settings.forge.webhook_secret_file = Some(secret);

@@ -56,7 +56,7 @@ fn changed(file: wire::ChangedFile, answer: &web::Answer) -> Result<Vec<Changed>
 }
 
 /// The branch itself says to everybody whether it is protected; who may push past the rule says only the rule, and only
-/// to administrators. A refusal there is no "not protected".
+/// to administrators. A refusal there is no "not protected": then `pushes_allowed` is what the token's own user may do.
 pub(super) async fn protection(gitea: &Connection) -> Result<Protection, Error> {
     let path = format!("/branches/{}", web::path(&gitea.settings.branch));
     let branch: wire::Branch = gitea.get(&path, &[]).await?.json()?;
