@@ -203,6 +203,15 @@ dct: {url: 'http://vdb-engine:8080', apiKeyFile: /x}
         assert_eq!(settings.portal.people_url(), "http://localhost:7007");
         assert_eq!(settings.forge.branch, "main");
         assert!(settings.portal.register_catalog);
+        let orders = &settings.orders;
+        assert_eq!(
+            (
+                orders.max_environments_per_owner,
+                orders.max_open_orders_per_owner,
+                orders.max_orders_per_hour
+            ),
+            (20, 5, 30)
+        );
     }
 
     #[test]
