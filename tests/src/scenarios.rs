@@ -14,6 +14,7 @@ use crate::output::{error, line};
 use crate::portal::Portal;
 use crate::wait;
 
+mod adapter;
 mod admission;
 mod command_line;
 mod deletion;
@@ -25,7 +26,7 @@ mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 12] = [
+const ALL: [(&str, Scenario); 13] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -48,6 +49,10 @@ const ALL: [(&str, Scenario); 12] = [
     (
         "what_is_changed_by_hand_is_judged_before_it_is_merged",
         |c| Box::pin(review::by_hand(c)),
+    ),
+    (
+        "the_forges_adapter_passes_its_suite_on_the_real_forge",
+        |c| Box::pin(adapter::gitea(c)),
     ),
     ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
         Box::pin(admission::refused(c))
