@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, env, output, serve};
+use crate::{doctor, env, install, output, serve};
 
 /// Self-service PostgreSQL copies: the portal's sidecar and the tools around an environments repository.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Validate(env::validate::Args),
     /// Look at an installation from outside: what works, and what to do about the rest
     Doctor(doctor::Args),
+    /// Install the platform into an existing cluster
+    Install(install::Args),
 }
 
 /// Runs the command to its end. Exit code 0: done; 1: refused or failed, said in one block on standard error.
@@ -42,6 +44,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Env(command) => env::run(command).await,
             Command::Validate(args) => env::validate(args),
             Command::Doctor(args) => doctor::run(args).await,
+            Command::Install(args) => install::run(args).await,
         }
     });
     match result {

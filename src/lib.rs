@@ -1,10 +1,11 @@
-//! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb doctor`).
+//! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb install`, `vdb doctor`).
 
 pub mod argocd;
 pub mod cli;
 pub mod doctor;
 pub mod env;
 pub mod forge;
+pub mod install;
 pub mod output;
 pub mod push_event;
 pub mod serve;

@@ -21,7 +21,7 @@ mod readiness;
 mod request;
 mod review;
 mod router;
-mod settings;
+pub(crate) mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod charts;
 mod generated;
 mod health;
 mod helm;
+mod install;
 mod makefile;
 mod manifests;
 

@@ -125,7 +125,7 @@ fn forge_settings(text: &impl Fn(&str) -> Option<String>, branch: &str) -> Optio
 }
 
 /// `*.localhost` is this machine by definition (RFC 6761), though not every resolver knows it.
-fn reachable(url: &str) -> String {
+pub(crate) fn reachable(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };

@@ -17,7 +17,7 @@ use crate::console::Progress;
 
 pub(crate) use go::GoPrograms;
 pub(crate) use portal::Portal;
-pub(crate) use programs::Programs;
+pub(crate) use programs::{Profile, Programs};
 pub(crate) use rootfs::Rootfs;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +51,7 @@ pub(crate) async fn build(
     let compile = async {
         let go = go::build(progress, cache, checkout).await?;
         let programs = if wanted.platform {
-            Some(programs::build(progress, checkout).await?)
+            Some(programs::build(progress, checkout, Profile::Development).await?)
         } else {
             None
         };
@@ -94,6 +94,21 @@ pub(crate) async fn build(
         programs,
         portal,
     })
+}
+
+/// What the product's images are made of.
+pub(crate) async fn product(
+    progress: Progress,
+    cache: &Cache,
+    checkout: &Path,
+) -> Result<(Programs, Rootfs, Rootfs)> {
+    let programs = programs::build(progress, checkout, Profile::Release);
+    let folders = async {
+        let postgres = rootfs::postgres(progress, cache).await?;
+        Ok::<_, anyhow::Error>((rootfs::small(progress, cache).await?, postgres))
+    };
+    let (programs, (small, postgres)) = tokio::try_join!(programs, folders)?;
+    Ok((programs, small, postgres))
 }
 
 impl Built {

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::Wanted;
 use crate::instance::{Instance, Name};
+use crate::steps::Seed;
 use crate::{down, host, reconcile, status, supervisor, up};
 
 /// The local platform: real components on one Linux machine, in namespaces of their own.
@@ -31,6 +32,9 @@ struct Parts {
     /// Leave out operator, sidecar and engine.
     #[arg(long)]
     without_platform: bool,
+    /// Their images on the node, but nothing of the platform installed: a cluster to install into.
+    #[arg(long, conflicts_with = "without_platform")]
+    bare: bool,
     /// With Backstage.
     #[arg(long)]
     portal: bool,
@@ -80,6 +84,11 @@ enum Command {
     LoadImages {
         #[command(flatten)]
         which: Which,
+    },
+    /// Write operator, sidecar and engine as OCI archives, for skopeo or crane to push.
+    Images {
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
     },
     /// Run a command inside the instance's namespaces, with kubectl and helm on PATH.
     Exec {
@@ -132,16 +141,16 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             parts,
             seed_environments,
         } => {
-            up::up(
-                &Instance::open(which.instance)?,
-                parts.wanted(),
-                seed_environments,
-            )
-            .await
+            let seed = Seed {
+                environments: seed_environments,
+                product: !parts.bare,
+            };
+            up::up(&Instance::open(which.instance)?, parts.wanted(), seed).await
         }
         Command::Down { which } => down::down(&Instance::open(which.instance)?).await,
         Command::Status { which } => return status::status(&Instance::open(which.instance)?).await,
         Command::LoadImages { which } => up::load_images(&Instance::open(which.instance)?).await,
+        Command::Images { to } => up::images(&to).await,
         Command::Exec { which, command } => {
             return status::exec(&Instance::open(which.instance)?, &command).await;
         }

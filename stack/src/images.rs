@@ -2,6 +2,8 @@
 //!
 //! Layers are plain tars: compressing them costs more than it saves when nothing leaves the machine.
 
+mod archive;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::build::{Built, Rootfs};
+use crate::build::{Built, Programs, Rootfs};
 use crate::command::{output, program};
+
+pub(crate) use archive::write as archive;
 
 pub(crate) const PAUSE: &str = "docker.io/postgres-vdb-platform/pause:local";
 pub(crate) const COREDNS: &str = "docker.io/postgres-vdb-platform/coredns:local";
@@ -63,14 +67,23 @@ pub(crate) fn base(built: &Built) -> Vec<Image> {
 
 /// The images of the product's own programs.
 pub(crate) fn platform(built: &Built) -> Vec<Image> {
-    let Some(programs) = &built.programs else {
-        return Vec::new();
-    };
+    let programs = built.programs.as_ref();
+    programs.map_or_else(Vec::new, |programs| {
+        product(programs, &built.small, &built.postgres)
+    })
+}
+
+pub(crate) fn product(programs: &Programs, small: &Rootfs, postgres: &Rootfs) -> Vec<Image> {
     let small = |name, files, entrypoint: &str| Image {
         name,
-        base: Some(built.small.clone()),
+        base: Some(small.clone()),
         files,
-        config: json!({"Entrypoint": [entrypoint], "User": "65532:65532", "Env": ["PATH=/usr/local/bin"]}),
+        config: json!({
+            "Entrypoint": [entrypoint],
+            "User": "65532:65532",
+            "Env": ["PATH=/usr/local/bin"],
+            "Labels": labels(entrypoint),
+        }),
     };
     let operator = vec![
         (programs.operator.clone(), "usr/local/bin/vdb-operator"),
@@ -79,9 +92,10 @@ pub(crate) fn platform(built: &Built) -> Vec<Image> {
     let sidecar = vec![(programs.sidecar.clone(), "usr/local/bin/vdb")];
     let engine = Image {
         name: ENGINE,
-        base: Some(built.postgres.clone()),
+        base: Some(postgres.clone()),
         files: vec![(programs.engine.clone(), "usr/local/bin/vdb-engine")],
         config: json!({
+            "Labels": labels("/usr/local/bin/vdb-engine"),
             "Entrypoint": ["/usr/local/bin/vdb-engine"],
             "Env": [format!("PATH={POSTGRES_PATH}"), "LANG=C.UTF-8"],
             "User": "999:999",
@@ -92,6 +106,15 @@ pub(crate) fn platform(built: &Built) -> Vec<Image> {
         small(SIDECAR, sidecar, "/usr/local/bin/vdb"),
         engine,
     ]
+}
+
+/// What the image holds, for people who find it in a registry.
+fn labels(entrypoint: &str) -> Value {
+    json!({
+        "org.opencontainers.image.title": entrypoint.rsplit('/').next(),
+        "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+        "org.opencontainers.image.licenses": "Apache-2.0",
+    })
 }
 
 /// Imports the image unless containerd has exactly this one. True when it was imported.

@@ -27,8 +27,10 @@ pub(crate) async fn run(instance: Instance, order: &Path) -> Result<()> {
     pki::up(&inside).await?;
     let (changed, (), ()) =
         tokio::try_join!(cluster(&inside), databases(&inside), people(&inside))?;
-    platform::applications(&inside).await?;
-    if inside.order.built.programs.is_some() {
+    if inside.order.seed.product {
+        platform::applications(&inside).await?;
+    }
+    if inside.order.seed.product && inside.order.built.programs.is_some() {
         platform::up(&inside, &changed).await?;
         platform::ready(&inside).await?;
         platform::linked(&inside).await?;

@@ -29,13 +29,30 @@ use crate::files;
 use crate::instance::Instance;
 use crate::supervisor::{self, Process, Request};
 
+/// What is there when the instance is up.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Seed {
+    /// The checkout's environments in the repository.
+    pub environments: bool,
+    /// The product in the cluster and in Argo CD. Without it, its images wait on the node and nothing else is there.
+    pub product: bool,
+}
+
+impl Seed {
+    pub(crate) fn installed() -> Self {
+        Self {
+            environments: false,
+            product: true,
+        }
+    }
+}
+
 /// What `up` was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub built: Built,
     pub checkout: PathBuf,
-    /// Put the checkout's environments into the repository, too.
-    pub seed_environments: bool,
+    pub seed: Seed,
     pub began: u64,
 }
 

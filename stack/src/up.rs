@@ -1,6 +1,7 @@
 //! `up`: check, build, start the supervisor, and let the steps run inside.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +11,8 @@ use crate::cache::Cache;
 use crate::console::Progress;
 use crate::host::{self, Running};
 use crate::instance::{Instance, checkout};
-use crate::steps::Order;
-use crate::{down, files, packages, preflight};
+use crate::steps::{Order, Seed};
+use crate::{down, files, images, packages, preflight};
 
 pub(crate) async fn build(wanted: Wanted) -> Result<Built> {
     let progress = Progress::new();
@@ -20,7 +21,22 @@ pub(crate) async fn build(wanted: Wanted) -> Result<Built> {
     make(progress, &cache, wanted).await
 }
 
-pub(crate) async fn up(instance: &Instance, wanted: Wanted, seed_environments: bool) -> Result<()> {
+/// Operator, sidecar and engine as archives that a registry takes.
+pub(crate) async fn images(folder: &Path) -> Result<()> {
+    let progress = Progress::new();
+    let cache = Cache::open()?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    packages::install(progress, &packages::missing()).await?;
+    let _turn = turn(progress, &cache, "build")?;
+    let (programs, small, postgres) = build::product(progress, &cache, &checkout()?).await?;
+    for image in images::product(&programs, &small, &postgres) {
+        let path = images::archive(&image, folder).await?;
+        progress.step(&format!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+pub(crate) async fn up(instance: &Instance, wanted: Wanted, seed: Seed) -> Result<()> {
     let progress = Progress::new();
     let cache = Cache::open()?;
     let _turn = turn(progress, &cache, instance.name.text())?;
@@ -34,15 +50,7 @@ pub(crate) async fn up(instance: &Instance, wanted: Wanted, seed_environments: b
         Some(running) => running,
         None => start(progress, instance, &cache, &built).await?,
     };
-    inside(
-        progress,
-        instance,
-        &running,
-        built,
-        seed_environments,
-        "reconcile",
-    )
-    .await?;
+    inside(progress, instance, &running, built, seed, "reconcile").await?;
     progress.step(&format!(
         "instance {} is up, state in {}",
         instance.name.text(),
@@ -67,7 +75,7 @@ pub(crate) async fn load_images(instance: &Instance) -> Result<()> {
         instance,
         &running,
         built,
-        false,
+        Seed::installed(),
         "load-images-inside",
     )
     .await?;
@@ -116,13 +124,13 @@ async fn inside(
     instance: &Instance,
     running: &Running,
     built: Built,
-    seed_environments: bool,
+    seed: Seed,
     command: &str,
 ) -> Result<()> {
     let order = Order {
         built,
         checkout: checkout()?,
-        seed_environments,
+        seed,
         began: progress.began(),
     };
     let path = instance.path("order.json");

@@ -66,6 +66,12 @@ metadata:
   labels:
     {{- include "platform.labels" . | nindent 4 }}
 automountServiceAccountToken: false
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 ---
 apiVersion: v1
 kind: ConfigMap

@@ -18,11 +18,29 @@ pub(crate) struct Programs {
     pub engine: PathBuf,
 }
 
-pub(crate) async fn build(progress: Progress, checkout: &Path) -> Result<Programs> {
+/// How the programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For the local stack: what the tests have compiled already.
+    Development,
+    /// For images that leave the machine.
+    Release,
+}
+
+pub(crate) async fn build(
+    progress: Progress,
+    checkout: &Path,
+    profile: Profile,
+) -> Result<Programs> {
+    let (flags, folder): (&[&str], _) = match profile {
+        Profile::Development => (&[], "debug"),
+        Profile::Release => (&["--release"], "release"),
+    };
     let cargo = |args: &[&str]| {
         let mut cargo = program("cargo");
         cargo
             .args(["build", "--quiet", "--locked"])
+            .args(flags)
             .args(args)
             .current_dir(checkout);
         cargo
@@ -45,9 +63,9 @@ pub(crate) async fn build(progress: Progress, checkout: &Path) -> Result<Program
         .context("cannot build vdb-init")?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from);
-    let host = target.join("debug");
+    let host = target.join(folder);
     // It travels in a ConfigMap of each environment, so every byte counts.
-    let init = target.join(MUSL).join("debug/vdb-init");
+    let init = target.join(MUSL).join(folder).join("vdb-init");
     let stripped = init.with_extension("stripped");
     output(
         program("strip")

@@ -34,6 +34,9 @@ pub(crate) async fn configure(inside: &Inside) -> Result<()> {
         )
         .await?,
     )?;
+    if !inside.order.seed.product {
+        settings["data"] = json!({});
+    }
     settings["data"]["url"] = json!(format!("http://localhost:{}", instance.ports().argocd));
     settings["data"]["accounts.bot"] = json!("apiKey");
     settings["data"]["application.resourceTrackingMethod"] = json!("annotation");

@@ -164,7 +164,7 @@ async fn push(inside: &Inside, done: &Path) -> Result<()> {
             .arg(&to))
         .await?;
     }
-    if !inside.order.seed_environments {
+    if !inside.order.seed.environments {
         crate::cache::remove(&work.join("environments"))?;
         files::put(
             &work.join("environments/README.md"),

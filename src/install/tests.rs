@@ -1,0 +1,144 @@
+//! Settings, values, and the whole of `vdb install` against stand-ins for kubectl and helm.
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// Gitea and the embedded engine.
+pub(super) const GITEA: &str = include_str!("tests/gitea-engine.yaml");
+/// GitHub and Data Control Tower.
+const GITHUB: &str = include_str!("tests/github-dct.yaml");
+const FILES: [&str; 6] = [
+    "forge-token",
+    "argocd-token",
+    "largedb-password",
+    "github-app.pem",
+    "dct-key",
+    "forge-webhook",
+];
+
+/// A folder with every file that the examples name.
+pub(super) fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    for name in FILES {
+        let text = format!("the {name}\n");
+        std::fs::write(folder.path().join("secrets").join(name), text).unwrap();
+    }
+    folder
+}
+
+pub(super) fn settings(text: &str) -> (Settings, TempDir) {
+    let folder = folder();
+    let settings = Settings::parse(text, folder.path(), None);
+    (settings.unwrap_or_else(|error| panic!("{error}")), folder)
+}
+
+#[test]
+fn the_printed_example_is_valid() {
+    let (settings, _folder) = settings(settings::EXAMPLE);
+    assert_eq!(
+        settings.argocd.repo_url,
+        "https://git.example.com/acme/databases.git"
+    );
+    assert_eq!(settings.images.tag, env!("CARGO_PKG_VERSION"));
+}
+
+/// A key that only the reader knows could not be found by anybody.
+#[test]
+fn the_printed_example_names_every_key() {
+    let folder = folder();
+    let text = "a: 1\nextraSettings: {a: 1}\nforge: {a: 1}\nargocd: {a: 1}\nportal: {a: 1}\nimages: {a: 1}\norders: {a: 1}\nengine: {a: 1, sources: [{a: 1}]}\n";
+    let problems = Settings::parse(text, folder.path(), None).unwrap_err().0;
+    let hints = problems.iter().filter_map(|p| p.hint.as_deref());
+    let known: Vec<&str> = hints
+        .filter_map(|hint| hint.strip_prefix("known here: "))
+        .flat_map(|list| list.split(", "))
+        .collect();
+    assert!(known.len() > 30, "{known:?}");
+    for key in known {
+        assert!(
+            settings::EXAMPLE.contains(&format!("{key}:")),
+            "the example lacks {key}"
+        );
+    }
+}
+
+#[test]
+fn every_problem_is_said_at_once_with_its_place_and_its_remedy() {
+    let folder = folder();
+    let wrong = GITEA
+        .replace("kind: gitea", "kind: gitlab")
+        .replace("owner: acme", "ownr: acme")
+        .replace("secrets/argocd-token", "secrets/nothing")
+        .replace("path: /var/lib/vdb-pool", "path: pool")
+        .replace(
+            "registry: registry.example.com/platform",
+            "registry: 'https://r'",
+        );
+    let problems = Settings::parse(&wrong, folder.path(), None).unwrap_err().0;
+    for pointer in [
+        "/forge/kind",
+        "/forge/owner",
+        "/forge/ownr",
+        "/argocd/tokenFile",
+        "/engine/path",
+        "/images/registry",
+    ] {
+        let problem = problems.iter().find(|problem| problem.pointer == pointer);
+        let problem = problem.unwrap_or_else(|| panic!("{pointer} is not in {problems:?}"));
+        assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()));
+    }
+}
+
+#[test]
+fn the_registry_of_the_command_line_wins() {
+    let folder = folder();
+    let of = |text: &str| Settings::parse(text, folder.path(), Some("r.example/x/"));
+    assert_eq!(of(GITEA).unwrap().images.registry, "r.example/x");
+    let without = GITEA.replace("  registry: registry.example.com/platform\n", "");
+    assert_eq!(of(&without).unwrap().images.registry, "r.example/x");
+    assert!(Settings::parse(&without, folder.path(), None).is_err());
+}
+
+#[test]
+fn who_makes_the_copies_is_named_once() {
+    let folder = folder();
+    let both = format!(
+        "{GITEA}dct: {{url: 'http://x', apiKeyFile: secrets/dct-key, group: g, export: {{server: s, prefix: /p}}}}\n"
+    );
+    let error = Settings::parse(&both, folder.path(), None).unwrap_err();
+    assert!(
+        error.to_string().contains("there is an engine, too"),
+        "{error}"
+    );
+    let neither = GITEA.split("engine:").next().unwrap();
+    let error = Settings::parse(neither, folder.path(), None).unwrap_err();
+    assert_eq!(error.0.len(), 1, "{error}");
+}
+
+#[test]
+fn no_value_of_a_secret_stands_in_the_charts_values() {
+    for text in [GITEA, GITHUB] {
+        let (settings, _folder) = settings(text);
+        let values = values::of(&settings).to_string();
+        for name in FILES {
+            assert!(!values.contains(&format!("the {name}")), "{name}: {values}");
+        }
+    }
+}
+
+#[test]
+fn the_sidecar_reads_what_is_written_for_it() {
+    let (settings, folder) = settings(GITEA);
+    let written = environment::yaml::write(&values::of(&settings)["sidecar"]["settings"]).unwrap();
+    let file = folder.path().join("settings.yaml");
+    std::fs::write(&file, written).unwrap();
+    let read = crate::serve::settings::Settings::read(&file).unwrap();
+    assert_eq!(read.forge.repository, "databases");
+    assert_eq!(read.argocd.webhooks.len(), 2);
+    assert_eq!(
+        read.dct.url,
+        "http://vdb-engine.vdb-system.svc.cluster.local:8080"
+    );
+}
