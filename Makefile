@@ -2,19 +2,23 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect doctor vdb
+.PHONY: help check test demo down bench soak generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
 
-# The running stack that the environments' commands work on.
+# The running stack that the environments' commands work on. For `install` and `doctor-install`, which work on a cluster that is
+# there already, CONTEXT names a context of the kubeconfig and has no default.
 STATE := $(or $(VDB_STATE),/var/lib/postgres-vdb-platform)
 ifeq ($(origin CONTEXT),undefined)
 CONTEXT := $(STATE)/demo/context.env
+CLUSTER = echo "name the cluster: make $@ CONTEXT=<a context of the kubeconfig>" >&2; exit 2
+else
+CLUSTER = :
 endif
 ifeq ($(origin VDB),undefined)
 VDB := target/debug/vdb
 endif
 
 # `value` takes a variable as it was typed, without expanding what looks like a reference in it.
-VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN
 $(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
 	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
 # Programs called from here see no definition of this command line.
@@ -56,6 +60,33 @@ generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI
 	@UPDATE=1 cargo test --quiet --package operator --lib crd
 	@UPDATE=1 cargo test --quiet --package vdb --test gitops generated
 	@UPDATE=1 cargo test --quiet --package vdb --lib openapi
+
+## An installation
+
+images: ## Build operator, sidecar and engine with Podman or Docker and push them: REGISTRY=, and TAG= BUILDER= PUSH=0
+	@if [ -z "$$REGISTRY" ]; then echo "name the registry: make images REGISTRY=registry.example.com/platform" >&2; exit 2; fi; \
+	builder=$${BUILDER:-$$(command -v podman || command -v docker || true)}; \
+	if [ -z "$$builder" ]; then echo "there is neither podman nor docker; without them: vdb-stack images --to FOLDER (docs/install.md)" >&2; exit 2; fi; \
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1); \
+	for name in operator sidecar engine; do \
+		image="$${REGISTRY%/}/$$name:$${TAG:-$$version}"; \
+		"$$builder" build --file Containerfile --target "$$name" --build-arg "VERSION=$${TAG:-$$version}" --tag "$$image" . || exit 1; \
+		[ "$$PUSH" = 0 ] || "$$builder" push "$$image" || exit 1; \
+	done
+
+install: vdb ## Install into an existing cluster: CONTEXT=a context of the kubeconfig, REGISTRY=, and SETTINGS=install.yaml YES=1 DRY_RUN=1
+	@$(CLUSTER); set -- install "--kube-context=$$CONTEXT"; \
+	[ -z "$$REGISTRY" ] || set -- "$$@" "--registry=$$REGISTRY"; \
+	[ -z "$$SETTINGS" ] || set -- "$$@" "--settings=$$SETTINGS"; \
+	[ "$$YES" != 1 ] || set -- "$$@" --yes; \
+	[ "$$DRY_RUN" != 1 ] || set -- "$$@" --dry-run; \
+	exec "$$VDB" "$$@"
+
+doctor-install: vdb ## Say what an installation lacks: CONTEXT=a context of the kubeconfig, REGISTRY=, and SETTINGS=install.yaml
+	@$(CLUSTER); set -- doctor --install "--kube-context=$$CONTEXT"; \
+	[ -z "$$REGISTRY" ] || set -- "$$@" "--registry=$$REGISTRY"; \
+	[ -z "$$SETTINGS" ] || set -- "$$@" "--settings=$$SETTINGS"; \
+	exec "$$VDB" "$$@"
 
 ## Environments
 

@@ -114,7 +114,80 @@ fn help_is_the_default_and_names_every_target() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
-    for target in "check test demo down bench soak generate create-env delete-env list-envs status validate template-env connect".split(' ') {
+    for target in "check test demo down bench soak generate images install doctor create-env delete-env list-envs status validate template-env connect".split(' ') {
         assert!(help.contains(target), "{target} is missing in\n{help}");
+    }
+}
+
+#[test]
+fn an_installation_names_its_cluster_and_takes_no_default() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = stand_in(directory.path());
+    let make = |arguments: &[&str]| {
+        std::fs::remove_file(directory.path().join("called")).ok();
+        let output = Command::new("make")
+            .arg("--directory")
+            .arg(root())
+            .arg(format!("VDB={program}"))
+            .args(arguments)
+            .env_remove("MAKEFLAGS")
+            .env_remove("CONTEXT")
+            .output()
+            .unwrap();
+        let called = std::fs::read_to_string(directory.path().join("called"));
+        (
+            called.unwrap_or_default(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for target in ["install", "doctor"] {
+        let (called, said) = make(&[target, "REGISTRY=r.example/x"]);
+        assert_eq!(called, "", "{target} ran without a cluster");
+        assert!(said.contains("CONTEXT="), "{said}");
+    }
+    let (called, _) = make(&[
+        "install",
+        "CONTEXT=prod; touch x",
+        "REGISTRY=r.example/x",
+        "YES=1",
+        "DRY_RUN=1",
+        "SETTINGS=my.yaml",
+    ]);
+    assert_eq!(
+        called,
+        "<install><--kube-context=prod; touch x><--registry=r.example/x><--settings=my.yaml><--yes><--dry-run>"
+    );
+    let (called, _) = make(&["doctor", "CONTEXT=prod"]);
+    assert_eq!(called, "<doctor><--install><--kube-context=prod>");
+}
+
+/// A stand-in for docker writes down what it is asked; the images are the ones that the chart names.
+#[test]
+fn three_images_are_built_and_pushed_where_the_registry_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = directory.path().join("builder");
+    std::fs::write(
+        &builder,
+        "#!/bin/sh\nfor last; do :; done\necho \"$1 $last $*\" >> \"$(dirname \"$0\")/called\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&builder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let make = |arguments: &[&str]| {
+        Command::new("make")
+            .arg("--directory")
+            .arg(root())
+            .args(["images", &format!("BUILDER={}", builder.display())])
+            .args(arguments)
+            .env_remove("MAKEFLAGS")
+            .output()
+            .unwrap()
+    };
+    assert!(!make(&[]).status.success());
+    assert!(make(&["REGISTRY=r.example/x/", "TAG=1.2"]).status.success());
+    let called = std::fs::read_to_string(directory.path().join("called")).unwrap();
+    for name in ["operator", "sidecar", "engine"] {
+        assert!(called.contains(&format!("--target {name} ")), "{called}");
+        assert!(called.contains(&format!("push r.example/x/{name}:1.2")), "{called}");
+        assert!(called.contains(&format!("--tag r.example/x/{name}:1.2 .")), "{called}");
     }
 }
