@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join_all};
 use serde_json::json;
 
 use crate::env::settings::Settings;
-use crate::output;
+use crate::{install, output};
 pub(crate) use check::{Check, Outcome};
 
 /// No part of an installation is waited for longer.
@@ -28,6 +28,11 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Check instead whether an installation is complete, step by step of docs/install.md, by its settings file
+    #[arg(long)]
+    install: bool,
+    #[command(flatten)]
+    place: install::Place,
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
 }
@@ -47,7 +52,11 @@ const PROBES: [(&str, Probe); 4] = [
 
 /// Exit code 1 where there is a problem.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let checks = all(&Settings::read()).await;
+    let checks = if args.install {
+        install::checks(&args.place).await?
+    } else {
+        all(&Settings::read()).await
+    };
     match args.output {
         Format::Text => checks.iter().map(line).for_each(output::line),
         Format::Json => output::line(json!({ "checks": checks })),
@@ -66,7 +75,7 @@ async fn all(settings: &Settings) -> Vec<Check> {
         look.unwrap_or_else(|_| {
             let detail = format!("no answer within {} seconds", DEADLINE.as_secs());
             vec![Check::problem(
-                name,
+                *name,
                 detail,
                 "check that it is up and reachable from here",
             )]

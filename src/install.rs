@@ -4,7 +4,6 @@
 
 mod apply;
 mod checks;
-pub mod doctor;
 mod look;
 mod objects;
 mod plan;
@@ -26,6 +25,7 @@ use serde_json::Value;
 
 use self::settings::Settings;
 use self::tools::Tools;
+use crate::doctor::Check;
 use crate::output;
 
 /// Portal, Argo CD and the environments' roles name it.
@@ -142,7 +142,11 @@ impl Place {
     }
 }
 
-pub use self::checks::{Check, Outcome};
+/// Each step of docs/install.md as a check. An error means that there are no settings to check by.
+pub(crate) async fn checks(place: &Place) -> Result<Vec<Check>> {
+    let (settings, tools) = place.open()?;
+    Ok(checks::all(&tools, &settings).await)
+}
 
 /// The chart's values that a settings file means.
 pub fn chart_values(text: &str, folder: &Path) -> Result<Value, Problems> {

@@ -187,7 +187,13 @@ fn three_images_are_built_and_pushed_where_the_registry_is_named() {
     let called = std::fs::read_to_string(directory.path().join("called")).unwrap();
     for name in ["operator", "sidecar", "engine"] {
         assert!(called.contains(&format!("--target {name} ")), "{called}");
-        assert!(called.contains(&format!("push r.example/x/{name}:1.2")), "{called}");
-        assert!(called.contains(&format!("--tag r.example/x/{name}:1.2 .")), "{called}");
+        assert!(
+            called.contains(&format!("push r.example/x/{name}:1.2")),
+            "{called}"
+        );
+        assert!(
+            called.contains(&format!("--tag r.example/x/{name}:1.2 .")),
+            "{called}"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! One thing that was looked at, what was found, and what to do about it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -14,7 +16,7 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) outcome: Outcome,
     /// What was found.
     pub(crate) detail: String,
@@ -23,9 +25,9 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(crate) fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn ok(name: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             outcome: Outcome::Ok,
             detail: detail.into(),
             remedy: String::new(),
@@ -33,7 +35,7 @@ impl Check {
     }
 
     pub(crate) fn warning(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
@@ -45,7 +47,7 @@ impl Check {
     }
 
     pub(crate) fn problem(
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {

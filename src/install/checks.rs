@@ -7,13 +7,13 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::{Action, Step};
 use super::settings::{Login, Settings};
 use super::tools::Tools;
 use super::{look, values};
+use crate::doctor::Check;
 use crate::env::settings::reachable;
 use crate::{forge, web};
 
@@ -26,52 +26,6 @@ const CONTENT: [&str; 3] = [
     "template-location.yaml",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    Good,
-    /// Works, or will once somebody uses it.
-    Warning,
-    Bad,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    pub name: String,
-    pub outcome: Outcome,
-    pub detail: String,
-    /// What to do; empty where all is well.
-    pub remedy: String,
-}
-
-impl Check {
-    fn new(
-        name: &str,
-        outcome: Outcome,
-        detail: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            name: name.to_owned(),
-            outcome,
-            detail: detail.into(),
-            remedy: remedy.into(),
-        }
-    }
-
-    fn good(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Good, detail, "")
-    }
-
-    fn bad(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Bad, detail, remedy)
-    }
-
-    fn warning(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Warning, detail, remedy)
-    }
-}
-
 /// All checks, in the page's order. What cannot be looked at is a check that failed, not an error.
 pub(super) async fn all(tools: &Tools, settings: &Settings) -> Vec<Check> {
     let mut checks = vec![forge(settings).await, token(settings)];
@@ -82,11 +36,11 @@ pub(super) async fn all(tools: &Tools, settings: &Settings) -> Vec<Check> {
                 "{} ({}), {}",
                 cluster.context, cluster.server, cluster.version
             );
-            checks.push(Check::good("cluster", detail));
+            checks.push(Check::ok("cluster", detail));
             checks.extend(work.plan.steps.iter().map(step));
             checks.extend(programs::all(tools, settings).await);
         }
-        Err(error) => checks.push(Check::bad(
+        Err(error) => checks.push(Check::problem(
             "cluster",
             format!("{error:#}"),
             "correct this first: nothing of the cluster was checked",
@@ -100,9 +54,9 @@ fn step(step: &Step) -> Check {
     let name = format!("{} {}", step.kind, step.name);
     let run = "run `make install CONTEXT=<context> REGISTRY=<registry>` (step 6)";
     match step.action {
-        Action::Keep => Check::good(&name, "as the settings say"),
-        Action::Create => Check::bad(&name, "missing", run),
-        Action::Change => Check::bad(&name, format!("differs: {}", step.detail), run),
+        Action::Keep => Check::ok(name, "as the settings say"),
+        Action::Create => Check::problem(name, "missing", run),
+        Action::Change => Check::problem(name, format!("differs: {}", step.detail), run),
     }
 }
 
@@ -130,9 +84,9 @@ async fn forge(settings: &Settings) -> Check {
     };
     match looked.await {
         Ok(missing) if missing.is_empty() => {
-            Check::good(NAME, format!("{at} is read with the sidecar's login"))
+            Check::ok(NAME, format!("{at} is read with the sidecar's login"))
         }
-        Ok(missing) => Check::bad(
+        Ok(missing) => Check::problem(
             NAME,
             format!(
                 "{at}, branch {} lacks {}",
@@ -141,7 +95,7 @@ async fn forge(settings: &Settings) -> Check {
             ),
             "copy these folders of the checkout into the repository (step 2)",
         ),
-        Err(error) => Check::bad(NAME, web::error_chain(&error), error.hint()),
+        Err(error) => Check::problem(NAME, web::error_chain(&error), error.hint()),
     }
 }
 
@@ -172,19 +126,19 @@ fn claims(token: &str, now: Timestamp) -> Check {
         .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok())
         .and_then(|json| serde_json::from_slice(&json).ok());
     let Some(claims) = claims else {
-        return Check::bad(NAME, "the file holds no token of Argo CD", remedy);
+        return Check::problem(NAME, "the file holds no token of Argo CD", remedy);
     };
     let whose = claims["sub"].as_str().unwrap_or("nobody").to_owned();
     let Some(end) = claims["exp"].as_i64() else {
-        return Check::good(NAME, format!("{whose}, without end"));
+        return Check::ok(NAME, format!("{whose}, without end"));
     };
     let end = Timestamp::from_second(end).unwrap_or(Timestamp::MIN);
     match end.duration_since(now) {
         left if left <= SignedDuration::ZERO => {
-            Check::bad(NAME, format!("{whose}, ended at {end}"), remedy)
+            Check::problem(NAME, format!("{whose}, ended at {end}"), remedy)
         }
         left if left < SOON => Check::warning(NAME, format!("{whose}, ends at {end}"), remedy),
-        _ => Check::good(NAME, format!("{whose}, until {end}")),
+        _ => Check::ok(NAME, format!("{whose}, until {end}")),
     }
 }
 
@@ -193,6 +147,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::doctor::Outcome;
 
     fn jwt(claims: &Value) -> String {
         format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims.to_string()))
@@ -208,13 +163,13 @@ mod tests {
                 now,
             )
         };
-        assert_eq!(at(-1).outcome, Outcome::Bad);
+        assert_eq!(at(-1).outcome, Outcome::Problem);
         assert_eq!(at(86_400).outcome, Outcome::Warning);
-        assert_eq!(at(86_400 * 90).outcome, Outcome::Good);
+        assert_eq!(at(86_400 * 90).outcome, Outcome::Ok);
         let endless = claims(&jwt(&json!({"sub": "x"})), now);
-        assert_eq!(endless.outcome, Outcome::Good);
+        assert_eq!(endless.outcome, Outcome::Ok);
         assert!(at(-1).remedy.contains("create-token"));
-        assert_eq!(claims("no token", now).outcome, Outcome::Bad);
+        assert_eq!(claims("no token", now).outcome, Outcome::Problem);
     }
 
     #[test]
@@ -228,8 +183,8 @@ mod tests {
             })
         };
         let checks = [of(Action::Keep), of(Action::Change)];
-        assert_eq!(checks[0].outcome, Outcome::Good);
-        assert_eq!(checks[1].outcome, Outcome::Bad);
+        assert_eq!(checks[0].outcome, Outcome::Ok);
+        assert_eq!(checks[1].outcome, Outcome::Problem);
         assert_eq!(checks[1].name, "Secret vdb-system/vdb-forge");
         assert!(checks[1].detail.contains("token"));
     }

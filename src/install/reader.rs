@@ -57,17 +57,15 @@ impl<'a> Fields<'a> {
 
     pub(super) fn text(&self, key: &'static str) -> Option<String> {
         let value = self.get(key)?;
-        match value.as_str().filter(|text| is_line(text)) {
-            Some(text) => Some(text.to_owned()),
-            None => {
-                self.wrong(
-                    key,
-                    format!("{value} is no text of one line"),
-                    "write it in quotes",
-                );
-                None
-            }
+        let text = value.as_str().filter(|text| is_line(text));
+        if text.is_none() {
+            self.wrong(
+                key,
+                format!("{value} is no text of one line"),
+                "write it in quotes",
+            );
         }
+        text.map(str::to_owned)
     }
 
     /// Empty where it is missing, which is noted.

@@ -148,11 +148,11 @@ impl Tools {
 }
 
 async fn finished(command: Command, input: Option<&str>, deadline: Duration) -> Result<String> {
-    let said = format!("{:?}", command.as_std().get_program());
+    let program = command.as_std().get_program().display().to_string();
     let done = output(command, input, deadline).await?;
     if !done.status.success() {
         let stderr = String::from_utf8_lossy(&done.stderr);
-        bail!("{}: {}", said.trim_matches('"'), stderr.trim());
+        bail!("{program}: {}", stderr.trim());
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }

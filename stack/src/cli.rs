@@ -32,9 +32,6 @@ struct Parts {
     /// Leave out operator, sidecar and engine.
     #[arg(long)]
     without_platform: bool,
-    /// Their images on the node, but nothing of the platform installed: a cluster to install into.
-    #[arg(long, conflicts_with = "without_platform")]
-    bare: bool,
     /// With Backstage.
     #[arg(long)]
     portal: bool,
@@ -69,6 +66,9 @@ enum Command {
         /// Put the checkout's environments into the repository.
         #[arg(long)]
         seed_environments: bool,
+        /// Put the platform's images on the node and install nothing of it: a cluster to install into.
+        #[arg(long, conflicts_with = "without_platform")]
+        bare: bool,
     },
     /// End an instance and remove everything of it.
     Down {
@@ -140,10 +140,11 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             which,
             parts,
             seed_environments,
+            bare,
         } => {
             let seed = Seed {
                 environments: seed_environments,
-                product: !parts.bare,
+                product: !bare,
             };
             up::up(&Instance::open(which.instance)?, parts.wanted(), seed).await
         }

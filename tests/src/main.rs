@@ -1,4 +1,5 @@
-//! Runs the scenarios on a stack that is up (`run`), places the demo's order (`demo`), measures (`bench`).
+//! Runs the scenarios on a stack that is up (`run`), places the demo's order (`demo`), measures (`bench`),
+//! and installs the platform into a cluster without it (`install`).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ mod bench;
 mod context;
 mod demo;
 mod gitea;
+mod install;
 mod kubernetes;
 mod output;
 mod portal;
@@ -37,6 +39,8 @@ enum Command {
     Run { names: Vec<String> },
     /// Order a database as the portal's guest, merge as the reviewer, query it
     Demo,
+    /// Install the platform into a bare instance as docs/install.md says, and order a first database
+    Install,
     /// Ten orders: the time from merge to ready and the share of each stage
     Bench {
         #[arg(long, default_value_t = 10)]
@@ -69,6 +73,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run { names } => scenarios::run(&context, &names).await,
         Command::Demo => demo::run(&context).await,
+        Command::Install => install::run(&context).await,
         Command::Bench { orders } => bench::run(&context, orders).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Check;
+use crate::doctor::Check;
 use crate::install::settings::Settings;
 use crate::install::tools::Tools;
 use crate::install::{NAMESPACE, apply};
@@ -16,7 +16,7 @@ pub(super) async fn all(tools: &Tools, settings: &Settings) -> Vec<Check> {
         format!("--raw=/api/v1/namespaces/{NAMESPACE}/services/vdb-sidecar:metrics/proxy/metrics");
     match tools.ask(&["get", &path]).await {
         Ok(metrics) => checks.extend([webhook(&metrics, settings), portal(&metrics)]),
-        Err(error) => checks.push(Check::bad(
+        Err(error) => checks.push(Check::problem(
             "sidecar metrics",
             format!("{error:#}"),
             "the API server must reach the sidecar's port 7813; look at vdb-sidecar first",
@@ -26,18 +26,18 @@ pub(super) async fn all(tools: &Tools, settings: &Settings) -> Vec<Check> {
     checks
 }
 
-async fn program(tools: &Tools, name: &str) -> Check {
+async fn program(tools: &Tools, name: &'static str) -> Check {
     let deployment = match tools.get("deployment", NAMESPACE, name).await {
         Ok(Some(deployment)) => deployment,
-        Ok(None) => return Check::bad(name, "not installed", "run `make install` (step 6)"),
-        Err(error) => return Check::bad(name, format!("{error:#}"), "see what kubectl says"),
+        Ok(None) => return Check::problem(name, "not installed", "run `make install` (step 6)"),
+        Err(error) => return Check::problem(name, format!("{error:#}"), "see what kubectl says"),
     };
     if is_ready(&deployment) {
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
-        return Check::good(name, image.as_str().unwrap_or_default());
+        return Check::ok(name, image.as_str().unwrap_or_default());
     }
     let why = apply::why_not(tools, name).await;
-    Check::bad(
+    Check::problem(
         name,
         format!("not ready: {why}"),
         "correct that, then run this again",
@@ -61,10 +61,10 @@ fn webhook(metrics: &str, settings: &Settings) -> Check {
     };
     let kind = settings.forge.kind;
     if count("accepted") > 0 {
-        return Check::good(NAME, "deliveries arrive and their signature is right");
+        return Check::ok(NAME, "deliveries arrive and their signature is right");
     }
     if count("refused") > 0 {
-        return Check::bad(
+        return Check::problem(
             NAME,
             "deliveries arrive, but are refused",
             "give the forge the secret that stands in Secret vdb-forge, key webhook-secret (step 3)",
@@ -82,7 +82,7 @@ fn webhook(metrics: &str, settings: &Settings) -> Check {
 fn portal(metrics: &str) -> Check {
     const NAME: &str = "portal";
     if sum(metrics, "vdb_sidecar_actions_total{") > 0 {
-        return Check::good(NAME, "it has called the sidecar's actions");
+        return Check::ok(NAME, "it has called the sidecar's actions");
     }
     Check::warning(
         NAME,
@@ -106,7 +106,7 @@ async fn order(tools: &Tools) -> Check {
         .await;
     match listed {
         Ok(list) => ordered(&list),
-        Err(error) => Check::bad(NAME, format!("{error:#}"), "run `make install` (step 6)"),
+        Err(error) => Check::problem(NAME, format!("{error:#}"), "run `make install` (step 6)"),
     }
 }
 
@@ -122,7 +122,7 @@ fn ordered(list: &Value) -> Check {
     };
     let ready = items.iter().filter(is_ready).count();
     if ready > 0 {
-        return Check::good(
+        return Check::ok(
             NAME,
             format!("{ready} of {} databases are ready", items.len()),
         );
@@ -143,8 +143,8 @@ fn ordered(list: &Value) -> Check {
 mod tests {
     use serde_json::json;
 
-    use super::super::Outcome;
     use super::*;
+    use crate::doctor::Outcome;
     use crate::install::tests::{GITEA, settings};
 
     #[test]
@@ -154,8 +154,8 @@ mod tests {
             let line = format!("vdb_sidecar_webhook_deliveries_total{{result=\"{result}\"}} 2\n");
             webhook(&line, &settings).outcome
         };
-        assert_eq!(of("accepted"), Outcome::Good);
-        assert_eq!(of("refused"), Outcome::Bad);
+        assert_eq!(of("accepted"), Outcome::Ok);
+        assert_eq!(of("refused"), Outcome::Problem);
         assert_eq!(of("other"), Outcome::Warning);
         assert!(webhook("", &settings).remedy.contains("/webhooks/gitea"));
     }
@@ -166,7 +166,7 @@ mod tests {
             vdb_sidecar_actions_total{action=\"vdb:validate\",code=\"400\"} 1\n\
             vdb_sidecar_actions_total{action=\"vdb:publish\",code=\"200\"} 2\n";
         assert_eq!(sum(text, "vdb_sidecar_actions_total{"), 3);
-        assert_eq!(portal(text).outcome, Outcome::Good);
+        assert_eq!(portal(text).outcome, Outcome::Ok);
         assert_eq!(portal("").outcome, Outcome::Warning);
     }
 
@@ -187,7 +187,7 @@ mod tests {
             |status: &str| json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
         assert_eq!(
             ordered(&json!({"items": [item("False"), item("True")]})).outcome,
-            Outcome::Good
+            Outcome::Ok
         );
         assert_eq!(
             ordered(&json!({"items": [item("False")]})).outcome,
