@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
 mod charts;
+mod docs;
 mod generated;
 mod health;
 mod helm;
