@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::NAMESPACE;
 use super::look::{Effect, Work};
 use super::plan::Action;
+use super::secrets::{self, ARGOCD_SECRET};
 use super::settings::{Settings, Tower};
 use super::tools::Tools;
 use crate::output;
@@ -20,32 +21,50 @@ pub(super) async fn run(tools: &Tools, settings: &Settings, work: &Work) -> Resu
         tools.forget_pending().await?;
         output::progress("an interrupted installation was forgotten");
     }
-    let steps = work.plan.steps.iter().zip(&work.effects);
-    let mut running = false;
-    for (step, effect) in steps {
-        let keep = step.action == Action::Keep;
-        match effect {
-            Effect::Apply(manifest) if !keep => tools.apply(manifest).await?,
-            Effect::Release => {
-                if !keep {
-                    tools.upgrade(&work.plan.values, &[]).await?;
-                }
-            }
-            Effect::Last(manifest) => {
-                ready(tools, settings).await?;
-                running = true;
-                if !keep {
-                    tools.apply(manifest).await?;
-                }
-            }
-            Effect::Apply(_) => {}
+    let mut changed = Vec::new();
+    for (step, effect) in work.plan.steps.iter().zip(&work.effects) {
+        if let Effect::Last(_) = effect {
+            restart(tools, settings, &changed).await?;
+            ready(tools, settings).await?;
         }
-        if !keep {
-            output::progress(format!("{} {} done", step.kind, step.name));
+        if step.action == Action::Keep {
+            continue;
+        }
+        match effect {
+            Effect::Secret(manifest) if step.action == Action::Change => {
+                tools.apply(&secrets::marked(manifest, true)).await?;
+                changed.push(manifest);
+            }
+            Effect::Apply(manifest) | Effect::Secret(manifest) | Effect::Last(manifest) => {
+                tools.apply(manifest).await?;
+            }
+            Effect::Release => {
+                tools.upgrade(&work.plan.values, &[]).await?;
+            }
+        }
+        output::progress(format!("{} {} done", step.kind, step.name));
+        if step.name.ends_with(ARGOCD_SECRET) {
+            output::progress(
+                "restart argocd-applicationset-controller: it reads this at its start (docs/install.md, step 4)",
+            );
         }
     }
-    if !running {
-        ready(tools, settings).await?;
+    Ok(())
+}
+
+/// Programs read some of their Secrets at the start only.
+async fn restart(tools: &Tools, settings: &Settings, changed: &[&Value]) -> Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    for name in deployments(settings) {
+        let deployment = format!("deployment/{name}");
+        let args = ["rollout", "restart", &deployment, "--namespace", NAMESPACE];
+        tools.ask(&args).await?;
+        output::progress(format!("{name} restarted, because a Secret changed"));
+    }
+    for manifest in changed {
+        tools.apply(&secrets::marked(manifest, false)).await?;
     }
     Ok(())
 }

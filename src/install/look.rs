@@ -23,6 +23,8 @@ const INTERRUPTED: SignedDuration = SignedDuration::from_mins(6);
 /// What a step does when it is carried out.
 pub(super) enum Effect {
     Apply(Value),
+    /// A Secret of the programs: those that run must read a changed one anew.
+    Secret(Value),
     Release,
     /// Applied when the programs run: from then on environments are made.
     Last(Value),
@@ -53,7 +55,9 @@ pub(super) async fn work(tools: &Tools, settings: &Settings) -> Result<Work> {
         Effect::Apply(namespace),
     );
     for (step, manifest) in secret_steps(tools, settings).await? {
-        add(step, Effect::Apply(manifest));
+        let own = manifest["metadata"]["namespace"] == NAMESPACE;
+        let effect = if own { Effect::Secret } else { Effect::Apply };
+        add(step, effect(manifest));
     }
     for (kind, manifest) in [
         ("ConfigMap", objects::health(&tools.checkout, settings)?),

@@ -126,8 +126,12 @@ fn argocd_webhook(settings: &Settings, live: Option<String>) -> Result<String> {
 }
 
 impl Wanted {
-    /// The keys that the cluster lacks or holds otherwise.
+    /// The keys that the cluster lacks or holds otherwise; all of them where the programs were not restarted after the
+    /// last change.
     pub(super) fn differing(&self, live: Option<&Value>) -> Vec<&'static str> {
+        if live.is_some_and(is_unread) {
+            return self.data.keys().copied().collect();
+        }
         let keys = self.data.iter();
         keys.filter(|(key, value)| kept(live, key).as_ref() != Some(value))
             .map(|(key, _)| *key)
@@ -146,6 +150,20 @@ impl Wanted {
             "data": encoded,
         })
     }
+}
+
+/// Stands on a Secret from its change until the programs were restarted, so that a run that ends in between is noticed.
+const UNREAD: &str = "postgres-vdb-platform/unread";
+
+/// The same Secret, marked. "false" is written, not left out: whoever else wrote the mark would keep it.
+pub(super) fn marked(manifest: &Value, unread: bool) -> Value {
+    let mut manifest = manifest.clone();
+    manifest["metadata"]["annotations"] = json!({UNREAD: unread.to_string()});
+    manifest
+}
+
+fn is_unread(live: &Value) -> bool {
+    live["metadata"]["annotations"][UNREAD] == "true"
 }
 
 /// A value of a Secret that the cluster has; an empty one counts as none.
@@ -218,6 +236,18 @@ mod tests {
         let error = wanted(&settings, in_use).err().unwrap().to_string();
         assert!(error.contains("leave the key out"), "{error}");
         assert!(!error.contains("in use,") && !error.contains("\"other\""));
+    }
+
+    #[test]
+    fn a_change_that_the_programs_did_not_read_is_not_done() {
+        let (settings, _folder) = settings(GITEA);
+        let wanted = wanted(&settings, |_, _| None).unwrap();
+        let secret = wanted.iter().find(|secret| secret.name == DCT).unwrap();
+        let manifest = secret.manifest();
+        assert!(secret.differing(Some(&manifest)).is_empty());
+        let cut_off = marked(&manifest, true);
+        assert_eq!(secret.differing(Some(&cut_off)), ["api-key"]);
+        assert!(secret.differing(Some(&marked(&manifest, false))).is_empty());
     }
 
     #[test]
