@@ -71,3 +71,55 @@ data:
         &format!("{head}{indented}"),
     );
 }
+
+/// One row for each value of the platform's chart: its path, what it is set to, and the comment `# --` above it.
+fn rows(values: &str) -> Vec<String> {
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut comment = "";
+    let mut rows = Vec::new();
+    for line in values.lines() {
+        let text = line.trim_start();
+        if let Some(said) = text.strip_prefix("# -- ") {
+            comment = said;
+        }
+        let Some((key, value)) = text.split_once(':').filter(|_| !text.starts_with('#')) else {
+            continue;
+        };
+        let depth = line.len() - text.len();
+        path.retain(|(above, _)| *above < depth);
+        path.push((depth, key));
+        if !value.trim().is_empty() {
+            let keys: Vec<&str> = path.iter().map(|(_, key)| *key).collect();
+            rows.push(format!(
+                "| `{}` | `{}` | {comment} |",
+                keys.join("."),
+                value.trim()
+            ));
+        }
+        comment = "";
+    }
+    rows
+}
+
+#[test]
+fn the_platform_charts_page_lists_its_values() {
+    let folder = root().join("charts/postgres-vdb-platform");
+    let values = std::fs::read_to_string(folder.join("values.yaml")).unwrap();
+    let rows = rows(&values);
+    let wanted = format!(
+        "\
+# postgres-vdb-platform
+
+The operator of `PostgresVDB`, the portal's sidecar and, where there is no Data Control Tower, the embedded engine.
+`vdb install` writes the values for you (docs/install.md); this list is for those who write them by hand.
+It is generated from the comments of values.yaml; values.schema.json refuses what does not stand here.
+
+| value | default | meaning |
+|---|---|---|
+{}
+",
+        rows.join("\n")
+    );
+    assert!(rows.len() > 30 && rows.iter().all(|row| !row.contains("``")));
+    fresh(&folder.join("README.md"), &wanted);
+}

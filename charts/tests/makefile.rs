@@ -114,7 +114,7 @@ fn help_is_the_default_and_names_every_target() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
-    for target in "check test demo down bench soak generate images install doctor create-env delete-env list-envs status validate template-env connect".split(' ') {
+    for target in "check test demo down bench soak generate images install doctor-install create-env delete-env list-envs status validate template-env connect".split(' ') {
         assert!(help.contains(target), "{target} is missing in\n{help}");
     }
 }
@@ -140,7 +140,7 @@ fn an_installation_names_its_cluster_and_takes_no_default() {
             String::from_utf8_lossy(&output.stderr).into_owned(),
         )
     };
-    for target in ["install", "doctor"] {
+    for target in ["install", "doctor-install"] {
         let (called, said) = make(&[target, "REGISTRY=r.example/x"]);
         assert_eq!(called, "", "{target} ran without a cluster");
         assert!(said.contains("CONTEXT="), "{said}");
@@ -157,7 +157,7 @@ fn an_installation_names_its_cluster_and_takes_no_default() {
         called,
         "<install><--kube-context=prod; touch x><--registry=r.example/x><--settings=my.yaml><--yes><--dry-run>"
     );
-    let (called, _) = make(&["doctor", "CONTEXT=prod"]);
+    let (called, _) = make(&["doctor-install", "CONTEXT=prod"]);
     assert_eq!(called, "<doctor><--install><--kube-context=prod>");
 }
 
