@@ -4,6 +4,7 @@
 
 mod apply;
 mod checks;
+mod cluster;
 mod look;
 mod objects;
 mod plan;
