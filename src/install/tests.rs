@@ -142,3 +142,103 @@ fn the_sidecar_reads_what_is_written_for_it() {
         "http://vdb-engine.vdb-system.svc.cluster.local:8080"
     );
 }
+
+/// `vdb install` with the stand-ins, in a folder with every file.
+fn arguments(folder: &TempDir, yes: bool) -> Args {
+    let file = folder.path().join("install.yaml");
+    std::fs::write(&file, GITEA).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Args {
+        place: Place {
+            settings: file,
+            kube_context: Some("prod-eu".into()),
+            kubeconfig: Some(folder.path().join("kubeconfig")),
+            registry: None,
+            checkout: here.to_owned(),
+            helm: here.join("src/install/tests/helm"),
+            kubectl: here.join("src/install/tests/kubectl"),
+        },
+        example: false,
+        dry_run: !yes,
+        yes,
+        output: Format::Text,
+    }
+}
+
+fn said(folder: &TempDir, file: &str) -> String {
+    std::fs::read_to_string(folder.path().join(file)).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_call_names_the_context_and_no_argument_holds_a_secret() {
+    let folder = folder();
+    run(arguments(&folder, true)).await.unwrap();
+    let called = said(&folder, "called");
+    for call in called.lines() {
+        assert!(
+            call.contains("--context prod-eu ") || call.contains("--kube-context prod-eu "),
+            "{call}"
+        );
+    }
+    let encoded = |text: &str| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(text)
+    };
+    let given = said(&folder, "given");
+    for name in ["forge-token", "argocd-token", "largedb-password"] {
+        let secret = format!("the {name}");
+        assert!(given.contains(&encoded(&secret)), "{name} did not arrive");
+        for text in [&called, &said(&folder, "values")] {
+            assert!(!text.contains(&secret) && !text.contains(&encoded(&secret)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn environments_are_made_only_when_the_programs_run() {
+    let folder = folder();
+    run(arguments(&folder, true)).await.unwrap();
+    let called = said(&folder, "called");
+    let last = |what: &str| {
+        called
+            .rfind(what)
+            .unwrap_or_else(|| panic!("{what}: {called}"))
+    };
+    assert!(last("upgrade --install vdb") < last("rollout status deployment/vdb-engine"));
+    assert!(last("rollout status deployment/vdb-sidecar") < last(" apply "));
+    let given = said(&folder, "given");
+    let kinds: Vec<String> = given
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].to_string())
+        .collect();
+    assert_eq!(kinds[0], "\"Namespace\"");
+    assert_eq!(kinds[kinds.len() - 1], "\"ApplicationSet\"");
+}
+
+#[tokio::test]
+async fn a_dry_run_and_a_refusal_change_nothing() {
+    let folder = folder();
+    run(arguments(&folder, false)).await.unwrap();
+    std::fs::write(folder.path().join("foreign"), "").unwrap();
+    let error = run(arguments(&folder, true)).await.unwrap_err().to_string();
+    assert!(error.contains("another operator's"), "{error}");
+    assert_eq!(said(&folder, "given"), "");
+    for call in said(&folder, "called").lines() {
+        let changes = [" apply ", " delete ", " patch "];
+        assert!(!changes.iter().any(|verb| call.contains(verb)), "{call}");
+        assert!(
+            !call.contains(" upgrade ") || call.contains("--dry-run=server"),
+            "{call}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_context_not_even_the_plan_is_made() {
+    let folder = folder();
+    let mut args = arguments(&folder, true);
+    args.place.kube_context = None;
+    let error = run(args).await.unwrap_err().to_string();
+    assert!(error.contains("name the cluster"), "{error}");
+    assert_eq!(said(&folder, "called"), "");
+}
