@@ -35,8 +35,10 @@ pub(crate) async fn gitea(context: &Context) -> anyhow::Result<()> {
 
     let state = Path::new(context.get("VDB_STATE_DIR")?);
     let settings = state.join("adapter-suite.json");
+    // The name below localhost is for browsers; the suite asks the machine's resolver.
+    let reached = url.replace("gitea.localhost", "localhost");
     let text = json!({
-        "kind": "gitea", "url": url, "owner": owner, "repository": REPOSITORY,
+        "kind": "gitea", "url": reached, "owner": owner, "repository": REPOSITORY,
         "tokenFile": state.join("secrets/gitea-vdb-bot.token"),
     });
     std::fs::write(&settings, text.to_string())?;
