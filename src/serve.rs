@@ -19,12 +19,14 @@ mod progress;
 mod proposal;
 mod readiness;
 mod request;
+mod requests;
 mod review;
 mod router;
 pub(crate) mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod webhook;
 
 use std::future::Future;

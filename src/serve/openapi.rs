@@ -2,13 +2,21 @@
 
 use utoipa::OpenApi;
 
-use crate::serve::router;
+use crate::serve::{requests, router};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "postgres-vdb-platform", description = "Status of environments and requests. Read only: orders are actions of the portal."),
+    info(title = "postgres-vdb-platform", description = "Environments and requests: their status for people and portals, and orders for the portal's backend."),
     servers((url = "/api/vdb")),
-    paths(router::list_environments, router::environment, router::request, router::sources)
+    paths(
+        router::list_environments,
+        router::environment,
+        router::sources,
+        requests::create,
+        requests::follow,
+        requests::validate,
+        requests::render
+    )
 )]
 struct Document;
 

@@ -13,6 +13,7 @@ use crate::serve::environments::{EndpointView, endpoint};
 use crate::serve::error::ApiError;
 use crate::serve::readiness::{Argo, Observation, OnBase, Readiness, State, decide, of_database};
 use crate::serve::request::{Marker, Operation, RequestId};
+use crate::serve::timeline::{self, Event};
 use crate::web;
 
 /// While a reviewer thinks; a webhook wakes earlier.
@@ -40,6 +41,9 @@ pub(crate) struct Progress {
     pub(crate) endpoint: Option<EndpointView>,
     #[serde(skip)]
     pub(crate) pull: Option<Pull>,
+    /// What has happened so far.
+    #[serde(skip)]
+    pub(crate) events: Vec<Event>,
 }
 
 /// Looks once. `merged` is the pull request if it is known to be merged: that never changes again.
@@ -73,9 +77,12 @@ pub(crate) async fn observe(
     let endpoint = database
         .filter(|database| database.is_ready())
         .and_then(endpoint);
+    let readiness = decide(&seen);
+    let events = timeline::of(&seen, &readiness);
     Ok(progress(
         request,
-        decide(&seen),
+        readiness,
+        events,
         endpoint,
         Some(pull.clone()),
     ))
@@ -133,9 +140,12 @@ async fn without_pull(app: &App, request: &RequestId) -> Result<Progress, ApiErr
                 .request_id()
                 .is_none_or(|id| id == request.as_str()) =>
         {
+            let readiness = of_database(database);
+            let events = timeline::without_pull(database, &readiness);
             Ok(progress(
                 request,
-                of_database(database),
+                readiness,
+                events,
                 endpoint(database),
                 None,
             ))
@@ -149,6 +159,7 @@ async fn without_pull(app: &App, request: &RequestId) -> Result<Progress, ApiErr
 fn progress(
     request: &RequestId,
     readiness: Readiness,
+    events: Vec<Event>,
     endpoint: Option<EndpointView>,
     pull: Option<Pull>,
 ) -> Progress {
@@ -166,19 +177,31 @@ fn progress(
         requested_by,
         endpoint,
         pull,
+        events,
     }
 }
 
-/// Looks again and again until nothing more can happen or the time is over. "Not yet" is an answer.
+/// What a wait ends for before its time is over. Nothing more to come ends both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    End,
+    /// An event after this position, or another state or reason than at the beginning of the call.
+    News {
+        after: u32,
+    },
+}
+
+/// Looks again and again until there is an answer or the time is over. "Not yet" is an answer.
 pub(crate) async fn wait(
     app: &App,
     request: &RequestId,
     time: Duration,
+    until: Until,
 ) -> Result<Progress, ApiError> {
     let deadline = Instant::now() + time;
     let mut wake = app.wake.subscribe();
     let mut merged = None;
-    let mut seen_once = false;
+    let mut first: Option<(State, String)> = None;
     app.metrics.waiters.inc();
     let _counted = Counted(app);
     loop {
@@ -186,7 +209,7 @@ pub(crate) async fn wait(
         let seen = match observe(app, request, merged.clone()).await {
             // Something is down for a moment: who waits already goes on waiting.
             Err(error)
-                if seen_once
+                if first.is_some()
                     && error.status == http::StatusCode::SERVICE_UNAVAILABLE
                     && Instant::now() < deadline =>
             {
@@ -195,8 +218,11 @@ pub(crate) async fn wait(
             }
             other => other?,
         };
-        seen_once = true;
-        if seen.readiness.state.is_final() || Instant::now() >= deadline {
+        let first = first.get_or_insert((seen.readiness.state, seen.readiness.reason.clone()));
+        if seen.readiness.state.is_final()
+            || is_news(&seen, first, until)
+            || Instant::now() >= deadline
+        {
             return Ok(seen);
         }
         if let Some(pull) = seen
@@ -217,6 +243,14 @@ pub(crate) async fn wait(
             changed = wake.changed() => if changed.is_err() { tokio::time::sleep_until(next).await },
         }
     }
+}
+
+fn is_news(seen: &Progress, first: &(State, String), until: Until) -> bool {
+    let Until::News { after } = until else {
+        return false;
+    };
+    seen.events.iter().any(|event| event.position > after)
+        || (seen.readiness.state, &seen.readiness.reason) != (first.0, &first.1)
 }
 
 /// Counts a waiter out however the wait ends.

@@ -7,7 +7,7 @@ mod argo;
 mod removal;
 
 use environment::status::Condition;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::argocd::Application;
 use crate::forge::{Pull, PullState};
@@ -15,7 +15,7 @@ use crate::serve::cluster::{LiveDatabase, NamespaceState};
 use crate::serve::request::{Operation, RequestId};
 use crate::web::one_line;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum State {
     /// The pull request is open.

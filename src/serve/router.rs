@@ -1,11 +1,10 @@
 //! Every route of the three listeners.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -17,17 +16,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
-use crate::serve::request::RequestId;
 use crate::serve::sources::Dataset;
-use crate::serve::{actions, environments, openapi, progress, webhook};
+use crate::serve::{actions, environments, openapi, requests, webhook};
 
 /// Where Backstage finds the plugin.
 const PREFIX: &str = "/api/vdb";
 /// An order with the longest SQL that is allowed, written as JSON.
 const LARGEST_INPUT: usize = 256 << 10;
 const LARGEST_DELIVERY: usize = 1 << 20;
-/// Proxies cut idle connections after a minute.
-const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
 /// For the portal's backend alone.
 pub(crate) fn api(app: Arc<App>) -> Router {
@@ -44,7 +40,10 @@ pub(crate) fn api(app: Arc<App>) -> Router {
         .route("/.backstage/auth/v1/jwks.json", get(jwks))
         .route("/v1/environments", get(list_environments))
         .route("/v1/environments/{name}", get(environment))
-        .route("/v1/requests/{id}", get(request))
+        .route("/v1/requests", post(requests::create))
+        .route("/v1/requests/{id}", get(requests::follow))
+        .route("/v1/validate", post(requests::validate))
+        .route("/v1/render", post(requests::render))
         .route("/v1/sources", get(sources))
         .route("/openapi.json", get(async || Json(openapi::document())))
         .with_state(app);
@@ -178,35 +177,6 @@ pub(super) async fn environment(
     app.authenticator.reader(&headers).await?;
     let name = EnvironmentName::parse(&name).map_err(ApiError::problem)?;
     Ok(Json(environments::one(&app, &name).await?))
-}
-
-#[derive(Deserialize, utoipa::IntoParams)]
-pub(super) struct Wait {
-    /// Seconds to wait for an end, at most 25.
-    #[serde(default)]
-    wait: u64,
-}
-
-/// How far a request has come.
-#[utoipa::path(get, path = "/v1/requests/{id}", params(("id" = String, Path), Wait), responses((status = 200, body = progress::Progress), (status = 404)))]
-pub(super) async fn request(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Query(query): Query<Wait>,
-    headers: HeaderMap,
-) -> Result<Json<progress::Progress>, ApiError> {
-    app.authenticator.reader(&headers).await?;
-    let request = RequestId::parse(&id).ok_or_else(|| {
-        ApiError::not_found(format!("{} is no request", environment::names::quoted(&id)))
-    })?;
-    Ok(Json(
-        progress::wait(
-            &app,
-            &request,
-            LONGEST_WAIT.min(Duration::from_secs(query.wait)),
-        )
-        .await?,
-    ))
 }
 
 #[derive(serde::Serialize, utoipa::ToSchema)]

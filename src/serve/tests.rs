@@ -16,14 +16,14 @@ use crate::push_event::mac;
 
 mod who;
 
-struct Answer {
-    status: u16,
-    phrase: String,
-    retry_after: Option<u64>,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) phrase: String,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) body: Value,
 }
 
-async fn send(router: axum::Router, request: Request<Body>) -> Answer {
+pub(crate) async fn send(router: axum::Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let phrase = response
         .extensions()
@@ -43,7 +43,7 @@ async fn send(router: axum::Router, request: Request<Body>) -> Answer {
 }
 
 impl Stage {
-    async fn invoke_as(&self, user: Option<&str>, action: &str, input: Value) -> Answer {
+    pub(crate) async fn invoke_as(&self, user: Option<&str>, action: &str, input: Value) -> Answer {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!(
@@ -55,12 +55,12 @@ impl Stage {
         send(router::api(self.app.clone()), request).await
     }
 
-    async fn invoke(&self, action: &str, input: Value) -> Answer {
+    pub(crate) async fn invoke(&self, action: &str, input: Value) -> Answer {
         self.invoke_as(Some("user:default/guest"), action, input)
             .await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let mut request = Request::builder()
             .uri(format!("/api/vdb{path}"))
             .body(Body::empty())
@@ -69,7 +69,7 @@ impl Stage {
         send(router::api(self.app.clone()), request).await
     }
 
-    fn live(&self, request: &str, ready: &str) {
+    pub(crate) fn live(&self, request: &str, ready: &str) {
         let mut database = LiveDatabase {
             name: "feat-1-vdb".into(),
             namespace: "postgres-vdbs-feat-1".into(),
@@ -99,7 +99,7 @@ impl Stage {
     }
 }
 
-fn order(change: &Value) -> Value {
+pub(crate) fn order(change: &Value) -> Value {
     let mut input = json!({
         "name": "feat-1", "owner": "group:default/team-orders", "source": "10.0.1.54:largedb", "database": "largedb", "user": "app",
         "snapshotId": "", "requestId": "task-1",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
-use crate::serve::progress;
+use crate::serve::progress::{self, Until};
 use crate::serve::readiness::State;
 use crate::serve::request::RequestId;
 
@@ -37,6 +37,7 @@ pub(super) async fn run(app: &App, input: &Value) -> Result<Value, ApiError> {
         app,
         &request,
         Duration::from_secs(input.timeout_seconds.min(LONGEST_SECONDS)),
+        Until::End,
     )
     .await?;
     // An order that failed or was turned down must not look like a success in the portal.

@@ -60,6 +60,28 @@ impl Portal {
                 .unwrap(),
         )
     }
+
+    /// A call of a signed-in user, without a plugin.
+    pub(crate) fn browser(&self, user: &str) -> HeaderMap {
+        let claims = json!({"sub": user, "aud": "backstage", "exp": soon()});
+        authorization(&self.users.sign(USER, &claims).unwrap())
+    }
+
+    /// A recorded call's token, signed anew by this portal's keys and valid now.
+    pub(crate) fn recorded(&self, token: &Value) -> String {
+        let sign = |key: &SigningKey, token: &Value, obo: Option<String>| {
+            let mut claims = token["claims"].clone();
+            claims["exp"] = json!(soon());
+            if let Some(obo) = obo {
+                claims["obo"] = json!(obo);
+            }
+            key.sign(token["header"]["typ"].as_str().unwrap(), &claims)
+                .unwrap()
+        };
+        let obo = &token["claims"]["obo"];
+        let obo = obo.is_object().then(|| sign(&self.users, obo, None));
+        sign(&self.scaffolder, token, obo)
+    }
 }
 
 pub(crate) fn authorization(token: &str) -> HeaderMap {

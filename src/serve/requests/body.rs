@@ -1,0 +1,146 @@
+//! What goes over the wire, as the API's description shows it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::serve::progress::Progress;
+use crate::serve::readiness::State;
+use crate::serve::timeline::Event;
+
+/// What is asked for.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "operation", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum NewRequest {
+    /// A new environment.
+    Create {
+        #[schema(value_type = OrderSchema)]
+        order: Value,
+    },
+    /// The removal of an environment with all its data.
+    Retire {
+        /// Name of the environment
+        name: String,
+        /// Shown in the pull request
+        #[serde(default)]
+        #[schema(max_length = 300)]
+        reason: Option<String>,
+    },
+}
+
+/// An order to look at.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Check {
+    #[schema(value_type = OrderSchema)]
+    pub(crate) order: Value,
+}
+
+/// The order's own schema, which forms, chart and command line share.
+pub(crate) struct OrderSchema;
+
+impl utoipa::PartialSchema for OrderSchema {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = environment::schema::order();
+        if let Some(fields) = schema.as_object_mut() {
+            fields.shift_remove("$schema");
+        }
+        serde_json::from_value(schema)
+            .expect("a JSON Schema of plain keywords: a test compares them")
+    }
+}
+
+impl utoipa::ToSchema for OrderSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Order".into()
+    }
+}
+
+/// The pull request of a request.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Proposed {
+    /// Names the request from now on
+    pub(crate) request_id: String,
+    /// The pull request
+    pub(crate) remote_url: String,
+    /// The branch of the request
+    pub(crate) target_branch_name: String,
+    /// The catalog entity of the environment
+    pub(crate) entity_ref: String,
+    pub(crate) state: State,
+    /// Where the state is read as JSON
+    pub(crate) status_url: String,
+    /// Absent where Git holds it without a pull request that is known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pull_request_number: Option<u64>,
+    /// The commit of the request
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit_hash: Option<String>,
+}
+
+impl Proposed {
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Proposed
+    }
+}
+
+/// A request, and what has happened to it after the cursor that was sent.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Following {
+    #[serde(flatten)]
+    pub(crate) progress: Progress,
+    pub(crate) events: Vec<Event>,
+    /// To be sent with the next call.
+    pub(crate) cursor: u32,
+}
+
+/// What is wrong with an order.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct Checked {
+    pub(crate) ok: bool,
+    #[schema(value_type = Vec<ProblemSchema>)]
+    pub(crate) problems: Vec<environment::Problem>,
+    /// All problems as a list in Markdown
+    pub(crate) report: String,
+}
+
+/// The files of an order.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Files {
+    /// environments/<name>/values.yaml
+    pub(crate) values: String,
+    /// environments/<name>/catalog-info.yaml
+    pub(crate) catalog_info: String,
+}
+
+/// One thing to change.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemSchema {
+    /// JSON pointer into the order
+    pointer: String,
+    /// The form's field, where one field is to blame
+    field: Option<String>,
+    message: String,
+    /// What to change
+    hint: Option<String>,
+    /// A warning refuses nothing
+    warning: Option<bool>,
+}
+
+/// A refusal: Backstage's error body, and all problems at once. The reason phrase says the message in one line.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Refusal {
+    error: RefusalError,
+    #[schema(value_type = Vec<ProblemSchema>)]
+    problems: Vec<environment::Problem>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct RefusalError {
+    /// The name of Backstage's error class
+    name: String,
+    message: String,
+}
