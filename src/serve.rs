@@ -28,6 +28,8 @@ mod sources;
 mod tests;
 mod timeline;
 mod webhook;
+#[cfg(test)]
+mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;

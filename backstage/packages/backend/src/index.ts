@@ -3,8 +3,8 @@ import { createBackend } from '@backstage/backend-defaults';
 /**
  * The portal's backend. It serves the built app itself, so that one port is enough.
  *
- * The platform's own actions are no package of this backend: the sidecar brings them over HTTP, by two keys of
- * app-config.yaml (`backend.actions.pluginSources` and `discovery.endpoints`).
+ * The platform's own actions come in one of two ways: the sidecar brings them over HTTP, by two keys of app-config.yaml
+ * (`backend.actions.pluginSources` and `discovery.endpoints`), or, with `VDB_WAY=module`, the scaffolder's module does.
  */
 const backend = createBackend();
 
@@ -25,5 +25,11 @@ backend.add(import('@backstage/plugin-scaffolder-backend'));
 backend.add(import('@backstage/plugin-notifications-backend'));
 backend.add(import('@backstage/plugin-signals-backend'));
 backend.add(import('@backstage/plugin-mcp-actions-backend'));
+
+if (process.env.VDB_WAY === 'module') {
+  backend.add(
+    import('@postgres-vdb-platform/backstage-plugin-scaffolder-backend-module-vdb'),
+  );
+}
 
 backend.start();

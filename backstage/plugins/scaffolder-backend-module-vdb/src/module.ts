@@ -1,0 +1,36 @@
+import {
+  coreServices,
+  createBackendModule,
+} from '@backstage/backend-plugin-api';
+import { scaffolderActionsExtensionPoint } from '@backstage/plugin-scaffolder-node';
+import { createPublishAction } from './actions/publish.ts';
+import { createRenderAction } from './actions/render.ts';
+import { createRetireAction } from './actions/retire.ts';
+import { createValidateAction } from './actions/validate.ts';
+import { createWaitAction } from './actions/wait.ts';
+import { VdbClient } from './client.ts';
+
+/** Brings the actions `vdb:…` to the scaffolder. They have the ids that the sidecar lists, and go before those. */
+export const scaffolderModuleVdb = createBackendModule({
+  pluginId: 'scaffolder',
+  moduleId: 'vdb',
+  register(registry) {
+    registry.registerInit({
+      deps: {
+        actions: scaffolderActionsExtensionPoint,
+        auth: coreServices.auth,
+        discovery: coreServices.discovery,
+      },
+      async init({ actions, auth, discovery }) {
+        const client = new VdbClient({ auth, discovery });
+        actions.addActions(
+          createValidateAction({ client }),
+          createRenderAction({ client }),
+          createPublishAction({ client }),
+          createWaitAction({ client, auth }),
+          createRetireAction({ client }),
+        );
+      },
+    });
+  },
+});
