@@ -22,6 +22,11 @@ pub(crate) async fn up(inside: &Inside, portal: &Portal) -> Result<()> {
             format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()),
         )
         .env("NODE_ENV", "production")
+        // Which way the actions come in: over HTTP, or by the scaffolder's module.
+        .env(
+            "VDB_WAY",
+            std::env::var("VDB_WAY").unwrap_or_else(|_| "config".into()),
+        )
         .env("BACKSTAGE_BASE_URL", &url)
         .env("BACKSTAGE_HOST", "0.0.0.0")
         .env("BACKSTAGE_PORT", port.to_string())
