@@ -20,7 +20,9 @@ backend.add(import('@backstage/plugin-mcp-actions-backend'));
 
 if (process.env.VDB_WAY === 'module') {
   backend.add(
-    import('@postgres-vdb-platform/backstage-plugin-scaffolder-backend-module-vdb'),
+    import(
+      '@postgres-vdb-platform/backstage-plugin-scaffolder-backend-module-vdb'
+    ),
   );
 }
 

@@ -55,7 +55,9 @@ function recorded(name, call) {
   const { method, path, headers, body } = call;
   const [scheme, token] = headers.authorization.split(' ');
   assert.equal(scheme, 'Bearer');
-  const kept = Object.entries(headers).filter(([key]) => !DROPPED.includes(key));
+  const kept = Object.entries(headers).filter(
+    ([key]) => !DROPPED.includes(key),
+  );
   return {
     name,
     method,
@@ -86,7 +88,13 @@ test('the portal sends what was recorded', { timeout: 300_000 }, async () => {
         jsonrpc: '2.0',
         id: 1,
         method: 'tools/call',
-        params: { name: 'vdb.wait', arguments: { requestId: 'feat-1.create-0123456789', timeoutSeconds: 0 } },
+        params: {
+          name: 'vdb.wait',
+          arguments: {
+            requestId: 'feat-1.create-0123456789',
+            timeoutSeconds: 0,
+          },
+        },
       },
       { Accept: 'application/json, text/event-stream' },
     );
@@ -107,7 +115,10 @@ test('the portal sends what was recorded', { timeout: 300_000 }, async () => {
       named('publish, v1', invoke('publish', 'v1', 'scaffolder')),
       named('wait, v1', invoke('wait', 'v1', 'scaffolder')),
       named('render with secrets, v2', invoke('render', 'v2', 'scaffolder')),
-      named('wait as a tool of an agent, v1', invoke('wait', 'v1', 'mcp-actions')),
+      named(
+        'wait as a tool of an agent, v1',
+        invoke('wait', 'v1', 'mcp-actions'),
+      ),
     ];
     const fresh = `${JSON.stringify({ backstage: version, calls }, null, 2)}\n`;
     if (process.env.UPDATE) {

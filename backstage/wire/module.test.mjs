@@ -24,10 +24,19 @@ const open = {
   hint: '',
   remoteUrl: 'http://forge/pulls/1',
   pullRequestNumber: 1,
-  events: [{ position: 1, kind: 'proposed', message: 'pull request #1 is open' }],
+  events: [
+    { position: 1, kind: 'proposed', message: 'pull request #1 is open' },
+  ],
   cursor: 1,
 };
-const ready = { ...open, state: 'READY', ready: true, message: 'answered', events: [], cursor: 91 };
+const ready = {
+  ...open,
+  state: 'READY',
+  ready: true,
+  message: 'answered',
+  events: [],
+  cursor: 91,
+};
 
 /** Neither answered nor refused: the caller waits. */
 const never = () => new Promise(() => {});
@@ -56,68 +65,91 @@ async function platform(answers) {
   return started;
 }
 
-test('a killed portal opens one pull request and goes on waiting', { timeout: 300_000 }, async () => {
-  const answers = { order: never, look: never };
-  const vdb = await platform(answers);
-  const portal = await Portal.create(vdb.url, 'module');
-  try {
-    const task = await portal.order('keyless', { name: 'feat-1' });
-    // The order has arrived; its answer never does.
-    await until('the order', 60_000, async () => vdb.orders().length === 1);
-    await portal.kill();
+test(
+  'a killed portal opens one pull request and goes on waiting',
+  { timeout: 300_000 },
+  async () => {
+    const answers = { order: never, look: never };
+    const vdb = await platform(answers);
+    const portal = await Portal.create(vdb.url, 'module');
+    try {
+      const task = await portal.order('keyless', { name: 'feat-1' });
+      // The order has arrived; its answer never does.
+      await until('the order', 60_000, async () => vdb.orders().length === 1);
+      await portal.kill();
 
-    answers.order = () => ({ status: 201, body: proposed });
-    await portal.start();
-    await until('the wait', 90_000, async () => vdb.looks().length >= 1);
-    const keys = vdb.orders().map(call => call.headers['idempotency-key']);
-    assert.equal(keys.length, 2);
-    assert.equal(keys[0], keys[1], 'the same call, so the same pull request');
-    assert.match(keys[0], new RegExp(`^${task}:publish:[0-9a-f]{32}$`));
-    await portal.kill();
+      answers.order = () => ({ status: 201, body: proposed });
+      await portal.start();
+      await until('the wait', 90_000, async () => vdb.looks().length >= 1);
+      const keys = vdb.orders().map(call => call.headers['idempotency-key']);
+      assert.equal(keys.length, 2);
+      assert.equal(keys[0], keys[1], 'the same call, so the same pull request');
+      assert.match(keys[0], new RegExp(`^${task}:publish:[0-9a-f]{32}$`));
+      await portal.kill();
 
-    // Now the pull request is known: what is done is not done again.
-    answers.look = ({ path }) => ({
-      body: path.includes('cursor=0') ? open : ready,
+      // Now the pull request is known: what is done is not done again.
+      answers.look = ({ path }) => ({
+        body: path.includes('cursor=0') ? open : ready,
+      });
+      await portal.start();
+      const end = await portal.end(task);
+      assert.equal(end.status, 'completed', portal.log);
+      assert.equal(vdb.orders().length, 2);
+      const lines = (await portal.lines(task)).join('\n');
+      assert.match(
+        lines,
+        /Pull request #1 \(PROPOSED\): http:\/\/forge\/pulls\/1/,
+      );
+      assert.match(lines, /pull request #1 is open/);
+      // Both ways in are there: the module's actions ran, and the others were left out with a word.
+      const invoked = vdb.arrived.filter(call => call.path.includes('/invoke'));
+      assert.deepEqual(invoked, []);
+      assert.match(
+        portal.log,
+        /'vdb:publish' has already been registered, skipping action provided by actions service/,
+      );
+    } finally {
+      await portal.remove();
+      await vdb.stop();
+    }
+  },
+);
+
+test(
+  'a cancelled task ends at once and says what goes on',
+  { timeout: 300_000 },
+  async () => {
+    const vdb = await platform({
+      order: () => ({ status: 201, body: proposed }),
+      look: ({ path }) =>
+        path.includes('cursor=0') ? { body: open } : never(),
     });
-    await portal.start();
-    const end = await portal.end(task);
-    assert.equal(end.status, 'completed', portal.log);
-    assert.equal(vdb.orders().length, 2);
-    const lines = (await portal.lines(task)).join('\n');
-    assert.match(lines, /Pull request #1 \(PROPOSED\): http:\/\/forge\/pulls\/1/);
-    assert.match(lines, /pull request #1 is open/);
-    // Both ways in are there: the module's actions ran, and the others were left out with a word.
-    const invoked = vdb.arrived.filter(call => call.path.includes('/invoke'));
-    assert.deepEqual(invoked, []);
-    assert.match(portal.log, /'vdb:publish' has already been registered, skipping action provided by actions service/);
-  } finally {
-    await portal.remove();
-    await vdb.stop();
-  }
-});
-
-test('a cancelled task ends at once and says what goes on', { timeout: 300_000 }, async () => {
-  const vdb = await platform({
-    order: () => ({ status: 201, body: proposed }),
-    look: ({ path }) => (path.includes('cursor=0') ? { body: open } : never()),
-  });
-  const portal = await Portal.create(vdb.url, 'module');
-  try {
-    const task = await portal.order('keyless', { name: 'feat-1' });
-    await until('the second look', 60_000, async () => vdb.looks().length === 2);
-    const since = Date.now();
-    const cancelled = await portal.call(`/api/scaffolder/v2/tasks/${task}/cancel`, {});
-    assert.equal(cancelled.status, 200, await cancelled.text());
-    await portal.end(task);
-    const said = /Pull request #1 stays open and can be merged; close it to stop the request: http:\/\/forge\/pulls\/1/;
-    await until('the last line', 10_000, async () =>
-      said.test((await portal.lines(task)).join('\n')),
-    );
-    assert.ok(Date.now() - since < 10_000);
-    // This release of the portal calls a cancelled task failed once its step has ended.
-    assert.equal((await portal.task(task)).status, 'failed');
-  } finally {
-    await portal.remove();
-    await vdb.stop();
-  }
-});
+    const portal = await Portal.create(vdb.url, 'module');
+    try {
+      const task = await portal.order('keyless', { name: 'feat-1' });
+      await until(
+        'the second look',
+        60_000,
+        async () => vdb.looks().length === 2,
+      );
+      const since = Date.now();
+      const cancelled = await portal.call(
+        `/api/scaffolder/v2/tasks/${task}/cancel`,
+        {},
+      );
+      assert.equal(cancelled.status, 200, await cancelled.text());
+      await portal.end(task);
+      const said =
+        /Pull request #1 stays open and can be merged; close it to stop the request: http:\/\/forge\/pulls\/1/;
+      await until('the last line', 10_000, async () =>
+        said.test((await portal.lines(task)).join('\n')),
+      );
+      assert.ok(Date.now() - since < 10_000);
+      // This release of the portal calls a cancelled task failed once its step has ended.
+      assert.equal((await portal.task(task)).status, 'failed');
+    } finally {
+      await portal.remove();
+      await vdb.stop();
+    }
+  },
+);

@@ -34,7 +34,7 @@ const KEY: &str = "Idempotency-Key";
 #[utoipa::path(post, path = "/v1/requests", request_body = NewRequest,
     params(("Idempotency-Key" = String, Header, description = "The same for every repetition of one call")),
     responses((status = 201, body = Proposed), (status = 200, body = Proposed), (status = 400, body = Refusal), (status = 403, body = Refusal),
-        (status = 404, body = Refusal), (status = 409, body = Refusal), (status = 503, body = Refusal)))]
+        (status = 404, body = Refusal), (status = 409, body = Refusal), (status = 429, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

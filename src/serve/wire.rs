@@ -12,6 +12,7 @@ use crate::serve::router;
 use crate::serve::tests::{Answer, send};
 
 const BACKSTAGE_1_55: &str = include_str!("wire/backstage-1.55.json");
+const BACKSTAGE_1_57: &str = include_str!("wire/backstage-1.57.json");
 
 impl Stage {
     async fn replay(&self, call: &Value) -> Answer {
@@ -47,6 +48,7 @@ fn call<'a>(calls: &'a [Value], name: &str) -> &'a Value {
 
 #[rstest]
 #[case::backstage_1_55(BACKSTAGE_1_55)]
+#[case::backstage_1_57(BACKSTAGE_1_57)]
 #[tokio::test]
 async fn the_portal_lists_the_actions(#[case] recording: &str) {
     let stage = Stage::set().await;
@@ -67,6 +69,7 @@ async fn the_portal_lists_the_actions(#[case] recording: &str) {
 
 #[rstest]
 #[case::backstage_1_55(BACKSTAGE_1_55)]
+#[case::backstage_1_57(BACKSTAGE_1_57)]
 #[tokio::test]
 async fn the_scaffolder_orders_for_the_user_who_started_the_task(#[case] recording: &str) {
     let stage = Stage::set().await;
@@ -87,6 +90,7 @@ async fn the_scaffolder_orders_for_the_user_who_started_the_task(#[case] recordi
 
 #[rstest]
 #[case::backstage_1_55(BACKSTAGE_1_55)]
+#[case::backstage_1_57(BACKSTAGE_1_57)]
 #[tokio::test]
 async fn version_2_carries_the_input_and_secrets_that_stay_where_they_are(#[case] recording: &str) {
     let stage = Stage::set().await;
@@ -101,6 +105,7 @@ async fn version_2_carries_the_input_and_secrets_that_stay_where_they_are(#[case
 
 #[rstest]
 #[case::backstage_1_55(BACKSTAGE_1_55)]
+#[case::backstage_1_57(BACKSTAGE_1_57)]
 #[tokio::test]
 async fn an_agent_s_tool_is_the_same_action_called_by_another_plugin(#[case] recording: &str) {
     let stage = Stage::set().await;

@@ -61,7 +61,11 @@ export class VdbClient {
   }
 
   /** What has happened since the cursor; held back for so many seconds where nothing has. */
-  async follow(id: string, since: { cursor: number; seconds: number }, call: Call) {
+  async follow(
+    id: string,
+    since: { cursor: number; seconds: number },
+    call: Call,
+  ) {
     const query = `wait=${since.seconds}s&cursor=${since.cursor}`;
     const path = `/v1/requests/${encodeURIComponent(id)}?${query}`;
     return this.#send<Following>(call, path);

@@ -2,7 +2,7 @@ import { mockCredentials, mockServices } from '@backstage/backend-test-utils';
 import { ServiceUnavailableError } from '@backstage/errors';
 import type { VdbClient } from './client.ts';
 import { Follower } from './follower.ts';
-import { following } from './testing/sidecar.ts';
+import { following } from './__testUtils__/sidecar.ts';
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
@@ -55,7 +55,9 @@ it('fails where nobody answers until the time is over', async () => {
   const follow = jest
     .fn<ReturnType<Follow>, Parameters<Follow>>()
     .mockRejectedValue(new ServiceUnavailableError('nobody answers'));
-  const waiting = follower(follow).it.wait(20).catch(error => error);
+  const waiting = follower(follow)
+    .it.wait(20)
+    .catch(error => error);
   await jest.advanceTimersByTimeAsync(30_000);
   expect(await waiting).toMatchObject({ message: 'nobody answers' });
   expect(follow.mock.calls.length).toBeLessThan(6);

@@ -22,7 +22,12 @@ export class Follower {
   /** What was said last of the state. */
   #told = '';
 
-  constructor(client: Pick<VdbClient, 'follow'>, logger: LoggerService, id: string, call: Call) {
+  constructor(
+    client: Pick<VdbClient, 'follow'>,
+    logger: LoggerService,
+    id: string,
+    call: Call,
+  ) {
     this.#client = client;
     this.#logger = logger;
     this.#id = id;
@@ -42,7 +47,9 @@ export class Follower {
       }
     } catch (error) {
       if (this.#call.signal?.aborted) {
-        this.#logger.warn(`Cancelled: this step waits no more. ${this.#rest()}`);
+        this.#logger.warn(
+          `Cancelled: this step waits no more. ${this.#rest()}`,
+        );
         throw new Error('the wait was cancelled', { cause: error });
       }
       throw error;
@@ -81,7 +88,9 @@ export class Follower {
     this.#seen = seen;
     this.#cursor = seen.cursor;
     for (const event of seen.events) {
-      this.#logger.info(event.at ? `${event.message} (${event.at})` : event.message);
+      this.#logger.info(
+        event.at ? `${event.message} (${event.at})` : event.message,
+      );
     }
     const state = describe(seen);
     if (state !== this.#told && !isFinal(seen)) {
@@ -114,7 +123,9 @@ function describe({ state, message: text, hint }: Following): string {
 }
 
 function isFinal({ state }: Following): boolean {
-  return ['READY', 'REJECTED', 'SUPERSEDED', 'FAILED', 'RETIRED'].includes(state);
+  return ['READY', 'REJECTED', 'SUPERSEDED', 'FAILED', 'RETIRED'].includes(
+    state,
+  );
 }
 
 function message(error: unknown): string {

@@ -9,7 +9,10 @@ it('is the same for the same content in any order', () => {
 });
 
 it('is a key that the sidecar takes, whatever the step is called', () => {
-  const ctx = { task: { id: 'a-b' }, step: { id: `Öffnen ${'x'.repeat(300)}` } };
+  const ctx = {
+    task: { id: 'a-b' },
+    step: { id: `Öffnen ${'x'.repeat(300)}` },
+  };
   const key = idempotencyKey(ctx, {});
   expect(key).toMatch(/^[A-Za-z0-9._:-]{1,200}$/);
   expect(key).toMatch(/^a-b:_ffnen_x+:[0-9a-f]{32}$/);

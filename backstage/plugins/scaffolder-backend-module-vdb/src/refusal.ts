@@ -13,7 +13,8 @@ import type {
 /** One problem in one line, the field before a message that does not name it itself. */
 export function sentence({ field, pointer, message, hint }: Problem): string {
   const name = field ?? pointer.replace(/^\//, '');
-  const what = name && !message.includes(name) ? `${name}: ${message}` : message;
+  const what =
+    name && !message.includes(name) ? `${name}: ${message}` : message;
   return hint ? `${what}; ${hint}` : what;
 }
 
@@ -35,6 +36,7 @@ export async function refusal(response: Response): Promise<Error> {
       return new InputError(message);
     case 401:
     case 403:
+    case 429: // The owner has or orders too much: asking again does not help.
       return new NotAllowedError(message);
     case 404:
       return new NotFoundError(message);

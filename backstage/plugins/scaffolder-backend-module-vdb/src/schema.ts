@@ -44,15 +44,16 @@ export const order = {
       .describe('CPU of the database, for example 500m or 2')
       .optional(),
   memory: (zod: Zod) =>
-    zod.string().describe('Memory of the database, for example 512Mi').optional(),
+    zod
+      .string()
+      .describe('Memory of the database, for example 512Mi')
+      .optional(),
   postgresConfig: (zod: Zod) =>
     zod
       .array(
         zod.object({
           name: zod.string(),
-          value: zod
-            .string()
-            .describe('Bare or in one pair of single quotes.'),
+          value: zod.string().describe('Bare or in one pair of single quotes.'),
         }),
       )
       .describe('Settings of the server')
@@ -76,7 +77,8 @@ export const order = {
 
 /** What both proposing actions answer. */
 export const proposed = {
-  requestId: (zod: Zod) => zod.string().describe('Names the request in vdb:wait'),
+  requestId: (zod: Zod) =>
+    zod.string().describe('Names the request in vdb:wait'),
   remoteUrl: (zod: Zod) => zod.string().describe('The pull request'),
   pullRequestNumber: (zod: Zod) => zod.number().int().optional(),
   targetBranchName: (zod: Zod) =>

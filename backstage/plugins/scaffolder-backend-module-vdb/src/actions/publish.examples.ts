@@ -16,7 +16,8 @@ export const examples: TemplateExample[] = [
 `,
   },
   {
-    description: 'Order it with settings, and SQL that runs before anybody gets in',
+    description:
+      'Order it with settings, and SQL that runs before anybody gets in',
     example: `steps:
   - id: publish
     name: Open the pull request

@@ -1,5 +1,5 @@
-import { Sidecar } from '../testing/sidecar.ts';
-import { type Checkpoints, clientOf, ORDER, run } from '../testing/context.ts';
+import { Sidecar } from '../__testUtils__/sidecar.ts';
+import { type Checkpoints, clientOf, ORDER, run } from '../__testUtils__/context.ts';
 import { createPublishAction } from './publish.ts';
 
 let sidecar: Sidecar;
@@ -76,7 +76,12 @@ it('names every problem in a line of its own', async () => {
     name: 'InputError',
     message: 'one line of both',
     problems: [
-      { pointer: '/name', field: 'name', message: 'name "X" has upper-case letters', hint: 'use lower-case letters' },
+      {
+        pointer: '/name',
+        field: 'name',
+        message: 'name "X" has upper-case letters',
+        hint: 'use lower-case letters',
+      },
       { pointer: '/memory', field: 'memory', message: '"1GB" is no quantity' },
     ],
   };
@@ -92,6 +97,7 @@ it.each([
   [401, 'NotAllowedError'],
   [404, 'NotFoundError'],
   [409, 'ConflictError'],
+  [429, 'NotAllowedError'],
   [503, 'ServiceUnavailableError'],
 ])('says why it is refused with %s', async (status, name) => {
   sidecar.refusal = { status, name, message: 'you are not in group x' };
@@ -104,13 +110,18 @@ it.each([
 
 it('says where to look when nobody answers', async () => {
   const client = clientOf({ url: 'http://127.0.0.1:9/api/vdb' });
-  const { error } = await run(createPublishAction({ client }), { input: ORDER });
+  const { error } = await run(createPublishAction({ client }), {
+    input: ORDER,
+  });
   expect(error.name).toBe('ServiceUnavailableError');
   expect(error.message).toMatch(/does not answer .*discovery\.endpoints/);
 });
 
 it('checks and renders in a dry run, and opens nothing', async () => {
-  const { outputs, text } = await run(action(), { input: ORDER, isDryRun: true });
+  const { outputs, text } = await run(action(), {
+    input: ORDER,
+    isDryRun: true,
+  });
   expect(sidecar.arrived.map(call => call.path)).toEqual([
     '/v1/validate',
     '/v1/render',
@@ -118,7 +129,9 @@ it('checks and renders in a dry run, and opens nothing', async () => {
   expect(sidecar.pulls.size).toBe(0);
   expect(outputs).toMatchObject({ state: 'DRY_RUN', remoteUrl: '' });
   expect(text).toContain('owner: group:default/team-orders');
-  sidecar.problems = [{ pointer: '/name', field: 'name', message: 'name is taken' }];
+  sidecar.problems = [
+    { pointer: '/name', field: 'name', message: 'name is taken' },
+  ];
   const refused = await run(action(), { input: ORDER, isDryRun: true });
   expect(refused.error).toMatchObject({
     name: 'InputError',

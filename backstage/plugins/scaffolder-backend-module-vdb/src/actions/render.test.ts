@@ -1,5 +1,5 @@
-import { Sidecar } from '../testing/sidecar.ts';
-import { clientOf, ORDER, run } from '../testing/context.ts';
+import { Sidecar } from '../__testUtils__/sidecar.ts';
+import { clientOf, ORDER, run } from '../__testUtils__/context.ts';
 import { createRenderAction } from './render.ts';
 
 let sidecar: Sidecar;

@@ -1,5 +1,5 @@
-import { Sidecar } from '../testing/sidecar.ts';
-import { type Checkpoints, clientOf, run } from '../testing/context.ts';
+import { Sidecar } from '../__testUtils__/sidecar.ts';
+import { type Checkpoints, clientOf, run } from '../__testUtils__/context.ts';
 import { createRetireAction } from './retire.ts';
 
 let sidecar: Sidecar;

@@ -16,7 +16,8 @@ export function createRetireAction(options: { client: VdbClient }) {
     schema: {
       input: {
         name: z => z.string().describe('Name of the environment'),
-        reason: z => z.string().describe('Shown in the pull request').optional(),
+        reason: z =>
+          z.string().describe('Shown in the pull request').optional(),
         requestId: z =>
           z
             .string()

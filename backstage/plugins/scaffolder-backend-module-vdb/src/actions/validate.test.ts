@@ -1,5 +1,5 @@
-import { Sidecar } from '../testing/sidecar.ts';
-import { clientOf, ORDER, run } from '../testing/context.ts';
+import { Sidecar } from '../__testUtils__/sidecar.ts';
+import { clientOf, ORDER, run } from '../__testUtils__/context.ts';
 import { createValidateAction } from './validate.ts';
 
 let sidecar: Sidecar;
@@ -11,13 +11,16 @@ afterEach(() => sidecar.stop());
 const action = () => createValidateAction({ client: clientOf(sidecar) });
 const problem = { pointer: '/name', field: 'name', message: 'name is taken' };
 
-it.each([false, true])('accepts a right order (dry run: %s)', async isDryRun => {
-  const { outputs, lines } = await run(action(), { input: ORDER, isDryRun });
-  const report = 'The order is right.';
-  expect(outputs).toEqual({ ok: true, problems: [], report });
-  expect(lines).toEqual([report]);
-  expect(sidecar.arrived[0]?.body).toEqual({ order: ORDER });
-});
+it.each([false, true])(
+  'accepts a right order (dry run: %s)',
+  async isDryRun => {
+    const { outputs, lines } = await run(action(), { input: ORDER, isDryRun });
+    const report = 'The order is right.';
+    expect(outputs).toEqual({ ok: true, problems: [], report });
+    expect(lines).toEqual([report]);
+    expect(sidecar.arrived[0]?.body).toEqual({ order: ORDER });
+  },
+);
 
 it('fails its step with all problems', async () => {
   sidecar.problems = [problem];

@@ -1,6 +1,6 @@
 import { mockServices } from '@backstage/backend-test-utils';
-import { Sidecar } from '../testing/sidecar.ts';
-import { clientOf, run } from '../testing/context.ts';
+import { Sidecar } from '../__testUtils__/sidecar.ts';
+import { clientOf, run } from '../__testUtils__/context.ts';
 import { createWaitAction } from './wait.ts';
 
 let sidecar: Sidecar;
@@ -23,12 +23,29 @@ const event = (position: number, message: string) => ({
 
 it('logs what happens as it happens, and answers where the database is', async () => {
   const endpoint = {
-    host: 'h', port: 5432, database: 'd', user: 'u', secret: 's', namespace: 'n',
+    host: 'h',
+    port: 5432,
+    database: 'd',
+    user: 'u',
+    secret: 's',
+    namespace: 'n',
   };
   sidecar.looks = [
     { events: [event(1, 'pull request #1 is open')], cursor: 1 },
-    { events: [event(3, 'pull request #1 was merged')], cursor: 3, state: 'PROVISIONING', message: 'working' },
-    { events: [event(91, 'Verified: answered')], cursor: 91, state: 'READY', ready: true, message: 'answered', endpoint },
+    {
+      events: [event(3, 'pull request #1 was merged')],
+      cursor: 3,
+      state: 'PROVISIONING',
+      message: 'working',
+    },
+    {
+      events: [event(91, 'Verified: answered')],
+      cursor: 91,
+      state: 'READY',
+      ready: true,
+      message: 'answered',
+      endpoint,
+    },
   ];
   const { outputs, lines } = await run(action(), { input: { requestId } });
   expect(lines).toEqual([
@@ -39,7 +56,12 @@ it('logs what happens as it happens, and answers where the database is', async (
     'Verified: answered',
   ]);
   expect(outputs).toEqual({
-    state: 'READY', ready: true, message: 'answered', hint: '', remoteUrl: 'http://forge/pulls/1', endpoint,
+    state: 'READY',
+    ready: true,
+    message: 'answered',
+    hint: '',
+    remoteUrl: 'http://forge/pulls/1',
+    endpoint,
   });
   expect(sidecar.arrived.map(call => call.path)).toEqual([
     `/v1/requests/${requestId}?wait=25s&cursor=0`,
@@ -59,21 +81,29 @@ it('answers with the state that is reached when the time is over', async () => {
   expect(sidecar.arrived).toHaveLength(1);
 });
 
-it.each(['FAILED', 'REJECTED'] as const)('fails its step when the request is %s', async state => {
-  sidecar.looks = [{ state, reason: 'HookFailed', message: 'm', hint: 'do x' }];
-  const { error } = await run(action(), { input: { requestId } });
-  expect(error).toMatchObject({
-    name: 'ConflictError',
-    message: 'HookFailed: m; do x',
-  });
-});
+it.each(['FAILED', 'REJECTED'] as const)(
+  'fails its step when the request is %s',
+  async state => {
+    sidecar.looks = [
+      { state, reason: 'HookFailed', message: 'm', hint: 'do x' },
+    ];
+    const { error } = await run(action(), { input: { requestId } });
+    expect(error).toMatchObject({
+      name: 'ConflictError',
+      message: 'HookFailed: m; do x',
+    });
+  },
+);
 
 it('ends at once when it is cancelled, and says what goes on', async () => {
   const cancel = new AbortController();
   // The second call is held back, as it is while a reviewer thinks.
   sidecar.silentAfter = 1;
   sidecar.looks = [{ events: [event(1, 'pull request #1 is open')] }];
-  const running = run(action(), { input: { requestId }, signal: cancel.signal });
+  const running = run(action(), {
+    input: { requestId },
+    signal: cancel.signal,
+  });
   while (sidecar.arrived.length < 2) {
     await new Promise(resolve => setTimeout(resolve, 5));
   }

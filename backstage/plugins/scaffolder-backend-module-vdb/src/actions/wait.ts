@@ -86,8 +86,6 @@ export function createWaitAction(options: {
 /** What failed or was turned down must not look like a success in the portal. */
 function refuseFailure({ state, reason, message, hint }: Following): void {
   if (state === 'FAILED' || state === 'REJECTED') {
-    throw new ConflictError(
-      `${reason}: ${message}${hint ? `; ${hint}` : ''}`,
-    );
+    throw new ConflictError(`${reason}: ${message}${hint ? `; ${hint}` : ''}`);
   }
 }

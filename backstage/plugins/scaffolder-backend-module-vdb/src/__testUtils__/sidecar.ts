@@ -32,7 +32,12 @@ export class Sidecar {
   /** Carries calls out but does not answer them after so many. */
   silentAfter = Infinity;
   /** Refuses the next call with this. */
-  refusal?: { status: number; name: string; message: string; problems?: Problem[] };
+  refusal?: {
+    status: number;
+    name: string;
+    message: string;
+    problems?: Problem[];
+  };
   readonly #server: Server;
 
   private constructor() {
