@@ -3,7 +3,7 @@ import type {
   BackstageCredentials,
   DiscoveryService,
 } from '@backstage/backend-plugin-api';
-import { ServiceUnavailableError } from '@backstage/errors';
+import { CustomErrorBase, ServiceUnavailableError } from '@backstage/errors';
 import type {
   Checked,
   Environment,
@@ -111,30 +111,43 @@ export class VdbClient {
       targetPluginId: PLUGIN_ID,
     });
     const deadline = AbortSignal.timeout(DEADLINE_MS);
-    const response = await fetch(`${base}${path}`, {
-      method: sent.method,
-      body: sent.body === undefined ? undefined : JSON.stringify(sent.body),
-      headers: {
-        ...sent.headers,
-        'Content-Type': 'application/json',
-        Authorization: `Bearer ${token}`,
-      },
-      signal: call.signal ? AbortSignal.any([call.signal, deadline]) : deadline,
-    }).catch(cause => {
+    try {
+      const response = await fetch(`${base}${path}`, {
+        method: sent.method,
+        body: sent.body === undefined ? undefined : JSON.stringify(sent.body),
+        headers: {
+          ...sent.headers,
+          'Content-Type': 'application/json',
+          Authorization: `Bearer ${token}`,
+        },
+        signal: call.signal
+          ? AbortSignal.any([call.signal, deadline])
+          : deadline,
+      });
+      if (!response.ok) {
+        throw await refusal(response);
+      }
+      return await response.json();
+    } catch (error) {
       call.signal?.throwIfAborted();
-      const why = deadline.aborted
-        ? `within ${DEADLINE_MS / 1000} seconds`
-        : `(${reason(cause)})`;
-      throw new ServiceUnavailableError(
-        `the sidecar does not answer ${why}; check that it is up and that discovery.endpoints names it`,
-        cause,
-      );
-    });
-    if (!response.ok) {
-      throw await refusal(response);
+      throw error instanceof CustomErrorBase
+        ? error
+        : unreachable(error, deadline.aborted);
     }
-    return response.json();
   }
+}
+
+/** A call that did not come through. `fetch` hides why in the cause: a refused connection, an unknown host. */
+function unreachable(error: unknown, late: boolean): Error {
+  const said = error instanceof Error ? error : new Error(String(error));
+  const cause = said.cause instanceof Error ? said.cause : said;
+  const why = late
+    ? `within ${DEADLINE_MS / 1000} seconds`
+    : `(${cause.message})`;
+  return new ServiceUnavailableError(
+    `the sidecar does not answer ${why}; check that it is up and that discovery.endpoints names it`,
+    error,
+  );
 }
 
 /** Whether the same call may come through later without anybody changing anything. */
@@ -157,12 +170,4 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     }
     signal?.addEventListener('abort', aborted, { once: true });
   });
-}
-
-/** `fetch` hides why in the cause: a refused connection, an unknown host. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) {
-    return String(error);
-  }
-  return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -22,6 +22,11 @@ export async function propose(
   const input: JsonValue = { ...wanted };
   const key = givenKey || idempotencyKey(ctx, input);
   const credentials = await ctx.getInitiatorCredentials();
+  ctx.logger.info(
+    wanted.operation === 'create'
+      ? `Ordering environment ${wanted.order.name}`
+      : `Asking for the removal of environment ${wanted.name}`,
+  );
   const answer = await ctx
     .checkpoint({
       // With the content: the scaffolder's own key is the same for each turn of a step with `each`.

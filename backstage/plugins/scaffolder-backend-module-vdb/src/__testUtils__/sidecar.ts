@@ -27,8 +27,9 @@ export class Sidecar {
   /** What a request looks like, answer by answer; the last one stays. */
   looks: Partial<Following>[] = [];
   problems: Problem[] = [];
-  /** How many of the next calls are carried out without an answer. */
+  /** How many of the next calls are carried out without a whole answer: none at all, or its beginning. */
   lost = 0;
+  lostWithin = 0;
   /** Carries calls out but does not answer them after so many. */
   silentAfter = Infinity;
   /** Refuses the next call with this. */
@@ -80,6 +81,11 @@ export class Sidecar {
       return;
     }
     response.writeHead(status, { 'Content-Type': 'application/json' });
+    if (this.lostWithin > 0) {
+      this.lostWithin -= 1;
+      response.write('{"requestId":', () => response.destroy());
+      return;
+    }
     response.end(JSON.stringify(body));
   }
 

@@ -1,5 +1,10 @@
 import { Sidecar } from '../__testUtils__/sidecar.ts';
-import { type Checkpoints, clientOf, ORDER, run } from '../__testUtils__/context.ts';
+import {
+  type Checkpoints,
+  clientOf,
+  ORDER,
+  run,
+} from '../__testUtils__/context.ts';
 import { createPublishAction } from './publish.ts';
 
 let sidecar: Sidecar;
@@ -11,7 +16,7 @@ afterEach(() => sidecar.stop());
 const action = () => createPublishAction({ client: clientOf(sidecar) });
 
 it('orders on behalf of the user and answers the pull request', async () => {
-  const { outputs, text, error } = await run(action(), { input: ORDER });
+  const { outputs, lines, error } = await run(action(), { input: ORDER });
   expect(error).toBeUndefined();
   expect(outputs).toEqual({
     requestId: expect.stringMatching(/^feat-1\.create-[0-9a-f]{10}$/),
@@ -23,7 +28,10 @@ it('orders on behalf of the user and answers the pull request', async () => {
     state: 'PROPOSED',
     statusUrl: expect.stringContaining('/v1/requests/feat-1.create-'),
   });
-  expect(text).toBe('Pull request #1 (PROPOSED): http://forge/pulls/1');
+  expect(lines).toEqual([
+    'Ordering environment feat-1',
+    'Pull request #1 (PROPOSED): http://forge/pulls/1',
+  ]);
   const [call] = sidecar.arrived;
   expect(call?.body).toEqual({ operation: 'create', order: ORDER });
   expect(call?.key).toMatch(/^task-1:publish:[0-9a-f]{32}$/);
@@ -46,14 +54,17 @@ it('asks once, whatever happens to the task', async () => {
   expect(sidecar.pulls.size).toBe(1);
 });
 
-it('asks again with the same key where an answer got lost', async () => {
-  sidecar.lost = 1;
-  const { error } = await run(action(), { input: ORDER });
-  expect(error).toBeUndefined();
-  expect(sidecar.arrived).toHaveLength(2);
-  expect(sidecar.arrived[0]?.key).toBe(sidecar.arrived[1]?.key);
-  expect(sidecar.pulls.size).toBe(1);
-});
+it.each(['lost', 'lostWithin'] as const)(
+  'asks again with the same key where an answer got %s',
+  async how => {
+    sidecar[how] = 1;
+    const { error } = await run(action(), { input: ORDER });
+    expect(error).toBeUndefined();
+    expect(sidecar.arrived).toHaveLength(2);
+    expect(sidecar.arrived[0]?.key).toBe(sidecar.arrived[1]?.key);
+    expect(sidecar.pulls.size).toBe(1);
+  },
+);
 
 it('keeps the turns of a step with each apart', async () => {
   const checkpoints: Checkpoints = new Map();
