@@ -35,6 +35,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot read certificate authorities from {}", path.display())]
+    Authorities {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot set up an HTTP client")]
     Setup {
         #[source]
@@ -46,9 +52,37 @@ pub enum Error {
 ///
 /// An image without certificate authorities gets one that trusts nobody: enough for services in the cluster without TLS.
 pub fn client() -> Result<reqwest::Client, Error> {
+    trusting(&[])
+}
+
+/// The same, trusting the certificate authorities of a PEM file beside the system's.
+pub fn client_with(authorities: Option<&Path>) -> Result<reqwest::Client, Error> {
+    let Some(path) = authorities else {
+        return client();
+    };
+    let wrong = |source: std::io::Error| Error::Authorities {
+        path: path.to_owned(),
+        source,
+    };
+    let pem = std::fs::read(path).map_err(wrong)?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|error| wrong(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
+    if certificates.is_empty() {
+        let why = "it holds no certificate in PEM";
+        return Err(wrong(std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            why,
+        )));
+    }
+    trusting(&certificates)
+}
+
+fn trusting(certificates: &[reqwest::Certificate]) -> Result<reqwest::Client, Error> {
+    let certificates = || certificates.iter().cloned();
     builder()
+        .tls_certs_merge(certificates())
         .build()
-        .or_else(|_| builder().tls_certs_only([]).build())
+        .or_else(|_| builder().tls_certs_only(certificates()).build())
         .map_err(|source| Error::Setup { source })
 }
 
@@ -68,12 +102,31 @@ pub struct Answer {
     /// Method and path, for messages.
     pub call: String,
     pub status: u16,
+    pub headers: http::HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    /// A header's text; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// A refusal that repeats a secret of ours: taken out before anything is cut, so that no part of it stays.
+    pub fn hide(&mut self, secret: &str) {
+        if self.is_success() || secret.is_empty() {
+            return;
+        }
+        self.body = String::from_utf8_lossy(&self.body)
+            .replace(secret, "…")
+            .into_bytes();
     }
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
@@ -116,6 +169,7 @@ pub async fn send(
     };
     let mut response = http.execute(request).await.map_err(unreachable)?;
     let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
     while let Some(part) = response.chunk().await.map_err(unreachable)? {
         if body.len() + part.len() > LARGEST_ANSWER {
@@ -130,6 +184,7 @@ pub async fn send(
         server: server.to_owned(),
         call,
         status,
+        headers,
         body,
     })
 }
@@ -213,38 +268,4 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_becomes_one_short_line() {
-        assert_eq!(one_line(" a\r\n\tb\u{1b}[1m c ", 80), "a b [1m c");
-        assert_eq!(one_line("abcdef", 4), "abc…");
-    }
-
-    #[test]
-    fn a_segment_cannot_leave_its_place() {
-        assert_eq!(segment("a/../b?c#d"), "a%2F..%2Fb%3Fc%23d");
-        assert_eq!(path("environments/ä b"), "environments/%C3%A4%20b");
-    }
-
-    #[test]
-    fn a_refusal_says_what_the_server_said() {
-        let said = |body: &str| {
-            Answer {
-                server: String::new(),
-                call: String::new(),
-                status: 400,
-                body: body.into(),
-            }
-            .said()
-        };
-        assert_eq!(
-            said(r#"{"message":"branch is\nprotected"}"#),
-            "branch is protected"
-        );
-        assert_eq!(said(r#"{"error":{"message":"no"}}"#), "no");
-        assert_eq!(said("<html>502</html>"), "");
-        assert_eq!(said("plain"), "plain");
-    }
-}
+mod tests;
