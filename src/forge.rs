@@ -3,45 +3,24 @@
 //! Every call may be repeated: an adapter looks before it makes something, because an answer can get lost.
 
 pub mod gitea;
+pub mod github;
+mod settings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 
 use crate::web;
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Settings {
-    pub kind: Kind,
-    /// Address of the forge, as people's browsers reach it too.
-    pub url: String,
-    pub owner: String,
-    pub repository: String,
-    /// The base branch: what it holds is the truth.
-    #[serde(default = "main_branch")]
-    pub branch: String,
-    pub token_file: PathBuf,
-    #[serde(default)]
-    pub webhook_secret_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Gitea,
-}
-
-fn main_branch() -> String {
-    "main".into()
-}
+pub use settings::{App, Kind, Settings};
 
 /// The adapter that the settings name.
 pub fn connect(settings: Settings) -> Result<Arc<dyn Forge>, Error> {
+    settings.check()?;
     match settings.kind {
         Kind::Gitea => Ok(Arc::new(gitea::Gitea::new(settings)?)),
+        Kind::GitHub => Ok(Arc::new(github::GitHub::new(settings)?)),
     }
 }
 
@@ -77,6 +56,8 @@ pub struct Draft {
     pub title: String,
     pub body: String,
     pub labels: Vec<String>,
+    /// Who is asked to review: users, and teams as `organisation/team`.
+    pub reviewers: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +159,18 @@ pub trait Forge: Send + Sync {
     async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error>;
     /// How the base branch is protected.
     async fn protection(&self) -> Result<Protection, Error>;
+    /// That everybody named exists and may review; all who do not are told at once.
+    async fn check_reviewers(&self, reviewers: &[String]) -> Result<(), Error>;
+    /// Whom the settings want to review every pull request.
+    fn reviewers(&self) -> Vec<String>;
     /// Where people see a file of the base branch; the catalog reads it there too.
     fn file_url(&self, path: &str) -> String;
 
     /// The branch with its commit and its open pull request, whichever of them exist already. Never forces a branch.
+    /// Nothing is written for reviewers who cannot review.
     async fn propose(&self, draft: &Draft) -> Result<Pull, Error> {
         if self.branch(&draft.branch).await?.is_none() {
+            self.check_reviewers(&draft.reviewers).await?;
             self.commit(draft).await?;
         }
         self.open(draft).await
@@ -210,6 +197,8 @@ pub enum Error {
         status: u16,
         message: String,
     },
+    #[error("the forge's limit for {call} is reached; it takes calls again in {} s", wait.as_secs())]
+    Limited { call: String, wait: Duration },
     #[error("forge settings: {0}")]
     Settings(String),
 }
@@ -221,10 +210,15 @@ impl Error {
             Self::Http(web::Error::Token { .. }) => {
                 "put a valid token into Secret vdb-forge, key token"
             }
+            Self::Http(web::Error::Authorities { .. }) => {
+                "put certificates in PEM into the file that forge.caFile names, or remove forge.caFile"
+            }
             Self::Http(_) => {
                 "check that the forge is up and forge.url is right, then run this again"
             }
-            Self::Unauthorized { .. } => "renew the token in Secret vdb-forge, key token",
+            Self::Unauthorized { .. } => {
+                "renew the token in Secret vdb-forge, key token; with a GitHub App check forge.app and its private key"
+            }
             Self::Forbidden { .. } => {
                 "give the token's user write access to the repository; branches vdb/* must not be protected"
             }
@@ -234,7 +228,13 @@ impl Error {
             Self::Refused { status, .. } if *status >= 500 => {
                 "wait until the forge works again, then run this again"
             }
+            Self::Refused { status: 409, .. } => {
+                "somebody worked on the same thing at the same time: run this again"
+            }
             Self::Refused { .. } => "look into the forge's log; nothing was changed",
+            Self::Limited { .. } => {
+                "run this again after that time; nothing was changed by this call"
+            }
             Self::Settings(_) => "correct the forge settings",
         }
     }
@@ -242,11 +242,20 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Http(error) => !matches!(error, web::Error::Token { .. }),
-            Self::Refused { status, .. } => *status >= 500 || matches!(status, 408 | 429),
+            Self::Http(error) => !matches!(
+                error,
+                web::Error::Token { .. } | web::Error::Authorities { .. }
+            ),
+            Self::Limited { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || matches!(status, 408 | 409 | 429),
             _ => false,
         }
     }
+}
+
+/// Several problems as one sentence.
+fn one_sentence(problems: &[String]) -> String {
+    problems.join(" | ")
 }
 
 fn colon(message: &str) -> String {

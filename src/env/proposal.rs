@@ -21,7 +21,8 @@ pub(super) struct Proposal<'a> {
 pub(super) async fn open(settings: &Settings, proposal: &Proposal<'_>) -> Result<Pull> {
     let to = settings.forge.clone().context(
         "the branch is protected and no forge is known to open a pull request at: \
-         set VDB_FORGE_URL, VDB_FORGE_OWNER, VDB_FORGE_REPOSITORY and VDB_FORGE_TOKEN_FILE",
+         set VDB_FORGE_URL, VDB_FORGE_OWNER, VDB_FORGE_REPOSITORY and VDB_FORGE_TOKEN_FILE, \
+         and VDB_FORGE_KIND (gitea or github)",
     )?;
     let asked_at = to.url.clone();
     let forge = forge::connect(to)?;
@@ -76,6 +77,7 @@ fn draft(proposal: &Proposal<'_>, base_sha: &str, n: u32) -> Draft {
         body: format!("Asked for by {by} with `vdb env`."),
         title,
         labels: vec!["vdb".into()],
+        reviewers: Vec::new(),
     }
 }
 

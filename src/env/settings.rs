@@ -114,14 +114,28 @@ fn argocd_settings(text: &impl Fn(&str) -> Option<String>) -> Option<argocd::Set
 
 fn forge_settings(text: &impl Fn(&str) -> Option<String>, branch: &str) -> Option<forge::Settings> {
     Some(forge::Settings {
-        kind: forge::Kind::Gitea,
+        kind: kind(text("VDB_FORGE_KIND").as_deref())?,
         url: reachable(&text("VDB_FORGE_URL")?),
         owner: text("VDB_FORGE_OWNER")?,
         repository: text("VDB_FORGE_REPOSITORY")?,
         branch: branch.to_owned(),
-        token_file: text("VDB_FORGE_TOKEN_FILE")?.into(),
+        token_file: Some(text("VDB_FORGE_TOKEN_FILE")?.into()),
+        app: None,
+        api_url: None,
+        graphql_url: None,
+        ca_file: text("VDB_FORGE_CA_FILE").map(PathBuf::from),
+        reviewers: Vec::new(),
         webhook_secret_file: None,
     })
+}
+
+/// Gitea where nothing is said; a kind that is not known is no forge.
+fn kind(said: Option<&str>) -> Option<forge::Kind> {
+    match said {
+        None | Some("gitea") => Some(forge::Kind::Gitea),
+        Some("github") => Some(forge::Kind::GitHub),
+        Some(_) => None,
+    }
 }
 
 /// `*.localhost` is this machine by definition (RFC 6761), though not every resolver knows it.

@@ -5,6 +5,7 @@
 
 mod connection;
 mod look;
+mod people;
 mod wire;
 
 use async_trait::async_trait;
@@ -87,46 +88,6 @@ impl Gitea {
             }
         }
         Ok(pulls)
-    }
-
-    /// Labels help people to find pull requests; an order does not fail for want of one.
-    async fn label(&self, number: u64, labels: &[String]) {
-        if labels.is_empty() {
-            return;
-        }
-        if let Err(error) = self.try_label(number, labels).await {
-            tracing::warn!(
-                error = web::error_chain(&error),
-                number,
-                "cannot label the pull request"
-            );
-        }
-    }
-
-    async fn try_label(&self, number: u64, labels: &[String]) -> Result<(), Error> {
-        let known: Vec<wire::Label> = self.0.get("/labels?limit=50", &[]).await?.json()?;
-        let mut ids = Vec::new();
-        for name in labels {
-            let id = if let Some(label) = known.iter().find(|label| label.name == *name) {
-                label.id
-            } else {
-                let body = json!({"name": name, "color": "#336791"});
-                self.0
-                    .post("/labels", &body, &[])
-                    .await?
-                    .json::<wire::Label>()?
-                    .id
-            };
-            ids.push(id);
-        }
-        self.0
-            .post(
-                &format!("/issues/{number}/labels"),
-                &json!({"labels": ids}),
-                &[],
-            )
-            .await?;
-        Ok(())
     }
 
     async fn marked(&self, number: u64, marker: &str) -> Result<Option<wire::Comment>, Error> {
@@ -231,6 +192,7 @@ impl Forge for Gitea {
         if let Some(pull) = self.find(&draft.branch).await?
             && pull.state == PullState::Open
         {
+            self.request_reviews(pull.number, &draft.reviewers).await?;
             return Ok(pull);
         }
         let body = json!({"base": self.0.settings.branch, "head": draft.branch, "title": draft.title, "body": draft.body});
@@ -245,6 +207,7 @@ impl Forge for Gitea {
         }
         let pull = Pull::from(answer.json::<wire::Pull>()?);
         self.label(pull.number, &draft.labels).await;
+        self.request_reviews(pull.number, &draft.reviewers).await?;
         Ok(pull)
     }
 
@@ -342,6 +305,14 @@ impl Forge for Gitea {
             .json::<wire::Comparison>()?
             .total_commits
             == 0)
+    }
+
+    async fn check_reviewers(&self, reviewers: &[String]) -> Result<(), Error> {
+        self.find_reviewers(reviewers).await
+    }
+
+    fn reviewers(&self) -> Vec<String> {
+        self.0.settings.reviewers.clone()
     }
 
     fn file_url(&self, path: &str) -> String {

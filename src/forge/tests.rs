@@ -7,7 +7,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::*;
 use crate::serve::FakeForge;
 
-fn draft(base: &str, branch: &str, changes: Vec<Change>) -> Draft {
+pub(super) fn draft(base: &str, branch: &str, changes: Vec<Change>) -> Draft {
     Draft {
         base_sha: base.into(),
         branch: branch.into(),
@@ -16,10 +16,11 @@ fn draft(base: &str, branch: &str, changes: Vec<Change>) -> Draft {
         title: "Create environment feat-1".into(),
         body: "Please.".into(),
         labels: vec!["vdb".into()],
+        reviewers: Vec::new(),
     }
 }
 
-fn put(path: &str, content: &str) -> Change {
+pub(super) fn put(path: &str, content: &str) -> Change {
     Change::Put {
         path: path.into(),
         content: content.into(),
@@ -27,7 +28,7 @@ fn put(path: &str, content: &str) -> Change {
 }
 
 /// `salt` keeps runs on one real repository apart.
-async fn behaves(forge: &dyn Forge, salt: &str) {
+pub(super) async fn behaves(forge: &dyn Forge, salt: &str) {
     let base = forge.base().await.unwrap();
     let directory = format!("environments/{salt}");
     let (values, catalog) = (
@@ -180,13 +181,13 @@ async fn a_real_forge_behaves() {
     assert!(!forge.contains(&base, &sha).await.unwrap());
 }
 
-struct Gitea {
-    server: MockServer,
-    forge: Arc<dyn Forge>,
+pub(super) struct Gitea {
+    pub(super) server: MockServer,
+    pub(super) forge: Arc<dyn Forge>,
     _directory: tempfile::TempDir,
 }
 
-async fn gitea() -> Gitea {
+pub(super) async fn gitea() -> Gitea {
     let (server, directory) = (MockServer::start().await, tempfile::tempdir().unwrap());
     let token_file = directory.path().join("token");
     std::fs::write(&token_file, "secret-token\n").unwrap();
@@ -200,7 +201,7 @@ async fn gitea() -> Gitea {
 }
 
 impl Gitea {
-    async fn answers(&self, verb: &str, at: &str, status: u16, body: &str) {
+    pub(super) async fn answers(&self, verb: &str, at: &str, status: u16, body: &str) {
         let answer =
             ResponseTemplate::new(status).set_body_raw(body.to_owned(), "application/json");
         Mock::given(method(verb))
@@ -496,7 +497,7 @@ async fn a_forge_that_is_down_is_said() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("t"), "x").unwrap();
     let mut settings: Settings = serde_json::from_value(settings).unwrap();
-    settings.token_file = directory.path().join("t");
+    settings.token_file = Some(directory.path().join("t"));
     let error = connect(settings).unwrap().base().await.unwrap_err();
     assert!(
         error.to_string().contains("does not answer") && error.is_transient(),

@@ -48,6 +48,8 @@ pub(crate) struct FakeForge {
     pub(crate) lose_answer_of: AtomicUsize,
     /// The call that does not arrive; 0 for none.
     pub(crate) fail_at: AtomicUsize,
+    /// Who was asked to review, by pull request.
+    pub(crate) asked: Mutex<Vec<Vec<String>>>,
 }
 
 #[derive(Default)]
@@ -290,6 +292,7 @@ impl Forge for FakeForge {
                 ..pull(number, &draft.branch, &draft.body)
             };
             state.pulls.push(made.clone());
+            self.asked.lock().unwrap().push(draft.reviewers.clone());
             made
         })
     }
@@ -388,6 +391,14 @@ impl Forge for FakeForge {
 
     async fn contains(&self, revision: &str, commit: &str) -> Result<bool, ForgeError> {
         self.call(|_| revision.parse::<usize>().ok() >= commit.parse().ok())
+    }
+
+    async fn check_reviewers(&self, _reviewers: &[String]) -> Result<(), ForgeError> {
+        Ok(())
+    }
+
+    fn reviewers(&self) -> Vec<String> {
+        vec!["rita".into()]
     }
 
     fn file_url(&self, path: &str) -> String {

@@ -153,6 +153,7 @@ async fn propose(
             "vdb".into(),
             format!("vdb/{}", request.operation().as_str()),
         ],
+        reviewers: forge.reviewers(),
     };
     Ok(forge.propose(&draft).await?)
 }

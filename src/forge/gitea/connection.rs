@@ -1,5 +1,7 @@
 //! Calls of one repository's API: the token, and what each refusal means.
 
+use std::path::PathBuf;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -8,27 +10,32 @@ use crate::web::{self, Answer};
 
 pub(super) struct Connection {
     http: reqwest::Client,
-    /// `{url}/api/v1/repos/{owner}/{repository}`
+    /// `{url}/api/v1`
+    root: String,
+    /// `{root}/repos/{owner}/{repository}`
     api: String,
+    token_file: PathBuf,
     pub(super) settings: Settings,
 }
 
 impl Connection {
     pub(super) fn new(settings: Settings) -> Result<Self, Error> {
         let url = settings.url.trim_end_matches('/');
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(Error::Settings(format!(
-                "url {url:?} is not http:// or https://"
-            )));
-        }
+        let token_file = settings
+            .token_file
+            .clone()
+            .ok_or_else(|| Error::Settings("tokenFile: it is missing".into()))?;
+        let root = format!("{url}/api/v1");
         let api = format!(
-            "{url}/api/v1/repos/{}/{}",
+            "{root}/repos/{}/{}",
             web::segment(&settings.owner),
             web::segment(&settings.repository)
         );
         Ok(Self {
-            http: web::client()?,
+            http: web::client_with(settings.ca_file.as_deref())?,
+            root,
             api,
+            token_file,
             settings,
         })
     }
@@ -43,17 +50,18 @@ impl Connection {
         request: RequestBuilder,
         expected: &[u16],
     ) -> Result<Answer, Error> {
-        let token = web::token(&self.settings.token_file).await?;
-        let answer = web::send(
+        let token = web::token(&self.token_file).await?;
+        let mut answer = web::send(
             &self.http,
             "the forge",
             request.header("authorization", format!("token {token}")),
         )
         .await?;
+        answer.hide(&token);
         if answer.is_success() || expected.contains(&answer.status) {
             return Ok(answer);
         }
-        let message = answer.said().replace(&token, "…");
+        let message = answer.said();
         let (call, status) = (answer.call, answer.status);
         Err(match status {
             401 => Error::Unauthorized {
@@ -79,6 +87,12 @@ impl Connection {
 
     pub(super) async fn get(&self, path: &str, expected: &[u16]) -> Result<Answer, Error> {
         self.send(self.request(Method::GET, path), expected).await
+    }
+
+    /// Reads something outside the repository.
+    pub(super) async fn get_any(&self, path: &str) -> Result<Answer, Error> {
+        let request = self.http.get(format!("{}{path}", self.root));
+        self.send(request, &[]).await
     }
 
     pub(super) async fn post(

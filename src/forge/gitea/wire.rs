@@ -57,9 +57,14 @@ pub(super) struct ChangedFile {
 }
 
 #[derive(Debug, Deserialize)]
-struct Account {
+pub(super) struct Account {
     #[serde(default)]
-    login: String,
+    pub(super) login: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Team {
+    pub(super) name: String,
 }
 
 #[derive(Debug, Deserialize)]

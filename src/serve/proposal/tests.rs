@@ -59,6 +59,8 @@ async fn an_order_becomes_one_commit_with_two_files_and_one_pull_request() {
         files["environments/feat-1/values.yaml"].contains(proposal.request.as_str()),
         "the values carry the request's id"
     );
+    let asked = stage.forge.asked.lock().unwrap().clone();
+    assert_eq!(asked, [["rita"]], "the settings' reviewers are asked");
     let marker = Marker::of(proposal.pull.as_ref().unwrap());
     assert_eq!(
         (

@@ -1,0 +1,100 @@
+//! Files and directories of the repository at a commit.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{GitHub, wire};
+use crate::forge::{Entry, Error};
+use crate::web;
+
+/// GitHub shows no more entries of a directory by REST.
+const MOST_ENTRIES: usize = 1000;
+
+/// Git's mode of a symbolic link, as GraphQL writes it: decimal.
+const SYMBOLIC_LINK: u32 = 0o120_000;
+
+impl GitHub {
+    /// What is at a path: an object for a file, a list for a directory.
+    pub(super) async fn content(&self, at: &str, path: &str) -> Result<Option<Value>, Error> {
+        let path = format!("/contents/{}?ref={}", web::path(path), web::segment(at));
+        let answer = self.0.get(&path, &[404]).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(answer.json()?))
+    }
+
+    /// All entries of a directory that is too large for REST.
+    async fn large_directory(&self, at: &str, directory: &str) -> Result<Vec<Entry>, Error> {
+        const QUERY: &str = "query($owner: String!, $name: String!, $expression: String!) { repository(owner: $owner, name: $name) { \
+            object(expression: $expression) { ... on Tree { entries { path type mode } } } } }";
+        let settings = &self.0.settings;
+        let variables = json!({"owner": settings.owner, "name": settings.repository, "expression": format!("{at}:{directory}")});
+        let data = self.0.ask(QUERY, &variables).await?.data("entries")?;
+        let entries = data["repository"]["object"]["entries"].as_array();
+        let entries = entries.into_iter().flatten().filter_map(|entry| {
+            Some(Entry {
+                path: entry["path"].as_str()?.to_owned(),
+                is_directory: entry["type"] == "tree",
+                is_link: entry["type"] == "commit" || entry["mode"] == SYMBOLIC_LINK,
+            })
+        });
+        Ok(entries.collect())
+    }
+
+    pub(super) async fn read_file(&self, at: &str, path: &str) -> Result<Option<String>, Error> {
+        let Some(found) = self.content(at, path).await? else {
+            return Ok(None);
+        };
+        let malformed = |why: String| web::Error::Malformed {
+            server: "GitHub".into(),
+            call: format!("GET /contents/{path}"),
+            why,
+        };
+        // A directory is a list.
+        let Ok(file) = serde_json::from_value::<wire::Content>(found) else {
+            return Ok(None);
+        };
+        if file.kind != "file" {
+            return Ok(None);
+        }
+        if file.encoding != "base64" {
+            return Err(malformed("the file is larger than 1 MiB".into()).into());
+        }
+        let text: String = file.held.split_ascii_whitespace().collect();
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|error| malformed(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| malformed("it is not text".into()))?;
+        Ok(Some(text))
+    }
+
+    pub(super) async fn list_directory(
+        &self,
+        at: &str,
+        directory: &str,
+    ) -> Result<Vec<Entry>, Error> {
+        let entries: Vec<wire::Content> = match self.content(at, directory).await? {
+            Some(Value::Array(entries)) if entries.len() >= MOST_ENTRIES => {
+                return self.large_directory(at, directory).await;
+            }
+            Some(Value::Array(entries)) => {
+                serde_json::from_value(entries.into()).map_err(|error| web::Error::Malformed {
+                    server: "GitHub".into(),
+                    call: format!("GET /contents/{directory}"),
+                    why: error.to_string(),
+                })?
+            }
+            _ => Vec::new(),
+        };
+        Ok(entries
+            .into_iter()
+            .map(|entry| Entry {
+                is_directory: entry.kind == "dir",
+                is_link: entry.is_link(),
+                path: entry.path,
+            })
+            .collect())
+    }
+}
