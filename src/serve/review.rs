@@ -181,10 +181,6 @@ async fn open(app: &App, pull: &Pull, base: &str) -> Result<(), Error> {
 }
 
 /// Judges a commit that is not the head of its pull request: that of a merge queue which holds it. Sets the check there.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the deliveries of a forge with a merge queue")
-)]
 pub(crate) async fn head(app: &App, sha: &str, number: u64) -> Result<Verdict, Error> {
     let base = app.forge.base().await?;
     let verdict = find(app, &base, sha, number).await?.verdict;

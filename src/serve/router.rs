@@ -62,6 +62,7 @@ pub(crate) fn api(app: Arc<App>) -> Router {
 pub(crate) fn webhooks(app: Arc<App>) -> Router {
     Router::new()
         .route("/webhooks/gitea", post(webhook::gitea))
+        .route("/webhooks/github", post(webhook::github))
         .with_state(app)
         .layer(DefaultBodyLimit::max(LARGEST_DELIVERY))
         .layer(CatchPanicLayer::new())

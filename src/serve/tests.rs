@@ -486,6 +486,97 @@ async fn a_delivery_is_taken_once_and_only_with_the_right_signature() {
     assert_eq!(published["entityRef"], "resource:default/feat-1");
 }
 
+fn githubs(event: &str, body: &str, signature: &str, id: &str) -> Request<Body> {
+    Request::builder()
+        .method(Method::POST)
+        .uri("/webhooks/github")
+        .header("x-github-event", event)
+        .header("x-github-delivery", id)
+        .header("x-hub-signature-256", signature)
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn githubs_deliveries_are_taken_once_and_wake_whoever_waits() {
+    let stage = Stage::set().await;
+    let woken = stage.app.wake.subscribe();
+    let waked = || woken.has_changed().unwrap();
+    let deliver = async |event: &str, body: &str, signature: Option<&str>, id: &str| {
+        let right = crate::push_event::signature(WEBHOOK_SECRET.as_bytes(), body.as_bytes());
+        let request = githubs(event, body, signature.unwrap_or(&right), id);
+        send(router::webhooks(stage.app.clone()), request)
+            .await
+            .status
+    };
+    let bare = hex::encode(mac(WEBHOOK_SECRET.as_bytes(), b"{}"));
+    for wrong in ["sha256=00", "", "sha1=00", &bare] {
+        assert_eq!(deliver("push", "{}", Some(wrong), "gh-0").await, 401);
+    }
+    assert_eq!(deliver("ping", r#"{"zen":"x"}"#, None, "gh-1").await, 200);
+    assert!(!waked(), "neither a forgery nor a ping wakes anybody");
+    for (n, event) in ["pull_request", "installation", "check_suite"]
+        .iter()
+        .enumerate()
+    {
+        let id = format!("gh-2-{n}");
+        assert_eq!(deliver(event, "{}", None, &id).await, 202);
+        assert_eq!(deliver(event, "{}", None, &id).await, 200);
+    }
+    assert!(waked());
+    assert_eq!(deliver("push", "payload=%7B%7D", None, "gh-3").await, 400);
+    let large = " ".repeat((1 << 20) + 1);
+    assert_eq!(deliver("push", &large, None, "gh-4").await, 413);
+}
+
+#[tokio::test]
+async fn the_commit_of_githubs_merge_queue_gets_its_check() {
+    let stage = Stage::set().await;
+    stage.forge.push(|_| {});
+    let number = stage.forge.hand_made("readme", |files| {
+        files.insert("README.md".into(), "more".into());
+    });
+    let body = json!({"action": "checks_requested", "merge_group": {
+        "head_sha": "head-of-readme", "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-{number}-0465b148")
+    }})
+    .to_string();
+    let signature = crate::push_event::signature(WEBHOOK_SECRET.as_bytes(), body.as_bytes());
+    let request = githubs("merge_group", &body, &signature, "gh-queue");
+    let router = router::webhooks(stage.app.clone());
+    assert_eq!(send(router, request).await.status, 202);
+    for _ in 0..200 {
+        if let Some(check) = stage.forge.check("head-of-readme") {
+            assert_eq!(check.context, "vdb/validate");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the queue waits for ever");
+}
+
+#[tokio::test]
+async fn githubs_push_event_reaches_the_catalog() {
+    let stage = Stage::set().await;
+    stage.forge.push(|files| {
+        files.insert(
+            "environments/qa/catalog-info.yaml".into(),
+            "kind: Resource\n".into(),
+        );
+    });
+    let body = json!({"ref": "refs/heads/main", "after": "1", "commits": [{"added": ["environments/qa/catalog-info.yaml"], "modified": [], "removed": []}]}).to_string();
+    let signature = crate::push_event::signature(WEBHOOK_SECRET.as_bytes(), body.as_bytes());
+    let request = githubs("push", &body, &signature, "gh-push");
+    let router = router::webhooks(stage.app.clone());
+    assert_eq!(send(router, request).await.status, 202);
+    for _ in 0..200 {
+        if !stage.portal.locations.lock().unwrap().is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the catalog was told nothing");
+}
+
 #[tokio::test]
 async fn the_catalog_follows_the_base_branch_and_leaves_other_locations_alone() {
     let stage = Stage::set().await;

@@ -2,6 +2,8 @@
 //!
 //! The forge gives up after some seconds, so it is answered at once and the work is done afterwards.
 
+mod merge_group;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -9,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use crate::push_event::{PushEvent, mac};
@@ -45,32 +48,79 @@ struct Commit {
     removed: Option<Vec<String>>,
 }
 
+/// What the headers of a delivery say.
+struct Delivery<'a> {
+    id: &'a str,
+    event: &'a str,
+    /// Hexadecimal.
+    signature: &'a str,
+}
+
 pub(crate) async fn gitea(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
-    let result = accept(&app, &headers, &body).await;
+    let delivery = Delivery {
+        id: text(&headers, "x-gitea-delivery"),
+        event: text(&headers, "x-gitea-event"),
+        signature: text(&headers, "x-gitea-signature"),
+    };
+    take(app, &delivery, &body).await
+}
+
+pub(crate) async fn github(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, ApiError> {
+    let delivery = Delivery {
+        id: text(&headers, "x-github-delivery"),
+        event: text(&headers, "x-github-event"),
+        signature: text(&headers, "x-hub-signature-256")
+            .strip_prefix("sha256=")
+            .unwrap_or_default(),
+    };
+    take(app, &delivery, &body).await
+}
+
+async fn take(app: Arc<App>, delivery: &Delivery<'_>, body: &[u8]) -> Result<StatusCode, ApiError> {
+    let result = accept(&app, delivery, body).await;
     app.metrics.delivery(match &result {
         Ok(true) => "accepted",
         Ok(false) => "repeated",
         Err(_) => "refused",
     });
-    if !result? {
+    // A ping only asks whether somebody is there who knows the secret.
+    if !result? || delivery.event == "ping" {
         return Ok(StatusCode::OK);
     }
     app.pulls.forget().await;
     app.wake();
-    if text(&headers, "x-gitea-event") == "push" {
-        let push: Push = serde_json::from_slice(&body)
-            .map_err(|error| ApiError::input(format!("the push event cannot be read: {error}")))?;
-        tokio::spawn(async move { pushed(&app, push).await });
+    match delivery.event {
+        "push" => {
+            let push: Push = read(delivery.event, body)?;
+            tokio::spawn(async move { pushed(&app, push).await });
+        }
+        "merge_group" => {
+            let event: merge_group::Event = read(delivery.event, body)?;
+            tokio::spawn(merge_group::judge(app, event));
+        }
+        _ => {}
     }
     Ok(StatusCode::ACCEPTED)
 }
 
+fn read<T: DeserializeOwned>(event: &str, body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::input(format!(
+            "the {event} event cannot be read: {error}; set the webhook's content type to application/json"
+        ))
+    })
+}
+
 /// Whether the delivery is genuine and new.
-async fn accept(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<bool, ApiError> {
+async fn accept(app: &App, delivery: &Delivery<'_>, body: &[u8]) -> Result<bool, ApiError> {
     let file = app
         .settings
         .forge
@@ -80,7 +130,7 @@ async fn accept(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<bool, Api
     let secret = web::token(file)
         .await
         .map_err(|error| ApiError::unavailable(web::error_chain(&error)))?;
-    let signature = hex::decode(text(headers, "x-gitea-signature"))
+    let signature = hex::decode(delivery.signature)
         .map_err(|_| ApiError::unauthenticated("the delivery has no signature"))?;
     let expected = mac(secret.as_bytes(), body);
     if !bool::from(expected.as_slice().ct_eq(&signature)) {
@@ -88,7 +138,7 @@ async fn accept(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<bool, Api
             "the delivery's signature is wrong; the webhook and the sidecar must share a secret",
         ));
     }
-    Ok(is_new(text(headers, "x-gitea-delivery")))
+    Ok(is_new(delivery.id))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
