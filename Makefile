@@ -56,10 +56,12 @@ bench: ## Measure orders, clones and memory on the running demo
 soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
 
-generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI
+generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI, tables of docs/operations.md
 	@UPDATE=1 cargo test --quiet --package operator --lib crd
 	@UPDATE=1 cargo test --quiet --package vdb --test gitops generated
 	@UPDATE=1 cargo test --quiet --package vdb --lib openapi
+	@UPDATE=1 cargo test --quiet --package vdb --lib the_page_for_people
+	@UPDATE=1 cargo test --quiet --package operator --lib the_page_for_people
 
 ## An installation
 

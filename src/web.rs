@@ -2,9 +2,15 @@
 //!
 //! Retrying is the caller's decision: most calls of the forge change something.
 
+mod conditional;
+mod guard;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use conditional::Kept;
+pub(crate) use guard::is_forbidden_host;
 use serde::de::DeserializeOwned;
 
 /// The largest answer that is read: a repository's tree or a list of pull requests stays far below.
@@ -29,6 +35,10 @@ pub enum Error {
         call: String,
         why: String,
     },
+    #[error(
+        "{server} is at a link-local address or a cloud's metadata service; such addresses are never called"
+    )]
+    Forbidden { server: String },
     #[error("cannot read the token file {}", path.display())]
     Token {
         path: PathBuf,
@@ -42,10 +52,22 @@ pub enum Error {
     },
 }
 
+/// How long a stream may be silent: Argo CD gives a sign of life every 15 seconds.
+const LONGEST_SILENCE: Duration = Duration::from_secs(45);
+
 /// A client that follows no redirect: it would carry the token to another host.
 ///
 /// An image without certificate authorities gets one that trusts nobody: enough for services in the cluster without TLS.
 pub fn client() -> Result<reqwest::Client, Error> {
+    built(|| builder().timeout(TIMEOUT))
+}
+
+/// The same for answers that have no end.
+pub fn endless_client() -> Result<reqwest::Client, Error> {
+    built(|| builder().read_timeout(LONGEST_SILENCE))
+}
+
+fn built(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
     builder()
         .build()
         .or_else(|_| builder().tls_certs_only([]).build())
@@ -54,9 +76,9 @@ pub fn client() -> Result<reqwest::Client, Error> {
 
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
-        .timeout(TIMEOUT)
         .connect_timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(guard::Guarded))
         .pool_max_idle_per_host(2)
         .user_agent(concat!("postgres-vdb-platform/", env!("CARGO_PKG_VERSION")))
 }
@@ -68,6 +90,7 @@ pub struct Answer {
     /// Method and path, for messages.
     pub call: String,
     pub status: u16,
+    pub etag: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -105,19 +128,16 @@ pub async fn send(
     server: &str,
     request: reqwest::RequestBuilder,
 ) -> Result<Answer, Error> {
-    let request = request.build().map_err(|source| Error::Setup {
-        source: source.without_url(),
-    })?;
-    let call = format!("{} {}", request.method(), request.url().path());
-    let unreachable = |source: reqwest::Error| Error::Unreachable {
-        server: server.to_owned(),
-        call: call.clone(),
-        source: source.without_url(),
-    };
-    let mut response = http.execute(request).await.map_err(unreachable)?;
+    let (call, mut response) = begin(http, server, request).await?;
     let status = response.status().as_u16();
+    let etag = response.headers().get("etag");
+    let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|source| unreachable(server, &call, source))?
+    {
         if body.len() + part.len() > LARGEST_ANSWER {
             return Err(Error::TooLarge {
                 server: server.to_owned(),
@@ -130,8 +150,48 @@ pub async fn send(
         server: server.to_owned(),
         call,
         status,
+        etag,
         body,
     })
+}
+
+/// Sends a request whose answer is read while it comes.
+pub async fn open(
+    http: &reqwest::Client,
+    server: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, Error> {
+    Ok(begin(http, server, request).await?.1)
+}
+
+/// The call as messages name it, and the beginning of the answer.
+async fn begin(
+    http: &reqwest::Client,
+    server: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<(String, reqwest::Response), Error> {
+    let request = request.build().map_err(|source| Error::Setup {
+        source: source.without_url(),
+    })?;
+    if request.url().host_str().is_some_and(is_forbidden_host) {
+        return Err(Error::Forbidden {
+            server: server.to_owned(),
+        });
+    }
+    let call = format!("{} {}", request.method(), request.url().path());
+    let response = http
+        .execute(request)
+        .await
+        .map_err(|source| unreachable(server, &call, source))?;
+    Ok((call, response))
+}
+
+fn unreachable(server: &str, call: &str, source: reqwest::Error) -> Error {
+    Error::Unreachable {
+        server: server.to_owned(),
+        call: call.to_owned(),
+        source: source.without_url(),
+    }
 }
 
 /// A token from its file, read at every use: a rotated token works at once.
@@ -235,6 +295,7 @@ mod tests {
                 server: String::new(),
                 call: String::new(),
                 status: 400,
+                etag: None,
                 body: body.into(),
             }
             .said()
@@ -246,5 +307,39 @@ mod tests {
         assert_eq!(said(r#"{"error":{"message":"no"}}"#), "no");
         assert_eq!(said("<html>502</html>"), "");
         assert_eq!(said("plain"), "plain");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_not_followed() {
+        let (first, second) = (
+            wiremock::MockServer::start().await,
+            wiremock::MockServer::start().await,
+        );
+        let elsewhere = wiremock::ResponseTemplate::new(302)
+            .insert_header("location", format!("{}/secret", second.uri()));
+        wiremock::Mock::given(wiremock::matchers::any())
+            .respond_with(elsewhere)
+            .mount(&first)
+            .await;
+        for http in [client().unwrap(), endless_client().unwrap()] {
+            let request = http.get(first.uri()).bearer_auth("token");
+            let answer = send(&http, "the forge", request).await.unwrap();
+            assert_eq!(answer.status, 302);
+        }
+        assert!(second.received_requests().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_metadata_address_is_refused_before_anything_is_sent() {
+        let http = client().unwrap();
+        for url in [
+            "http://169.254.169.254/latest/meta-data",
+            "http://[fe80::1]/x",
+            "http://0xa9fea9fe/",
+            "http://2852039166/",
+        ] {
+            let error = send(&http, "the portal", http.get(url)).await.unwrap_err();
+            assert!(matches!(error, Error::Forbidden { .. }), "{url}: {error}");
+        }
     }
 }

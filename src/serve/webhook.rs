@@ -59,8 +59,7 @@ pub(crate) async fn gitea(
     if !result? {
         return Ok(StatusCode::OK);
     }
-    app.pulls.forget().await;
-    app.wake();
+    app.wake().await;
     if text(&headers, "x-gitea-event") == "push" {
         let push: Push = serde_json::from_slice(&body)
             .map_err(|error| ApiError::input(format!("the push event cannot be read: {error}")))?;

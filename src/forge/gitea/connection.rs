@@ -6,8 +6,12 @@ use serde_json::Value;
 use crate::forge::{Error, Settings};
 use crate::web::{self, Answer};
 
+const FORGE: &str = "the forge";
+
 pub(super) struct Connection {
     http: reqwest::Client,
+    /// Answers that are asked for again and again.
+    kept: web::Kept,
     /// `{url}/api/v1/repos/{owner}/{repository}`
     api: String,
     pub(super) settings: Settings,
@@ -28,6 +32,7 @@ impl Connection {
         );
         Ok(Self {
             http: web::client()?,
+            kept: web::Kept::default(),
             api,
             settings,
         })
@@ -43,17 +48,28 @@ impl Connection {
         request: RequestBuilder,
         expected: &[u16],
     ) -> Result<Answer, Error> {
-        let token = web::token(&self.settings.token_file).await?;
-        let answer = web::send(
-            &self.http,
-            "the forge",
-            request.header("authorization", format!("token {token}")),
-        )
-        .await?;
+        let token = self.token().await?;
+        let answer = web::send(&self.http, FORGE, authorized(request, &token)).await?;
+        self.checked(answer, expected, &token)
+    }
+
+    /// A read that is repeated all the time: conditional where the server sends an ETag.
+    pub(super) async fn poll(&self, path: &str, expected: &[u16]) -> Result<Answer, Error> {
+        let token = self.token().await?;
+        let request = authorized(self.request(Method::GET, path), &token);
+        let answer = self.kept.send(&self.http, FORGE, path, request).await?;
+        self.checked(answer, expected, &token)
+    }
+
+    async fn token(&self) -> Result<String, Error> {
+        Ok(web::token(&self.settings.token_file).await?)
+    }
+
+    fn checked(&self, answer: Answer, expected: &[u16], token: &str) -> Result<Answer, Error> {
         if answer.is_success() || expected.contains(&answer.status) {
             return Ok(answer);
         }
-        let message = answer.said().replace(&token, "…");
+        let message = answer.said().replace(token, "…");
         let (call, status) = (answer.call, answer.status);
         Err(match status {
             401 => Error::Unauthorized {
@@ -90,4 +106,8 @@ impl Connection {
         self.send(self.request(Method::POST, path).json(body), expected)
             .await
     }
+}
+
+fn authorized(request: RequestBuilder, token: &str) -> RequestBuilder {
+    request.header("authorization", format!("token {token}"))
 }
