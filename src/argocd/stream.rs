@@ -52,7 +52,7 @@ impl Client {
             ("appNamespace", &self.settings.namespace),
         ];
         let mut response = self
-            .open("applications", &query, "application/json")
+            .open(&self.http, "applications", &query, "application/json")
             .await?;
         let (mut objects, mut all) = (Objects::inside("{["), Vec::new());
         let broken = |why: String| malformed("GET /api/v1/applications", why);
@@ -74,7 +74,12 @@ impl Client {
             ("appNamespace", &self.settings.namespace),
         ];
         let response = self
-            .open("stream/applications", &query, "text/event-stream")
+            .open(
+                &self.endless,
+                "stream/applications",
+                &query,
+                "text/event-stream",
+            )
             .await?;
         let mut objects = Objects::inside("");
         let events = response.bytes_stream().map(move |part| {
@@ -92,14 +97,15 @@ impl Client {
 
     async fn open(
         &self,
+        http: &reqwest::Client,
         path: &str,
         query: &[(&str, &str)],
         accept: &str,
     ) -> Result<reqwest::Response, Error> {
         let token = web::token(&self.settings.token_file).await?;
-        let request = self.endless.get(self.url(path)).query(query);
+        let request = http.get(self.url(path)).query(query);
         let request = request.header("accept", accept).bearer_auth(&token);
-        let response = web::open(&self.endless, "argo cd", request).await?;
+        let response = web::open(http, "argo cd", request).await?;
         match response.status().as_u16() {
             200 => Ok(response),
             status @ (401 | 403) => Err(Error::Denied {

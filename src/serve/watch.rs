@@ -144,12 +144,14 @@ impl Needed {
         !std::mem::replace(&mut state.running, true)
     }
 
-    /// Returns when nobody has looked for a while; from then on a stream has to be started again.
-    async fn over(&self) {
+    /// Returns when nobody has looked for a while, after `end`; from then on a stream has to be started again.
+    async fn over(&self, end: impl Fn()) {
         loop {
             let until = {
                 let mut state = self.1.lock().unwrap_or_else(PoisonError::into_inner);
                 if state.until <= Instant::now() {
+                    // Before somebody else starts one, so that nothing of a new stream is undone.
+                    end();
                     state.running = false;
                     return;
                 }

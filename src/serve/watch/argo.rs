@@ -159,7 +159,7 @@ impl ArgoView {
         };
         tokio::select! {
             () = hear => {}
-            () = self.needed.over() => self.seen().alive = None,
+            () = self.needed.over(|| self.seen().alive = None) => {}
         }
     }
 

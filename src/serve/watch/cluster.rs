@@ -117,9 +117,8 @@ impl ClusterView {
         };
         tokio::select! {
             () = hear => {}
-            () = self.needed.over() => {}
+            () = self.needed.over(|| *self.watched() = Watched::default()) => {}
         }
-        *self.watched() = Watched::default();
     }
 }
 

@@ -205,9 +205,9 @@ impl ForgeView {
 }
 
 impl Kept {
-    /// Whether everything on the page was new.
+    /// Whether every request on the page was new: then there may be more that the page does not show.
     fn take(&mut self, page: Vec<Pull>) -> bool {
-        let mut all_new = !page.is_empty();
+        let (mut any, mut all_new) = (false, true);
         for pull in page {
             if RequestId::of_branch(&pull.branch).is_none() {
                 continue;
@@ -216,10 +216,10 @@ impl Kept {
                 (known.number, known.state, &known.head_sha)
                     == (pull.number, pull.state, &pull.head_sha)
             });
-            all_new &= !known;
+            (any, all_new) = (true, all_new && !known);
             self.keep(pull);
         }
-        all_new
+        any && all_new
     }
 
     fn keep(&mut self, pull: Pull) -> Arc<Pull> {
