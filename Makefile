@@ -56,10 +56,12 @@ bench: ## Measure orders, clones and memory on the running demo
 soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
 
-generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types
+generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types, tables of docs/operations.md
 	@UPDATE=1 cargo test --quiet --package operator --lib crd
 	@UPDATE=1 cargo test --quiet --package vdb --test gitops generated
 	@UPDATE=1 cargo test --quiet --package vdb --lib openapi
+	@UPDATE=1 cargo test --quiet --package vdb --lib the_page_for_people
+	@UPDATE=1 cargo test --quiet --package operator --lib the_page_for_people
 	@if [ -d backstage/node_modules ]; then cd backstage && npm run --silent generate; \
 	else echo "the portal's packages are missing, so backstage/plugins/vdb-common/src/schema.ts stays as it is" >&2; fi
 

@@ -2,11 +2,17 @@
 //!
 //! `project=` is always sent: without it the server answers 403 where an Application does not exist.
 
+mod objects;
+mod stream;
+mod types;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::web;
+use crate::web::{self, Answer};
+pub use stream::{Event, Events};
+pub use types::{Application, ApplicationSet, OperationState};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -17,6 +23,9 @@ pub struct Settings {
     pub project: String,
     #[serde(default = "namespace")]
     pub namespace: String,
+    /// The ApplicationSet that makes the environments' Applications.
+    #[serde(default = "application_set")]
+    pub application_set: String,
     /// Where push events go: `/api/webhook` of argocd-server and of the ApplicationSet controller.
     #[serde(default)]
     pub webhooks: Vec<String>,
@@ -30,9 +39,15 @@ fn namespace() -> String {
     "argocd".into()
 }
 
+fn application_set() -> String {
+    "postgres-vdb-platform".into()
+}
+
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// Without a limit on the whole answer: a stream has none.
+    endless: reqwest::Client,
     settings: Settings,
 }
 
@@ -40,6 +55,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self {
             http: web::client()?,
+            endless: web::endless_client()?,
             settings,
         })
     }
@@ -65,20 +81,38 @@ impl Client {
 
     /// `None`: there is no such Application in the project (yet, or any more).
     pub async fn application(&self, name: &str) -> Result<Option<Application>, Error> {
-        let token = web::token(&self.settings.token_file).await?;
-        let url = format!(
-            "{}/api/v1/applications/{}",
-            self.settings.url.trim_end_matches('/'),
-            web::segment(name)
-        );
+        let path = format!("applications/{}", web::segment(name));
         let query = [
             ("project", self.settings.project.as_str()),
             ("appNamespace", &self.settings.namespace),
         ];
-        let request = self.http.get(url).query(&query).bearer_auth(&token);
-        let answer = web::send(&self.http, "argo cd", request).await?;
+        let Some(answer) = self.get(&path, &query).await? else {
+            return Ok(None);
+        };
+        Ok(Some(answer.json()?))
+    }
+
+    /// What the ApplicationSet says about itself. `None`: there is none of this name, or the token may not read it.
+    pub async fn application_set(&self) -> Result<Option<ApplicationSet>, Error> {
+        let path = format!(
+            "applicationsets/{}",
+            web::segment(&self.settings.application_set)
+        );
+        let query = [("appsetNamespace", self.settings.namespace.as_str())];
+        match self.get(&path, &query).await {
+            Ok(answer) => Ok(answer.map(|answer| answer.json()).transpose()?),
+            // A role of an older installation lacks this right; what the set says is a help, not a need.
+            Err(Error::Denied { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<Answer>, Error> {
+        let token = web::token(&self.settings.token_file).await?;
+        let request = self.http.get(self.url(path)).query(query);
+        let answer = web::send(&self.http, "argo cd", request.bearer_auth(&token)).await?;
         match answer.status {
-            200 => Ok(Some(answer.json()?)),
+            200 => Ok(Some(answer)),
             404 => Ok(None),
             401 | 403 => Err(Error::Denied {
                 status: answer.status,
@@ -90,6 +124,10 @@ impl Client {
                 message: answer.said(),
             }),
         }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.settings.url.trim_end_matches('/'))
     }
 }
 
@@ -127,162 +165,5 @@ impl Error {
     }
 }
 
-/// An Application, as far as readiness needs it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Application {
-    pub metadata: Metadata,
-    pub status: Status,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Metadata {
-    pub name: String,
-    pub creation_timestamp: Option<String>,
-    pub deletion_timestamp: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Status {
-    pub sync: Sync,
-    pub health: Health,
-    pub operation_state: Option<OperationState>,
-    pub conditions: Vec<Condition>,
-    pub reconciled_at: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Sync {
-    /// Synced, OutOfSync or Unknown.
-    pub status: String,
-    pub revision: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Health {
-    pub status: String,
-    pub message: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct OperationState {
-    /// Running, Succeeded, Failed, Error or Terminating.
-    pub phase: String,
-    pub message: String,
-    pub started_at: Option<String>,
-    pub finished_at: Option<String>,
-    pub sync_result: Option<SyncResult>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct SyncResult {
-    pub revision: String,
-    pub resources: Vec<ResourceResult>,
-}
-
-/// What became of one object in a sync; refusals of the API server stand here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct ResourceResult {
-    pub group: String,
-    pub kind: String,
-    pub namespace: String,
-    pub name: String,
-    /// Synced, SyncFailed, Pruned or PruneSkipped.
-    pub status: String,
-    pub message: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Condition {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub message: String,
-}
-
 #[cfg(test)]
-mod tests {
-    use wiremock::matchers::{bearer_token, path, query_param};
-    use wiremock::{Mock, MockServer, ResponseTemplate};
-
-    use super::*;
-
-    fn client(server: &MockServer, directory: &tempfile::TempDir) -> Client {
-        let token_file = directory.path().join("token");
-        std::fs::write(&token_file, "secret-token\n").unwrap();
-        let settings = serde_json::json!({
-            "url": server.uri(), "tokenFile": token_file, "project": "postgres-vdb-platform", "repoUrl": "http://x/y.git"
-        });
-        Client::new(serde_json::from_value(settings).unwrap()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_application_is_asked_for_within_its_project() {
-        let (server, directory) = (MockServer::start().await, tempfile::tempdir().unwrap());
-        let body = serde_json::json!({
-            "metadata": {"name": "feat-1", "creationTimestamp": "2026-11-23T10:00:00Z"},
-            "spec": {"project": "postgres-vdb-platform"},
-            "status": {
-                "sync": {"status": "Synced", "revision": "abc"}, "health": {"status": "Progressing"},
-                "operationState": {"phase": "Succeeded", "syncResult": {"revision": "abc", "resources": [{"kind": "PostgresVDB", "status": "Synced"}]}}
-            }
-        });
-        Mock::given(path("/api/v1/applications/feat-1"))
-            .and(query_param("project", "postgres-vdb-platform"))
-            .and(bearer_token("secret-token"))
-            .respond_with(ResponseTemplate::new(200).set_body_json(body))
-            .mount(&server)
-            .await;
-        let application = client(&server, &directory)
-            .application("feat-1")
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(application.status.sync.revision, "abc");
-        assert_eq!(
-            application
-                .status
-                .operation_state
-                .unwrap()
-                .sync_result
-                .unwrap()
-                .resources[0]
-                .kind,
-            "PostgresVDB"
-        );
-        assert!(
-            client(&server, &directory)
-                .application("feat-2")
-                .await
-                .unwrap()
-                .is_none()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_refused_token_is_said_and_never_shown() {
-        let (server, directory) = (MockServer::start().await, tempfile::tempdir().unwrap());
-        let answer = ResponseTemplate::new(403)
-            .set_body_json(serde_json::json!({"error": "permission denied: secret-token"}));
-        Mock::given(path("/api/v1/applications/feat-1"))
-            .respond_with(answer)
-            .mount(&server)
-            .await;
-        let error = client(&server, &directory)
-            .application("feat-1")
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "argo cd refuses the token (403): permission denied: …"
-        );
-        assert!(error.hint().contains("vdb-argocd"));
-    }
-}
+mod tests;

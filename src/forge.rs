@@ -148,6 +148,16 @@ pub trait Forge: Send + Sync {
     async fn open_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The most recently changed pull requests that are not open any more, at most one page of them.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
+    /// The pull requests in any state that changed last, about one page of them.
+    async fn changed_pulls(&self) -> Result<Vec<Pull>, Error> {
+        let mut pulls = self.open_pulls().await?;
+        pulls.extend(self.recent_pulls().await?);
+        Ok(pulls)
+    }
+    /// The files that differ between two commits of the base branch; `None` where the forge cannot say.
+    async fn changed_between(&self, _from: &str, _to: &str) -> Result<Option<Vec<String>>, Error> {
+        Ok(None)
+    }
     /// The text of the one comment that holds this marker.
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error>;
     /// Writes that comment, or changes it.

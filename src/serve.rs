@@ -27,6 +27,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod watch;
 mod webhook;
 #[cfg(test)]
 mod wire;
@@ -40,7 +41,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell};
 use tracing_subscriber::EnvFilter;
 
 use crate::{argocd, forge, web};
@@ -55,6 +56,7 @@ pub(crate) use review::REQUIRED_CHECK;
 use settings::Settings;
 pub(crate) use settings::allowed;
 use sources::Sources;
+use watch::{Pace, Watch};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -151,6 +153,13 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
     ))?;
     let (cluster, key) = retry("reaching the cluster", keyed_cluster).await;
     let key = Arc::new(key);
+    let cluster: Arc<dyn Cluster> = Arc::new(cluster);
+    let watch = Watch::new(
+        Pace::LIVE,
+        Arc::clone(&forge),
+        Arc::new(argocd),
+        Arc::clone(&cluster),
+    );
     Ok(Arc::new(App {
         authenticator: Authenticator::new(http.clone(), &settings.portal),
         portal: Arc::new(Backstage::new(
@@ -159,13 +168,13 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
             Arc::clone(&key),
         )),
         forge,
-        argocd: Arc::new(argocd),
-        cluster: Arc::new(cluster),
+        watch,
+        cluster,
         sources: Sources::new(Arc::new(tower)),
         key,
         metrics: Metrics::default(),
         proposing: Mutex::default(),
-        wake: watch::Sender::default(),
+        wake: tokio::sync::watch::Sender::default(),
         pulls: Pulls::default(),
         told_head: Mutex::default(),
         reviews: Mutex::default(),

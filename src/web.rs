@@ -2,9 +2,15 @@
 //!
 //! Retrying is the caller's decision: most calls of the forge change something.
 
+mod conditional;
+mod guard;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use conditional::Kept;
+pub(crate) use guard::is_forbidden_host;
 use serde::de::DeserializeOwned;
 
 /// The largest answer that is read: a repository's tree or a list of pull requests stays far below.
@@ -29,6 +35,10 @@ pub enum Error {
         call: String,
         why: String,
     },
+    #[error(
+        "{server} is at a link-local address or a cloud's metadata service; such addresses are never called"
+    )]
+    Forbidden { server: String },
     #[error("cannot read the token file {}", path.display())]
     Token {
         path: PathBuf,
@@ -48,11 +58,14 @@ pub enum Error {
     },
 }
 
+/// How long a stream may be silent: Argo CD gives a sign of life every 15 seconds.
+const LONGEST_SILENCE: Duration = Duration::from_secs(45);
+
 /// A client that follows no redirect: it would carry the token to another host.
 ///
 /// An image without certificate authorities gets one that trusts nobody: enough for services in the cluster without TLS.
 pub fn client() -> Result<reqwest::Client, Error> {
-    trusting(&[])
+    built(&[], |builder| builder.timeout(TIMEOUT))
 }
 
 /// The same, trusting the certificate authorities of a PEM file beside the system's.
@@ -74,10 +87,19 @@ pub fn client_with(authorities: Option<&Path>) -> Result<reqwest::Client, Error>
             why,
         )));
     }
-    trusting(&certificates)
+    built(&certificates, |builder| builder.timeout(TIMEOUT))
 }
 
-fn trusting(certificates: &[reqwest::Certificate]) -> Result<reqwest::Client, Error> {
+/// As [`client`], for answers that have no end.
+pub fn endless_client() -> Result<reqwest::Client, Error> {
+    built(&[], |builder| builder.read_timeout(LONGEST_SILENCE))
+}
+
+fn built(
+    certificates: &[reqwest::Certificate],
+    limit: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, Error> {
+    let builder = || limit(builder());
     let certificates = || certificates.iter().cloned();
     builder()
         .tls_certs_merge(certificates())
@@ -88,9 +110,9 @@ fn trusting(certificates: &[reqwest::Certificate]) -> Result<reqwest::Client, Er
 
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
-        .timeout(TIMEOUT)
         .connect_timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(guard::Guarded))
         .pool_max_idle_per_host(2)
         .user_agent(concat!("postgres-vdb-platform/", env!("CARGO_PKG_VERSION")))
 }
@@ -158,20 +180,15 @@ pub async fn send(
     server: &str,
     request: reqwest::RequestBuilder,
 ) -> Result<Answer, Error> {
-    let request = request.build().map_err(|source| Error::Setup {
-        source: source.without_url(),
-    })?;
-    let call = format!("{} {}", request.method(), request.url().path());
-    let unreachable = |source: reqwest::Error| Error::Unreachable {
-        server: server.to_owned(),
-        call: call.clone(),
-        source: source.without_url(),
-    };
-    let mut response = http.execute(request).await.map_err(unreachable)?;
+    let (call, mut response) = begin(http, server, request).await?;
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|source| unreachable(server, &call, source))?
+    {
         if body.len() + part.len() > LARGEST_ANSWER {
             return Err(Error::TooLarge {
                 server: server.to_owned(),
@@ -187,6 +204,45 @@ pub async fn send(
         headers,
         body,
     })
+}
+
+/// Sends a request whose answer is read while it comes.
+pub async fn open(
+    http: &reqwest::Client,
+    server: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, Error> {
+    Ok(begin(http, server, request).await?.1)
+}
+
+/// The call as messages name it, and the beginning of the answer.
+async fn begin(
+    http: &reqwest::Client,
+    server: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<(String, reqwest::Response), Error> {
+    let request = request.build().map_err(|source| Error::Setup {
+        source: source.without_url(),
+    })?;
+    if request.url().host_str().is_some_and(is_forbidden_host) {
+        return Err(Error::Forbidden {
+            server: server.to_owned(),
+        });
+    }
+    let call = format!("{} {}", request.method(), request.url().path());
+    let response = http
+        .execute(request)
+        .await
+        .map_err(|source| unreachable(server, &call, source))?;
+    Ok((call, response))
+}
+
+fn unreachable(server: &str, call: &str, source: reqwest::Error) -> Error {
+    Error::Unreachable {
+        server: server.to_owned(),
+        call: call.to_owned(),
+        source: source.without_url(),
+    }
 }
 
 /// A token from its file, read at every use: a rotated token works at once.

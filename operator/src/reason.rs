@@ -90,6 +90,8 @@ impl std::fmt::Display for Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -101,5 +103,42 @@ mod tests {
             );
             assert!(reason.as_str().chars().all(char::is_alphanumeric));
         }
+    }
+
+    fn table() -> String {
+        let mut text = String::from("| Reason | What follows | What to do |\n|---|---|---|\n");
+        for reason in Reason::ALL {
+            let follows = match reason.kind() {
+                Kind::Progress => "goes on by itself",
+                Kind::Trouble => "tried again by itself",
+                Kind::Stalled => "waits until somebody changes something",
+            };
+            let hint = match reason.hint() {
+                "" => "nothing",
+                hint => hint,
+            };
+            writeln!(text, "| `{reason}` | {follows} | {hint} |").unwrap();
+        }
+        text
+    }
+
+    /// Run with `UPDATE=1` to write the table anew.
+    #[test]
+    fn the_page_for_people_has_every_reason() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once("<!-- databases -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- end of databases -->").unwrap();
+        let fresh = format!(
+            "{before}<!-- databases -->\n{}<!-- end of databases -->{after}",
+            table()
+        );
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).unwrap() == fresh,
+            "docs/operations.md is stale: run UPDATE=1 cargo test -p operator the_page_for_people"
+        );
     }
 }

@@ -106,6 +106,7 @@ fn argocd_settings(text: &impl Fn(&str) -> Option<String>) -> Option<argocd::Set
         token_file: text("VDB_ARGOCD_TOKEN_FILE")?.into(),
         project: text("VDB_ARGOCD_PROJECT").unwrap_or_else(|| PART_OF.into()),
         namespace: text("VDB_ARGOCD_NAMESPACE").unwrap_or_else(|| "argocd".into()),
+        application_set: PART_OF.into(),
         webhooks: Vec::new(),
         webhook_secret_file: None,
         repo_url: text("VDB_ARGOCD_REPO_URL").unwrap_or_default(),

@@ -90,6 +90,12 @@ impl Gitea {
         Ok(pulls)
     }
 
+    /// What the history of `to` has and that of `from` has not.
+    async fn compare(&self, from: &str, to: &str) -> Result<wire::Comparison, Error> {
+        let path = format!("/compare/{}...{}", web::segment(from), web::segment(to));
+        Ok(self.0.get(&path, &[]).await?.json()?)
+    }
+
     async fn marked(&self, number: u64, marker: &str) -> Result<Option<wire::Comment>, Error> {
         let comments: Vec<wire::Comment> = self
             .0
@@ -163,10 +169,13 @@ impl Forge for Gitea {
     }
 
     async fn branch(&self, name: &str) -> Result<Option<String>, Error> {
-        let answer = self
-            .0
-            .get(&format!("/branches/{}", web::path(name)), &[404])
-            .await?;
+        let path = format!("/branches/{}", web::path(name));
+        // The base branch is looked at every few seconds.
+        let answer = if name == self.0.settings.branch {
+            self.0.poll(&path, &[404]).await?
+        } else {
+            self.0.get(&path, &[404]).await?
+        };
         if answer.status == 404 {
             return Ok(None);
         }
@@ -248,6 +257,17 @@ impl Forge for Gitea {
         look::protection(&self.0).await
     }
 
+    async fn changed_pulls(&self) -> Result<Vec<Pull>, Error> {
+        self.pulls("state=all&sort=recentupdate", 1).await
+    }
+
+    async fn changed_between(&self, from: &str, to: &str) -> Result<Option<Vec<String>>, Error> {
+        let comparison = self.compare(from, to).await?;
+        let files = comparison.files();
+        // A version that lists no files cannot say what changed.
+        Ok((!files.is_empty() || comparison.total_commits == 0).then_some(files))
+    }
+
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error> {
         Ok(self
             .marked(number, marker)
@@ -293,18 +313,7 @@ impl Forge for Gitea {
             return Ok(true);
         }
         // Commits of `commit`'s history that `revision` lacks: none means that it is contained.
-        let path = format!(
-            "/compare/{}...{}",
-            web::segment(revision),
-            web::segment(commit)
-        );
-        Ok(self
-            .0
-            .get(&path, &[])
-            .await?
-            .json::<wire::Comparison>()?
-            .total_commits
-            == 0)
+        Ok(self.compare(revision, commit).await?.total_commits == 0)
     }
 
     async fn check_reviewers(&self, reviewers: &[String]) -> Result<(), Error> {

@@ -1,6 +1,8 @@
 //! What every adapter must do. The suite runs on the forge in memory, on Gitea's recorded answers and, where
 //! `VDB_TEST_FORGE` names a settings file, on a real forge: `cargo test -p vdb --lib forge -- --ignored`.
 
+mod changes;
+
 use wiremock::matchers::{body_partial_json, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -15,6 +15,7 @@ use crate::serve::portal::Portal;
 use crate::serve::review::Memory;
 use crate::serve::settings::Settings;
 use crate::serve::sources::Sources;
+use crate::serve::watch::Watch;
 
 /// A status page that is asked every few seconds does not need pull requests that are newer than this.
 const PULLS_KEPT: Duration = Duration::from_secs(5);
@@ -22,6 +23,11 @@ const PULLS_KEPT: Duration = Duration::from_secs(5);
 #[async_trait]
 pub(crate) trait ArgoCd: Send + Sync {
     async fn application(&self, name: &str) -> Result<Option<argocd::Application>, argocd::Error>;
+    /// Every Application of the project.
+    async fn applications(&self) -> Result<Vec<argocd::Application>, argocd::Error>;
+    /// Every Application of the project as it changes, until the connection ends.
+    async fn stream(&self) -> Result<argocd::Events, argocd::Error>;
+    async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error>;
 }
 
 #[async_trait]
@@ -29,13 +35,26 @@ impl ArgoCd for argocd::Client {
     async fn application(&self, name: &str) -> Result<Option<argocd::Application>, argocd::Error> {
         self.application(name).await
     }
+
+    async fn applications(&self) -> Result<Vec<argocd::Application>, argocd::Error> {
+        self.applications().await
+    }
+
+    async fn stream(&self) -> Result<argocd::Events, argocd::Error> {
+        self.stream().await
+    }
+
+    async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error> {
+        self.application_set().await
+    }
 }
 
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) http: reqwest::Client,
     pub(crate) forge: Arc<dyn Forge>,
-    pub(crate) argocd: Arc<dyn ArgoCd>,
+    /// What waiting orders look at; nobody asks Argo CD past it.
+    pub(crate) watch: Watch,
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) portal: Arc<dyn Portal>,
     pub(crate) sources: Sources,
@@ -54,8 +73,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Something happened at the forge.
-    pub(crate) fn wake(&self) {
+    /// Something happened at the forge: what is kept of it is old, and whoever waits looks at once.
+    pub(crate) async fn wake(&self) {
+        self.pulls.forget().await;
+        self.watch.forge.expire();
         self.wake.send_modify(|n| *n = n.wrapping_add(1));
     }
 }

@@ -114,8 +114,7 @@ impl Watched {
             return;
         }
         if moved {
-            app.pulls.forget().await;
-            app.wake();
+            app.wake().await;
             catalog::reconcile(app).await;
         }
         // Which files changed is not known: naming the directory of all makes Argo CD look at each Application.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use environment::names::{OWNER, REQUEST_ID, REQUESTED_BY};
 use environment::{EnvironmentName, PostgresVdbStatus};
+use futures::stream::BoxStream;
 use serde_json::Value;
 
 pub(crate) use kubernetes::Kubernetes;
@@ -55,6 +56,23 @@ pub(crate) enum NamespaceState {
     Terminating,
 }
 
+/// What a watch of all databases says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// Everything is listed (again); what was known before does not hold any more.
+    Begin,
+    Listed(Box<LiveDatabase>),
+    /// All were listed; from here on what changes is said.
+    Complete,
+    Is(Box<LiveDatabase>),
+    Gone {
+        namespace: String,
+        name: String,
+    },
+}
+
+pub(crate) type Changes = BoxStream<'static, Result<Change, Error>>;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("kubernetes does not answer or refuses: {what}")]
@@ -62,6 +80,11 @@ pub(crate) enum Error {
         what: &'static str,
         #[source]
         source: Box<kube::Error>,
+    },
+    #[error("the watch of postgresvdbs broke")]
+    Watch {
+        #[source]
+        source: Box<kube::runtime::watcher::Error>,
     },
     #[error("no access to kubernetes")]
     Access {
@@ -87,6 +110,10 @@ pub(crate) trait Cluster: Send + Sync {
     async fn databases(&self, environment: &EnvironmentName) -> Result<Vec<LiveDatabase>, Error>;
     /// The databases of all environments.
     async fn all_databases(&self) -> Result<Vec<LiveDatabase>, Error>;
+    /// The databases of all environments as they change. Goes on by itself after an error.
+    fn watch(&self) -> Changes;
+    /// The namespaces of all environments.
+    async fn namespaces(&self) -> Result<BTreeMap<String, NamespaceState>, Error>;
     async fn namespace(
         &self,
         environment: &EnvironmentName,

@@ -12,7 +12,7 @@ use crate::forge::{Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::cluster::LiveDatabase;
 use crate::serve::error::ApiError;
-use crate::serve::readiness::{Readiness, State, of_database};
+use crate::serve::readiness::{Readiness, Reason, State, of_database, readiness};
 use crate::serve::request::{Marker, Operation, RequestId};
 
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -165,25 +165,11 @@ fn view(
         }
         (None, Some((request, pull))) => {
             let marker = Marker::of(pull);
-            let (state, reason, message) = match pull.state {
-                PullState::Open => (
-                    State::Proposed,
-                    "PullRequestOpen",
-                    "waits for review and merge",
-                ),
-                _ => (
-                    State::Merged,
-                    "NotApplied",
-                    "merged; not in the cluster yet",
-                ),
+            let readiness = match pull.state {
+                PullState::Open => readiness(Reason::PullRequestOpen, "waits for review and merge"),
+                _ => readiness(Reason::NotApplied, "merged; not in the cluster yet"),
             };
-            let readiness = Readiness {
-                state,
-                ready: false,
-                reason: reason.into(),
-                message: message.into(),
-                hint: String::new(),
-            };
+            let state = readiness.state;
             let by = Some(marker.requested_by).filter(|by| !by.is_empty());
             let view = RequestView {
                 id: request.to_string(),

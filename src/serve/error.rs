@@ -15,7 +15,7 @@ use crate::web;
 /// Longer phrases are cut by proxies and log viewers.
 const LONGEST_PHRASE: usize = 200;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     /// The name of Backstage's error class.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use environment::EnvironmentName;
+use futures::StreamExt as _;
 
 use crate::argocd;
 use crate::forge::{
@@ -18,6 +19,7 @@ use crate::serve::metrics::Metrics;
 use crate::serve::portal::{self, Location, Notification, Portal};
 use crate::serve::settings::{Settings, tests::example};
 use crate::serve::sources::{Dataset, Sources, Tower};
+use crate::serve::watch::{Pace, Watch};
 
 /// An open pull request.
 pub(crate) fn pull(number: u64, branch: &str, body: &str) -> Pull {
@@ -50,6 +52,8 @@ pub(crate) struct FakeForge {
     pub(crate) fail_at: AtomicUsize,
     /// Who was asked to review, by pull request.
     pub(crate) asked: Mutex<Vec<Vec<String>>>,
+    /// Whether it can say which files differ between two commits.
+    pub(crate) tells_changes: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
@@ -138,12 +142,22 @@ impl FakeForge {
     }
 
     pub(crate) fn close(&self, number: u64) {
-        self.state()
-            .pulls
-            .iter_mut()
-            .find(|pull| pull.number == number)
-            .unwrap()
-            .state = PullState::Closed;
+        let mut state = self.state();
+        let mut pulls = state.pulls.iter_mut();
+        let pull = pulls.find(|pull| pull.number == number).unwrap();
+        pull.state = PullState::Closed;
+        pull.finished_at = Some(jiff::Timestamp::now().to_string());
+    }
+
+    /// A pull request that nobody ordered through the sidecar's actions.
+    pub(crate) fn add(&self, pull: Pull) {
+        self.state().pulls.push(pull);
+    }
+
+    /// A branch whose pull request was never opened.
+    pub(crate) fn make_branch(&self, branch: &str) {
+        let made = (format!("head-of-{branch}"), Files::new());
+        self.state().branches.insert(branch.to_owned(), made);
     }
 
     pub(crate) fn pulls(&self) -> Vec<Pull> {
@@ -368,6 +382,25 @@ impl Forge for FakeForge {
         })
     }
 
+    async fn changed_between(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<Option<Vec<String>>, ForgeError> {
+        if !self.tells_changes.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        self.call(|state| {
+            let files = |commit: &str| state.base[commit.parse::<usize>().unwrap() - 1].clone();
+            let (old, new) = (files(from), files(to));
+            let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let differ = paths
+                .into_iter()
+                .filter(|path| old.get(*path) != new.get(*path));
+            Some(differ.cloned().collect())
+        })
+    }
+
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, ForgeError> {
         self.call(|state| state.comments.get(&(number, marker.to_owned())).cloned())
     }
@@ -408,8 +441,13 @@ impl Forge for FakeForge {
 
 #[derive(Default)]
 pub(crate) struct FakeCluster {
+    pub(crate) calls: AtomicUsize,
     pub(crate) databases: Mutex<Vec<LiveDatabase>>,
     pub(crate) namespaces: Mutex<BTreeMap<String, NamespaceState>>,
+    /// What a watch says after its beginning.
+    pub(crate) changes: Mutex<
+        Option<tokio::sync::mpsc::UnboundedReceiver<Result<cluster::Change, cluster::Error>>>,
+    >,
 }
 
 #[async_trait]
@@ -418,6 +456,7 @@ impl Cluster for FakeCluster {
         &self,
         environment: &EnvironmentName,
     ) -> Result<Vec<LiveDatabase>, cluster::Error> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         Ok(self
             .databases
             .lock()
@@ -429,7 +468,40 @@ impl Cluster for FakeCluster {
     }
 
     async fn all_databases(&self) -> Result<Vec<LiveDatabase>, cluster::Error> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         Ok(self.databases.lock().unwrap().clone())
+    }
+
+    fn watch(&self) -> cluster::Changes {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let mut changes = vec![Ok(cluster::Change::Begin)];
+        let databases = self.databases.lock().unwrap().clone();
+        changes.extend(
+            databases
+                .into_iter()
+                .map(|database| Ok(cluster::Change::Listed(Box::new(database)))),
+        );
+        changes.push(Ok(cluster::Change::Complete));
+        let told = self.changes.lock().unwrap().take();
+        let later = told.map_or_else(
+            || futures::stream::pending().boxed(),
+            |receiver| {
+                futures::stream::unfold(receiver, async |mut receiver| {
+                    Some((receiver.recv().await?, receiver))
+                })
+                .boxed()
+            },
+        );
+        futures::stream::iter(changes).chain(later).boxed()
+    }
+
+    async fn namespaces(&self) -> Result<BTreeMap<String, NamespaceState>, cluster::Error> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let namespaces = self.namespaces.lock().unwrap();
+        Ok(namespaces
+            .iter()
+            .map(|(name, state)| (format!("postgres-vdbs-{name}"), *state))
+            .collect())
     }
 
     async fn namespace(
@@ -461,6 +533,9 @@ impl Cluster for FakeCluster {
 pub(crate) struct FakePortal {
     pub(crate) told: Mutex<Vec<Notification>>,
     pub(crate) locations: Mutex<Vec<Location>>,
+    pub(crate) refreshed: Mutex<Vec<String>>,
+    /// How many notifications are refused before one is taken.
+    pub(crate) refuses: AtomicUsize,
 }
 
 #[async_trait]
@@ -474,7 +549,22 @@ impl Portal for FakePortal {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), portal::Error> {
+        let refuses = self
+            .refuses
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if refuses.is_ok() {
+            return Err(portal::Error::Refused {
+                status: 503,
+                call: "POST /api/notifications".into(),
+                message: String::new(),
+            });
+        }
         self.told.lock().unwrap().push(notification.clone());
+        Ok(())
+    }
+
+    async fn refresh(&self, entity: &str) -> Result<(), portal::Error> {
+        self.refreshed.lock().unwrap().push(entity.to_owned());
         Ok(())
     }
 
@@ -503,22 +593,69 @@ impl Portal for FakePortal {
     }
 }
 
-/// An Argo CD that either refuses the token or has no Application.
+/// An Argo CD that may refuse the token by name, as a role without rights does: its list is empty then.
 #[derive(Default)]
 pub(crate) struct FakeArgoCd {
     pub(crate) refuses: std::sync::atomic::AtomicBool,
+    pub(crate) applications: Mutex<Vec<argocd::Application>>,
+    pub(crate) set: Mutex<Option<argocd::ApplicationSet>>,
+    pub(crate) calls: AtomicUsize,
+    /// No stream can be opened.
+    pub(crate) streamless: std::sync::atomic::AtomicBool,
+}
+
+impl FakeArgoCd {
+    fn call(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
 impl ArgoCd for FakeArgoCd {
-    async fn application(&self, _name: &str) -> Result<Option<argocd::Application>, argocd::Error> {
+    async fn application(&self, name: &str) -> Result<Option<argocd::Application>, argocd::Error> {
+        self.call();
         if self.refuses.load(Ordering::SeqCst) {
             return Err(argocd::Error::Denied {
                 status: 403,
                 message: "permission denied".into(),
             });
         }
-        Ok(None)
+        let applications = self.applications.lock().unwrap();
+        let found = applications.iter().find(|a| a.metadata.name == name);
+        Ok(found.cloned())
+    }
+
+    async fn applications(&self) -> Result<Vec<argocd::Application>, argocd::Error> {
+        self.call();
+        if self.refuses.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
+        Ok(self.applications.lock().unwrap().clone())
+    }
+
+    async fn stream(&self) -> Result<argocd::Events, argocd::Error> {
+        self.call();
+        if self.streamless.load(Ordering::SeqCst) {
+            return Err(argocd::Error::Refused {
+                status: 502,
+                call: "GET /api/v1/stream/applications".into(),
+                message: String::new(),
+            });
+        }
+        let applications = self.applications.lock().unwrap().clone();
+        let there = applications
+            .into_iter()
+            .map(|application| Ok(argocd::Event::Is(Box::new(application))));
+        let alive = futures::stream::unfold((), async |()| {
+            tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+            Some((Ok(argocd::Event::Alive), ()))
+        });
+        Ok(futures::stream::iter(there).chain(alive).boxed())
+    }
+
+    async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error> {
+        self.call();
+        Ok(self.set.lock().unwrap().clone())
     }
 }
 
@@ -531,6 +668,8 @@ impl Tower for FakeTower {
     }
 }
 
+static ISSUER: tokio::sync::OnceCell<Issuer> = tokio::sync::OnceCell::const_new();
+
 /// A sidecar whose outside world is in memory.
 pub(crate) struct Stage {
     pub(crate) app: Arc<App>,
@@ -538,7 +677,7 @@ pub(crate) struct Stage {
     pub(crate) cluster: Arc<FakeCluster>,
     pub(crate) portal: Arc<FakePortal>,
     pub(crate) argocd: Arc<FakeArgoCd>,
-    pub(crate) issuer: Issuer,
+    pub(crate) issuer: &'static Issuer,
     _files: tempfile::TempDir,
 }
 
@@ -551,13 +690,22 @@ impl Stage {
 
     /// With other settings; the folder is for the files that they name.
     pub(crate) async fn set_with(change: impl FnOnce(&mut Settings, &std::path::Path)) -> Self {
+        Self::set_at(Pace::FRESH, change).await
+    }
+
+    /// One that keeps what it has seen, as in life.
+    pub(crate) async fn set_at(
+        pace: Pace,
+        change: impl FnOnce(&mut Settings, &std::path::Path),
+    ) -> Self {
         let (forge, cluster, portal, argocd): (
             Arc<FakeForge>,
             Arc<FakeCluster>,
             Arc<FakePortal>,
             Arc<FakeArgoCd>,
         ) = Default::default();
-        let issuer = Issuer::start().await;
+        // One for all tests: servers that come and go by the dozen can keep each other from stopping.
+        let issuer = ISSUER.get_or_init(Issuer::start).await;
         let files = tempfile::tempdir().unwrap();
         let mut settings = example();
         // Tests of many orders are none of the limits.
@@ -571,8 +719,8 @@ impl Stage {
         let app = Arc::new(App {
             settings,
             http: crate::web::client().unwrap(),
+            watch: Watch::new(pace, forge.clone(), argocd.clone(), cluster.clone()),
             forge: forge.clone(),
-            argocd: argocd.clone(),
             cluster: cluster.clone(),
             portal: portal.clone(),
             sources: Sources::new(Arc::new(FakeTower)),

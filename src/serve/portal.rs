@@ -62,6 +62,8 @@ pub(crate) trait Portal: Send + Sync {
     /// Registers a location, or has the catalog read it again.
     async fn register(&self, target: &str) -> Result<(), Error>;
     async fn unregister(&self, id: &str) -> Result<(), Error>;
+    /// Has the catalog read an entity again; one that it does not know is left alone.
+    async fn refresh(&self, entity: &str) -> Result<(), Error>;
 }
 
 pub(crate) struct Backstage {
@@ -208,13 +210,21 @@ impl Portal for Backstage {
         .await?;
         Ok(())
     }
+
+    async fn refresh(&self, entity: &str) -> Result<(), Error> {
+        let body = json!({"entityRef": entity});
+        self.call(reqwest::Method::POST, "catalog/refresh", Some(body), &[404])
+            .await?;
+        Ok(())
+    }
 }
 
 /// Kind, namespace and name of an entity reference whose kind is a group where it is left out.
 pub(crate) fn parts(reference: &str) -> Option<(String, String, String)> {
     let (kind, rest) = reference.split_once(':').unwrap_or(("group", reference));
     let (namespace, name) = rest.split_once('/').unwrap_or(("default", rest));
-    let whole = !kind.is_empty() && !namespace.is_empty() && !name.is_empty();
+    // The parts become segments of an address: `..` must not lead elsewhere.
+    let whole = [kind, namespace, name].into_iter().all(is_entity_part);
     whole.then(|| {
         (
             kind.to_lowercase(),
@@ -222,6 +232,19 @@ pub(crate) fn parts(reference: &str) -> Option<(String, String, String)> {
             name.to_lowercase(),
         )
     })
+}
+
+/// The catalog's own rule for names.
+fn is_entity_part(text: &str) -> bool {
+    let ends = |text: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        edge(text.chars().next()) && edge(text.chars().last())
+    };
+    text.len() <= 63
+        && ends(text)
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// Whether two references name the same entity: spelling out the defaults and upper case make no difference.
@@ -246,6 +269,24 @@ mod tests {
         assert!(same_entity("team-orders", "group:default/Team-Orders"));
         assert!(!same_entity("user:default/a", "group:default/a"));
         assert!(!same_entity("", ""));
+    }
+
+    #[tokio::test]
+    async fn a_reference_cannot_lead_to_another_address() {
+        let server = MockServer::start().await;
+        let portal = portal(&server);
+        for user in [
+            "user:../../../auth",
+            "user:default/..",
+            "../x:default/a",
+            "user:default/a/../../b",
+            "user:default/a?b",
+            "user:default/a#b",
+            "user:default/%2e%2e",
+        ] {
+            assert!(portal.groups(user).await.unwrap().is_empty(), "{user}");
+        }
+        assert!(server.received_requests().await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -317,5 +358,16 @@ mod tests {
             }]
         );
         portal.unregister("gone").await.unwrap();
+        Mock::given(method("POST"))
+            .and(path("/api/catalog/refresh"))
+            .and(body_partial_json(
+                json!({"entityRef": "resource:default/feat-1"}),
+            ))
+            .respond_with(ResponseTemplate::new(200))
+            .expect(1)
+            .mount(&server)
+            .await;
+        portal.refresh("resource:default/feat-1").await.unwrap();
+        portal.refresh("resource:default/unknown").await.unwrap();
     }
 }

@@ -1,25 +1,28 @@
 //! A request's progress, computed anew from forge, Argo CD and cluster each time: any replica gives the same answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use environment::EnvironmentName;
-use environment::values::Values;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::argocd::Application;
 use crate::forge::{Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::environments::{EndpointView, endpoint};
 use crate::serve::error::ApiError;
-use crate::serve::readiness::{Argo, Observation, OnBase, Readiness, State, decide, of_database};
+use crate::serve::readiness::{
+    Argo, Observation, OnBase, Readiness, Reason, State, decide, of_database, readiness,
+};
 use crate::serve::request::{Marker, Operation, RequestId};
 use crate::serve::timeline::{self, Event};
-use crate::web;
+use crate::serve::watch::Branch;
 
-/// While a reviewer thinks; a webhook wakes earlier.
+/// While a reviewer thinks; a webhook wakes earlier. A look costs no call: what was seen is shared.
 const OPEN_INTERVAL: Duration = Duration::from_secs(3);
-/// While Argo CD and the operator work.
-const BUSY_INTERVAL: Duration = Duration::from_millis(700);
+/// While Argo CD and the operator work; what their streams say wakes earlier.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where a request stands.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -39,25 +42,23 @@ pub(crate) struct Progress {
     pub(crate) requested_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint: Option<EndpointView>,
-    #[serde(skip)]
-    pub(crate) pull: Option<Pull>,
     /// What has happened so far.
     #[serde(skip)]
     pub(crate) events: Vec<Event>,
 }
 
-/// Looks once. `merged` is the pull request if it is known to be merged: that never changes again.
+/// Looks once. `known` is the request's pull request where it was just read.
 pub(crate) async fn observe(
     app: &App,
     request: &RequestId,
-    merged: Option<Pull>,
+    known: Option<Arc<Pull>>,
 ) -> Result<Progress, ApiError> {
-    let pull = match merged {
-        Some(pull) => pull,
-        None => match app.forge.find(&request.branch()).await? {
-            Some(pull) => pull,
-            None => return without_pull(app, request).await,
-        },
+    let branch = match known {
+        Some(pull) => Branch::Pull(pull),
+        None => app.watch.forge.branch(request).await?,
+    };
+    let Branch::Pull(pull) = branch else {
+        return without_pull(app, request, &branch).await;
     };
     let mut seen = Observation {
         request,
@@ -66,74 +67,82 @@ pub(crate) async fn observe(
         argo: Argo::NotAsked,
         databases: Vec::new(),
         namespace: None,
+        set: None,
+        holds_merge: None,
+        now: Timestamp::now(),
     };
     if pull.state == PullState::Merged {
         look_beyond_the_forge(app, &mut seen).await?;
     }
-    let database = seen
-        .databases
-        .iter()
-        .find(|database| database.name == request.environment().cr_name(None));
+    let name = request.environment().cr_name(None);
+    let database = seen.databases.iter().find(|d| d.name == name);
     let endpoint = database
         .filter(|database| database.is_ready())
-        .and_then(endpoint);
+        .and_then(|database| endpoint(database));
     let readiness = decide(&seen);
     let events = timeline::of(&seen, &readiness);
-    Ok(progress(
-        request,
-        readiness,
-        events,
-        endpoint,
-        Some(pull.clone()),
-    ))
+    Ok(progress(request, readiness, events, endpoint, Some(&pull)))
 }
 
 async fn look_beyond_the_forge(app: &App, seen: &mut Observation<'_>) -> Result<(), ApiError> {
     let environment = seen.request.environment();
-    seen.databases = app.cluster.databases(&environment).await?;
-    let carries = |id: &str| {
-        seen.databases
-            .iter()
-            .any(|database| database.request_id() == Some(id))
-    };
+    seen.databases = app.watch.cluster.databases(&environment).await?;
+    let carries = |id: &str| seen.databases.iter().any(|d| d.request_id() == Some(id));
     if seen.request.operation() == Operation::Create && carries(seen.request.as_str()) {
         seen.base = OnBase::Request(Some(seen.request.to_string()));
         return Ok(());
     }
-    seen.base = on_base(app, &environment).await?;
-    seen.argo = match app.argocd.application(environment.as_str()).await {
-        Ok(Some(application)) => Argo::Present(Box::new(application)),
-        Ok(None) => Argo::Absent,
-        Err(error) => Argo::Unknown {
-            message: web::error_chain(&error),
-            hint: error.hint().to_owned(),
-        },
-    };
-    if seen.request.operation() == Operation::Retire {
-        seen.namespace = app.cluster.namespace(&environment).await?;
+    seen.base = app.watch.forge.on_base(&environment).await?;
+    seen.argo = app.watch.argo.application(environment.as_str()).await;
+    match (seen.request.operation(), &seen.argo) {
+        (Operation::Retire, _) => {
+            seen.namespace = app.watch.cluster.namespace(&environment).await?;
+        }
+        (_, Argo::Absent) => seen.set = app.watch.argo.set().await,
+        (_, Argo::Present(application)) => {
+            if !application.syncs_by_itself() {
+                seen.set = app.watch.argo.set().await;
+            }
+            seen.holds_merge = holds_merge(app, application, seen.pull).await;
+        }
+        _ => {}
     }
     Ok(())
 }
 
-async fn on_base(app: &App, environment: &EnvironmentName) -> Result<OnBase, ApiError> {
-    let base = app.forge.base().await?;
-    let Some(text) = app.forge.read(&base, &environment.values_path()).await? else {
-        return Ok(OnBase::Absent);
-    };
-    Ok(OnBase::Request(
-        Values::parse(environment, &text)
-            .ok()
-            .and_then(|values| values.request?.id),
-    ))
+/// Whether the last operation applied a commit that contains the merge. With several sources one of them is enough.
+async fn holds_merge(app: &App, application: &Application, pull: &Pull) -> Option<bool> {
+    let merge = pull.merge_sha.as_deref()?;
+    let operation = application.status.operation_state.as_ref()?;
+    let mut answer = None;
+    for revision in operation.revisions() {
+        match app.watch.forge.contains(revision, merge).await {
+            Some(true) => return Some(true),
+            Some(false) => answer = Some(false),
+            None => {}
+        }
+    }
+    answer
 }
 
 /// An environment that came into Git by hand has no pull request of ours; its resource still says how it is.
-async fn without_pull(app: &App, request: &RequestId) -> Result<Progress, ApiError> {
+async fn without_pull(
+    app: &App,
+    request: &RequestId,
+    branch: &Branch,
+) -> Result<Progress, ApiError> {
     let environment = request.environment();
-    let databases = app.cluster.databases(&environment).await?;
-    let database = databases
-        .iter()
-        .find(|database| database.name == environment.cr_name(None));
+    if *branch == Branch::Bare {
+        let message = format!(
+            "branch {} exists, its pull request does not",
+            request.branch()
+        );
+        let readiness = readiness(Reason::NoPullRequest, message);
+        return Ok(progress(request, readiness, Vec::new(), None, None));
+    }
+    let databases = app.watch.cluster.databases(&environment).await?;
+    let name = environment.cr_name(None);
+    let database = databases.iter().find(|database| database.name == name);
     match database {
         Some(database)
             if database
@@ -161,10 +170,9 @@ fn progress(
     readiness: Readiness,
     events: Vec<Event>,
     endpoint: Option<EndpointView>,
-    pull: Option<Pull>,
+    pull: Option<&Pull>,
 ) -> Progress {
     let requested_by = pull
-        .as_ref()
         .map(|pull| Marker::of(pull).requested_by)
         .filter(|by| !by.is_empty());
     Progress {
@@ -172,11 +180,10 @@ fn progress(
         environment: request.environment().to_string(),
         operation: request.operation().as_str().to_owned(),
         readiness,
-        remote_url: pull.as_ref().map(|pull| pull.url.clone()),
-        pull_request_number: pull.as_ref().map(|pull| pull.number),
+        remote_url: pull.map(|pull| pull.url.clone()),
+        pull_request_number: pull.map(|pull| pull.number),
         requested_by,
         endpoint,
-        pull,
         events,
     }
 }
@@ -199,49 +206,51 @@ pub(crate) async fn wait(
     until: Until,
 ) -> Result<Progress, ApiError> {
     let deadline = Instant::now() + time;
+    let topic = app.watch.topic(&request.environment());
     let mut wake = app.wake.subscribe();
-    let mut merged = None;
     let mut first: Option<(State, String)> = None;
     app.metrics.waiters.inc();
     let _counted = Counted(app);
     loop {
         wake.borrow_and_update();
-        let seen = match observe(app, request, merged.clone()).await {
+        // Listens before it looks: what changes in between is not missed.
+        let changed = topic.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let interval = match observe(app, request, None).await {
             // Something is down for a moment: who waits already goes on waiting.
             Err(error)
                 if first.is_some()
                     && error.status == http::StatusCode::SERVICE_UNAVAILABLE
                     && Instant::now() < deadline =>
             {
-                tokio::time::sleep_until(deadline.min(Instant::now() + OPEN_INTERVAL)).await;
-                continue;
+                OPEN_INTERVAL
             }
-            other => other?,
+            Err(error) => return Err(error),
+            Ok(seen) => {
+                let first =
+                    first.get_or_insert((seen.readiness.state, seen.readiness.reason.clone()));
+                if seen.readiness.state.is_final()
+                    || is_news(&seen, first, until)
+                    || Instant::now() >= deadline
+                {
+                    return Ok(seen);
+                }
+                interval(seen.readiness.state)
+            }
         };
-        let first = first.get_or_insert((seen.readiness.state, seen.readiness.reason.clone()));
-        if seen.readiness.state.is_final()
-            || is_news(&seen, first, until)
-            || Instant::now() >= deadline
-        {
-            return Ok(seen);
-        }
-        if let Some(pull) = seen
-            .pull
-            .as_ref()
-            .filter(|pull| pull.state == PullState::Merged)
-        {
-            merged = Some(pull.clone());
-        }
-        let interval = if seen.readiness.state == State::Proposed {
-            OPEN_INTERVAL
-        } else {
-            BUSY_INTERVAL
-        };
-        let next = deadline.min(Instant::now() + interval);
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            changed = wake.changed() => if changed.is_err() { tokio::time::sleep_until(next).await },
+            () = tokio::time::sleep_until(deadline.min(Instant::now() + interval)) => {}
+            () = changed => {}
+            _ = wake.changed() => {}
         }
+    }
+}
+
+fn interval(state: State) -> Duration {
+    match state {
+        State::Requested | State::Proposed => OPEN_INTERVAL,
+        _ => BUSY_INTERVAL,
     }
 }
 

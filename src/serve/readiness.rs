@@ -4,20 +4,28 @@
 //! health lags behind, knows siblings and may lack our health check, so it never says ready.
 
 mod argo;
+mod reason;
+mod refusal;
 mod removal;
 
+use std::sync::Arc;
+
 use environment::status::Condition;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::argocd::Application;
+use crate::argocd::{Application, ApplicationSet};
 use crate::forge::{Pull, PullState};
 use crate::serve::cluster::{LiveDatabase, NamespaceState};
 use crate::serve::request::{Operation, RequestId};
 use crate::web::one_line;
+pub(crate) use reason::Reason;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum State {
+    /// The branch exists, the pull request does not yet.
+    Requested,
     /// The pull request is open.
     Proposed,
     /// It is merged; Argo CD has not begun.
@@ -64,7 +72,7 @@ pub(crate) enum Argo {
     /// The resource carries the order already, or the pull request is not merged: there is nothing to ask.
     NotAsked,
     Absent,
-    Present(Box<Application>),
+    Present(Arc<Application>),
     /// It does not answer, or refuses us: why, and what to change.
     Unknown {
         message: String,
@@ -85,25 +93,37 @@ pub(crate) struct Observation<'a> {
     pub(crate) pull: &'a Pull,
     pub(crate) base: OnBase,
     pub(crate) argo: Argo,
-    pub(crate) databases: Vec<LiveDatabase>,
+    pub(crate) databases: Vec<Arc<LiveDatabase>>,
     pub(crate) namespace: Option<NamespaceState>,
+    /// Asked for only where it explains why nothing happens.
+    pub(crate) set: Option<ApplicationSet>,
+    /// Whether the revision of Argo CD's last operation contains our merge; none where that cannot be told.
+    pub(crate) holds_merge: Option<bool>,
+    pub(crate) now: Timestamp,
+}
+
+impl Observation<'_> {
+    fn merged_at(&self) -> Option<Timestamp> {
+        self.pull.finished_at.as_deref()?.parse().ok()
+    }
 }
 
 pub(crate) fn decide(seen: &Observation<'_>) -> Readiness {
     let number = seen.pull.number;
     match (seen.pull.state, seen.request.operation()) {
         (PullState::Open, _) => readiness(
-            State::Proposed,
-            "PullRequestOpen",
+            Reason::PullRequestOpen,
             format!("pull request #{number} waits for review and merge"),
         )
-        .with_hint(format!("have it reviewed and merged: {}", seen.pull.url)),
+        .with_hint(format!(
+            "{}: {}",
+            Reason::PullRequestOpen.hint(),
+            seen.pull.url
+        )),
         (PullState::Closed, _) => readiness(
-            State::Rejected,
-            "PullRequestClosed",
+            Reason::PullRequestClosed,
             format!("pull request #{number} was closed without a merge"),
-        )
-        .with_hint("read the review; order again to open a new one"),
+        ),
         (PullState::Merged, Operation::Create) => created(seen),
         (PullState::Merged, Operation::Retire) => removal::retired(seen),
     }
@@ -120,12 +140,11 @@ fn created(seen: &Observation<'_>) -> Readiness {
     }
     match &seen.base {
         OnBase::Absent => readiness(
-            State::Superseded,
-            "RemovedSince",
+            Reason::RemovedSince,
             format!("environment {environment} was removed from Git since"),
         ),
         OnBase::Request(id) if id.as_deref() == Some(seen.request.as_str()) => {
-            argo::of_argo(&seen.argo, &name)
+            argo::of_argo(seen, &name)
         }
         OnBase::Request(id) => {
             let by = id.as_deref().map_or_else(
@@ -133,12 +152,11 @@ fn created(seen: &Observation<'_>) -> Readiness {
                 |id| format!("request {id}"),
             );
             let applied = database.filter(|database| database.request_id() == id.as_deref());
-            let ready = applied.is_some_and(LiveDatabase::is_ready);
+            let ready = applied.is_some_and(|database| database.is_ready());
             Readiness {
                 ready,
                 ..readiness(
-                    State::Superseded,
-                    "ChangedSince",
+                    Reason::ChangedSince,
                     format!("{by} has changed environment {environment} since"),
                 )
             }
@@ -150,8 +168,7 @@ fn created(seen: &Observation<'_>) -> Readiness {
 pub(crate) fn of_database(database: &LiveDatabase) -> Readiness {
     if database.deleting {
         return readiness(
-            State::Superseded,
-            "Deleting",
+            Reason::Deleting,
             format!("{} is being deleted", database.name),
         );
     }
@@ -166,15 +183,17 @@ pub(crate) fn of_database(database: &LiveDatabase) -> Readiness {
     }
     let Some(ready) = condition("Ready") else {
         return readiness(
-            State::Provisioning,
-            "NotSeenYet",
+            Reason::NotSeenYet,
             format!("the operator has not assessed {} yet", database.name),
         );
     };
     if database.is_ready() {
         return Readiness {
             ready: true,
-            ..readiness(State::Ready, &ready.reason, one_line(&ready.message, 600))
+            state: State::Ready,
+            reason: ready.reason.clone(),
+            message: one_line(&ready.message, 600),
+            hint: String::new(),
         };
     }
     if let Some(suspended) = is_true("Suspended") {
@@ -198,16 +217,23 @@ fn of_condition(state: State, condition: &Condition) -> Readiness {
         .message
         .rsplit_once("; ")
         .unwrap_or((&condition.message, ""));
-    readiness(state, &condition.reason, one_line(message, 600)).with_hint(one_line(hint, 300))
-}
-
-fn readiness(state: State, reason: &str, message: impl Into<String>) -> Readiness {
     Readiness {
         state,
         ready: false,
-        reason: reason.to_owned(),
+        reason: condition.reason.clone(),
+        message: one_line(message, 600),
+        hint: one_line(hint, 300),
+    }
+}
+
+/// An answer with the reason's own state and hint.
+pub(crate) fn readiness(reason: Reason, message: impl Into<String>) -> Readiness {
+    Readiness {
+        state: reason.state(),
+        ready: false,
+        reason: reason.as_str().to_owned(),
         message: message.into(),
-        hint: String::new(),
+        hint: reason.hint().to_owned(),
     }
 }
 

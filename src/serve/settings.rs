@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use environment::yaml;
 use serde::Deserialize;
 
-use crate::{argocd, forge};
+use crate::{argocd, forge, web};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -141,16 +141,38 @@ impl Settings {
                 "portal.plugins: {plugin:?} is no plugin id; use lower-case letters, digits, '-' and '_'"
             ));
         }
-        for (name, url) in [
+        let urls = [
             ("portal.url", &settings.portal.url),
+            ("forge.url", &settings.forge.url),
             ("argocd.url", &settings.argocd.url),
             ("dct.url", &settings.dct.url),
-        ] {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err(format!("{name}: {url:?} is not http:// or https://"));
-            }
+        ];
+        let hooks = settings.argocd.webhooks.iter();
+        for (name, url) in urls
+            .into_iter()
+            .chain(hooks.map(|url| ("argocd.webhooks", url)))
+        {
+            is_callable(url).map_err(|why| format!("{name}: {url:?} {why}"))?;
         }
         Ok(settings)
+    }
+}
+
+/// Whether an address may be called at all, with what is to be changed.
+fn is_callable(url: &str) -> Result<(), &'static str> {
+    let url = reqwest::Url::parse(url).map_err(|_| "is no address; write http://host:port")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("is not http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user or password; tokens stand in files of their own");
+    }
+    match url.host_str() {
+        None | Some("") => Err("has no host"),
+        Some(host) if web::is_forbidden_host(host) => {
+            Err("is link-local or a cloud's metadata service; use the address of the server's own")
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -224,6 +246,40 @@ dct: {url: 'http://vdb-engine:8080', apiKeyFile: /x}
         ))
         .unwrap_err();
         assert!(error.contains("no plugin id"), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case::metadata(
+        "http://gitea.localhost:3000', owner",
+        "http://169.254.169.254', owner",
+        "forge.url"
+    )]
+    #[case::hidden_as_a_number("http://argocd.stack:8080", "http://2852039166", "argocd.url")]
+    #[case::mapped(
+        "http://argocd.stack:8080",
+        "http://[::ffff:a9fe:a9fe]:80",
+        "argocd.url"
+    )]
+    #[case::file("http://vdb-engine:8080", "file:///etc/passwd", "dct.url")]
+    #[case::password(
+        "http://backstage.stack:7007",
+        "http://a:b@backstage.stack",
+        "portal.url"
+    )]
+    #[case::hook(
+        "tokenFile: /x, project",
+        "tokenFile: /x, webhooks: ['http://[fe80::1]/x'], project",
+        "argocd.webhooks"
+    )]
+    fn an_address_that_must_not_be_called_is_refused_by_name(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] field: &str,
+    ) {
+        let text = EXAMPLE.replacen(from, to, 1);
+        assert_ne!(text, EXAMPLE);
+        let error = Settings::parse(&text).unwrap_err();
+        assert!(error.starts_with(field), "{error}");
     }
 
     #[test]

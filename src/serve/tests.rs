@@ -666,3 +666,27 @@ async fn argo_cd_is_told_of_a_head_that_no_webhook_spoke_of_until_it_takes_the_e
     stage.forge.push(|_| {});
     watched.look(&stage.app).await;
 }
+
+#[tokio::test]
+async fn addresses_in_a_delivery_are_never_called() {
+    let elsewhere = wiremock::MockServer::start().await;
+    let url = elsewhere.uri();
+    let stage = Stage::set().await;
+    let body = json!({
+        "ref": "refs/heads/main", "compare_url": url, "after": "1",
+        "repository": {"clone_url": url, "html_url": url, "url": url, "hooks_url": url, "archive_url": url},
+        "sender": {"avatar_url": url}, "pusher": {"url": url},
+        "commits": [{"url": url, "added": [format!("environments/{url}/values.yaml"), "environments/../x/values.yaml"]}],
+    })
+    .to_string();
+    let signature = hex::encode(mac(WEBHOOK_SECRET.as_bytes(), body.as_bytes()));
+    let answer = send(
+        router::webhooks(stage.app.clone()),
+        delivery(&body, &signature, "delivery-of-addresses"),
+    )
+    .await;
+    assert_eq!(answer.status, 202);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert!(elsewhere.received_requests().await.unwrap().is_empty());
+    assert!(stage.portal.locations.lock().unwrap().is_empty());
+}

@@ -18,7 +18,7 @@ const APPLICATION: u32 = 4;
 const APPLIED: u32 = 5;
 /// Two for each stage of the operator: it began, it ended.
 const STAGES: u32 = 10;
-/// The operator knows five stages; more than these would run into the positions of the ends.
+/// The operator knows six stages; more than these would run into the positions of the ends.
 const MOST_STAGES: usize = 40;
 /// The ends, in an order in which one may still follow another: what has failed can be repaired.
 const FAILED: u32 = 90;

@@ -95,8 +95,7 @@ async fn take(app: Arc<App>, delivery: &Delivery<'_>, body: &[u8]) -> Result<Sta
     if !result? || delivery.event == "ping" {
         return Ok(StatusCode::OK);
     }
-    app.pulls.forget().await;
-    app.wake();
+    app.wake().await;
     match delivery.event {
         "push" => {
             let push: Push = read(delivery.event, body)?;

@@ -77,3 +77,37 @@ fn a_refusal_says_what_the_server_said() {
     assert_eq!(said("<html>502</html>"), "");
     assert_eq!(said("plain"), "plain");
 }
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_not_followed() {
+    let (first, second) = (
+        wiremock::MockServer::start().await,
+        wiremock::MockServer::start().await,
+    );
+    let elsewhere = wiremock::ResponseTemplate::new(302)
+        .insert_header("location", format!("{}/secret", second.uri()));
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(elsewhere)
+        .mount(&first)
+        .await;
+    for http in [client().unwrap(), endless_client().unwrap()] {
+        let request = http.get(first.uri()).bearer_auth("token");
+        let answer = send(&http, "the forge", request).await.unwrap();
+        assert_eq!(answer.status, 302);
+    }
+    assert!(second.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_metadata_address_is_refused_before_anything_is_sent() {
+    let http = client().unwrap();
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[fe80::1]/x",
+        "http://0xa9fea9fe/",
+        "http://2852039166/",
+    ] {
+        let error = send(&http, "the portal", http.get(url)).await.unwrap_err();
+        assert!(matches!(error, Error::Forbidden { .. }), "{url}: {error}");
+    }
+}

@@ -8,8 +8,12 @@ use serde_json::Value;
 use crate::forge::{Error, Settings};
 use crate::web::{self, Answer};
 
+const FORGE: &str = "the forge";
+
 pub(super) struct Connection {
     http: reqwest::Client,
+    /// Answers that are asked for again and again.
+    kept: web::Kept,
     /// `{url}/api/v1`
     root: String,
     /// `{root}/repos/{owner}/{repository}`
@@ -33,6 +37,7 @@ impl Connection {
         );
         Ok(Self {
             http: web::client_with(settings.ca_file.as_deref())?,
+            kept: web::Kept::default(),
             root,
             api,
             token_file,
@@ -50,14 +55,25 @@ impl Connection {
         request: RequestBuilder,
         expected: &[u16],
     ) -> Result<Answer, Error> {
-        let token = web::token(&self.token_file).await?;
-        let mut answer = web::send(
-            &self.http,
-            "the forge",
-            request.header("authorization", format!("token {token}")),
-        )
-        .await?;
-        answer.hide(&token);
+        let token = self.token().await?;
+        let answer = web::send(&self.http, FORGE, authorized(request, &token)).await?;
+        self.checked(answer, expected, &token)
+    }
+
+    /// A read that is repeated all the time: conditional where the server sends an ETag.
+    pub(super) async fn poll(&self, path: &str, expected: &[u16]) -> Result<Answer, Error> {
+        let token = self.token().await?;
+        let request = authorized(self.request(Method::GET, path), &token);
+        let answer = self.kept.send(&self.http, FORGE, path, request).await?;
+        self.checked(answer, expected, &token)
+    }
+
+    async fn token(&self) -> Result<String, Error> {
+        Ok(web::token(&self.token_file).await?)
+    }
+
+    fn checked(&self, mut answer: Answer, expected: &[u16], token: &str) -> Result<Answer, Error> {
+        answer.hide(token);
         if answer.is_success() || expected.contains(&answer.status) {
             return Ok(answer);
         }
@@ -104,4 +120,8 @@ impl Connection {
         self.send(self.request(Method::POST, path).json(body), expected)
             .await
     }
+}
+
+fn authorized(request: RequestBuilder, token: &str) -> RequestBuilder {
+    request.header("authorization", format!("token {token}"))
 }

@@ -97,6 +97,26 @@ pub(super) struct Comment {
 pub(super) struct Comparison {
     #[serde(default)]
     pub(super) total_commits: u64,
+    #[serde(default)]
+    commits: Vec<Commit>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Commit {
+    #[serde(default)]
+    files: Option<Vec<File>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    filename: String,
+}
+
+impl Comparison {
+    pub(super) fn files(&self) -> Vec<String> {
+        let files = self.commits.iter().filter_map(|c| c.files.as_ref());
+        files.flatten().map(|f| f.filename.clone()).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -148,7 +148,7 @@ fn wait() -> Value {
     Action {
         id: WAIT,
         title: "Wait for a request",
-        description: "Answers within 40 seconds with the state that a request has reached: PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.",
+        description: "Answers within 40 seconds with the state that a request has reached: REQUESTED, PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.",
         read_only: true,
         destructive: false,
         input: object(
@@ -162,6 +162,7 @@ fn wait() -> Value {
             &json!({
                 "state": text("How far the request has come"),
                 "ready": {"type": "boolean"},
+                "reason": text("Why, in one word of a closed list (docs/operations.md)"),
                 "message": text("What is going on"),
                 "hint": text("What to do, where there is something to do"),
                 "remoteUrl": text("The pull request"),
@@ -171,7 +172,7 @@ fn wait() -> Value {
         ),
         example: json!({
             "title": "Wait for an order", "input": {"requestId": "${{ steps.publish.output.requestId }}"},
-            "output": {"state": "READY", "ready": true, "message": "a query through the Service was answered", "hint": "", "remoteUrl": "https://git.example.com/acme/databases/pulls/7"},
+            "output": {"state": "READY", "ready": true, "reason": "Verified", "message": "a query through the Service was answered", "hint": "", "remoteUrl": "https://git.example.com/acme/databases/pulls/7"},
         }),
     }
     .into()

@@ -27,9 +27,8 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
     app.metrics
         .publish_seconds
         .observe(since.elapsed().as_secs_f64());
-    app.pulls.forget().await;
     // The pull request is judged like any other, by whoever leads.
-    app.wake();
+    app.wake().await;
     answer(app, &proposal).await
 }
 

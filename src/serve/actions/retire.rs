@@ -34,7 +34,6 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
         by,
     };
     let proposal = proposal::retire(app, &wanted).await?;
-    app.pulls.forget().await;
-    app.wake();
+    app.wake().await;
     answer(app, &proposal).await
 }

@@ -55,6 +55,7 @@ pub(super) async fn run(app: &App, input: &Value) -> Result<Value, ApiError> {
     let mut output = json!({
         "state": seen.readiness.state,
         "ready": seen.readiness.ready,
+        "reason": seen.readiness.reason,
         "message": seen.readiness.message,
         "hint": seen.readiness.hint,
         "remoteUrl": seen.remote_url.unwrap_or_default(),

@@ -230,3 +230,27 @@ fn a_key_keeps_its_id() {
         "the private half stays here"
     );
 }
+
+#[tokio::test]
+async fn the_id_in_a_token_never_leads_to_an_address_that_is_not_in_the_settings() {
+    let portal = Portal::start().await;
+    let authenticator = portal.authenticator();
+    for subject in [
+        "//169.254.169.254",
+        "http://169.254.169.254/x",
+        "scaffolder@169.254.169.254",
+        "scaffolder/../../../latest",
+        "scaffolder?x=",
+        "scaffolder#",
+        "scaffolder%2f..",
+        "SCAFFOLDER",
+        "scaffolder\n",
+        "",
+    ] {
+        let claims = json!({"sub": subject, "aud": "vdb", "exp": soon()});
+        let headers = authorization(&portal.scaffolder.sign(PLUGIN, &claims).unwrap());
+        let error = authenticator.plugin(&headers).await.unwrap_err();
+        assert_eq!(error.status, 403, "{subject:?}");
+    }
+    assert!(portal.server.received_requests().await.unwrap().is_empty());
+}

@@ -1,8 +1,12 @@
-//! The owner is told once when a database is ready, has failed or is gone.
+//! The owner is told once of each transition that matters: ready, failed, blocked, rejected, retired.
 //!
-//! What was told stands in one comment of the pull request: a restarted or another replica reads it there.
+//! What was told last stands in one comment of the pull request: a restarted or another replica reads it there. First it
+//! is told, then marked: a crash in between tells it once more, in the same place, and never loses it.
+
+mod text;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +15,10 @@ use tokio::time::Instant;
 use crate::forge::{Error as ForgeError, Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
-use crate::serve::portal::{self, Notification};
+use crate::serve::portal;
 use crate::serve::progress::{Progress, observe};
 use crate::serve::readiness::State;
-use crate::serve::request::{Marker, Operation, RequestId};
+use crate::serve::request::{Marker, RequestId};
 use crate::web;
 
 const MARKER: &str = "<!-- postgres-vdb-platform: progress -->";
@@ -22,12 +26,18 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// A request that is older is nobody's news any more.
 const NEWS: SignedDuration = SignedDuration::from_hours(24);
+/// An Argo CD that restarts, or a source that is busy, is nobody's news: only what stays so is told.
+const BLOCKED_FOR: Duration = Duration::from_mins(1);
 
 /// Tells owners.
-#[derive(Default)]
 pub(crate) struct Teller {
+    blocked_for: Duration,
     /// Pull requests about which nothing is left to tell. Only saves calls: it is learnt anew from the comments.
     done: HashSet<u64>,
+    /// What was told last, as the comments say it. Only saves calls, too.
+    told: HashMap<u64, String>,
+    /// Since when a request is blocked for one reason.
+    blocked: HashMap<u64, (String, Instant)>,
     /// Where telling failed: not before this time again, and how long to wait after the next failure.
     failures: HashMap<u64, (Instant, Duration)>,
 }
@@ -48,8 +58,20 @@ impl From<ApiError> for Error {
     }
 }
 
+impl Default for Teller {
+    fn default() -> Self {
+        Self {
+            blocked_for: BLOCKED_FOR,
+            done: HashSet::new(),
+            told: HashMap::new(),
+            blocked: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+}
+
 impl Teller {
-    /// Looks at every merged request whose end was not told yet.
+    /// Looks at every request whose end was not told yet.
     pub(crate) async fn sweep(&mut self, app: &App) {
         let pulls = match app.pulls.recent(app.forge.as_ref()).await {
             Ok(pulls) => pulls,
@@ -62,7 +84,7 @@ impl Teller {
         };
         for pull in pulls
             .iter()
-            .filter(|pull| pull.state == PullState::Merged && is_news(pull))
+            .filter(|pull| pull.state != PullState::Open && is_news(pull))
         {
             let Some(request) = RequestId::of_branch(&pull.branch) else {
                 continue;
@@ -70,31 +92,105 @@ impl Teller {
             if self.done.contains(&pull.number) || self.is_quiet(pull.number) {
                 continue;
             }
-            match tell(app, &request, pull).await {
+            match self.tell(app, &request, pull).await {
                 Ok(true) => {
                     self.done.insert(pull.number);
                 }
                 Ok(false) => {
                     self.failures.remove(&pull.number);
                 }
-                Err(error) => {
-                    let (until, pause) = self
-                        .failures
-                        .entry(pull.number)
-                        .or_insert((Instant::now(), FIRST_PAUSE));
-                    *until = Instant::now() + *pause;
-                    *pause = LONGEST_PAUSE.min(*pause * 2);
-                    tracing::warn!(
-                        error = web::error_chain(&error),
-                        request = request.as_str(),
-                        "cannot tell the owner yet"
-                    );
-                }
+                Err(error) => self.failed(&request, pull, &error),
             }
         }
         let known = |number: &u64| pulls.iter().any(|pull| pull.number == *number);
         self.done.retain(known);
+        self.told.retain(|number, _| known(number));
+        self.blocked.retain(|number, _| known(number));
         self.failures.retain(|number, _| known(number));
+    }
+
+    fn failed(&mut self, request: &RequestId, pull: &Pull, error: &Error) {
+        let (until, pause) = self
+            .failures
+            .entry(pull.number)
+            .or_insert((Instant::now(), FIRST_PAUSE));
+        *until = Instant::now() + *pause;
+        *pause = LONGEST_PAUSE.min(*pause * 2);
+        tracing::warn!(
+            error = web::error_chain(error),
+            request = request.as_str(),
+            "cannot tell the owner yet"
+        );
+    }
+
+    /// Tells the state if it is one that is told and was not told yet; whether nothing is left to tell.
+    async fn tell(&mut self, app: &App, request: &RequestId, pull: &Pull) -> Result<bool, Error> {
+        let marker = Marker::of(pull);
+        if marker.owner.is_empty() && marker.requested_by.is_empty() {
+            // A pull request that was opened by hand names nobody to tell.
+            return Ok(true);
+        }
+        let seen = observe(app, request, Some(Arc::new(pull.clone()))).await?;
+        if !self.is_told(pull.number, &seen) {
+            return Ok(seen.readiness.state == State::Superseded);
+        }
+        // What failed or is blocked may be mended; then Ready is still to be told.
+        let last = !matches!(seen.readiness.state, State::Failed | State::Blocked);
+        let headline = text::headline(&seen);
+        if self.last_told(app, pull.number).await?.as_deref() == Some(&headline) {
+            return Ok(last);
+        }
+        let notification = text::notification(app, request, &seen, &marker);
+        // After a crash between telling and marking the same scope makes the second telling replace the first.
+        let result = app.portal.notify(&notification).await;
+        app.metrics
+            .notification(if result.is_ok() { "sent" } else { "failed" });
+        result?;
+        refresh(app, request).await;
+        let text = text::comment(&seen);
+        app.forge.upsert_comment(pull.number, MARKER, &text).await?;
+        self.told.insert(pull.number, headline);
+        tracing::info!(
+            request = request.as_str(),
+            state = ?seen.readiness.state,
+            reason = seen.readiness.reason,
+            recipient = notification.recipient,
+            "told the owner"
+        );
+        Ok(last)
+    }
+
+    /// Whether this state is told at all, and now.
+    fn is_told(&mut self, number: u64, seen: &Progress) -> bool {
+        let readiness = &seen.readiness;
+        if readiness.state != State::Blocked {
+            self.blocked.remove(&number);
+            return matches!(
+                readiness.state,
+                State::Ready | State::Failed | State::Rejected | State::Retired
+            );
+        }
+        let now = Instant::now();
+        let (reason, since) = self
+            .blocked
+            .entry(number)
+            .or_insert_with(|| (readiness.reason.clone(), now));
+        if *reason != readiness.reason {
+            (*reason, *since) = (readiness.reason.clone(), now);
+        }
+        since.elapsed() >= self.blocked_for
+    }
+
+    async fn last_told(&mut self, app: &App, number: u64) -> Result<Option<String>, Error> {
+        if let Some(told) = self.told.get(&number) {
+            return Ok(Some(told.clone()));
+        }
+        let comment = app.forge.comment(number, MARKER).await?;
+        let first = comment.and_then(|text| text.lines().next().map(|line| line.trim().to_owned()));
+        if let Some(first) = &first {
+            self.told.insert(number, first.clone());
+        }
+        Ok(first)
     }
 
     fn is_quiet(&self, number: u64) -> bool {
@@ -105,91 +201,24 @@ impl Teller {
 }
 
 fn is_news(pull: &Pull) -> bool {
-    let merged = pull
+    let finished = pull
         .finished_at
         .as_deref()
         .and_then(|at| at.parse::<Timestamp>().ok());
-    merged.is_some_and(|merged| Timestamp::now().duration_since(merged) < NEWS)
+    finished.is_some_and(|finished| Timestamp::now().duration_since(finished) < NEWS)
 }
 
-/// Tells the state if it is one that is told and was not told yet; whether nothing is left to tell.
-async fn tell(app: &App, request: &RequestId, pull: &Pull) -> Result<bool, Error> {
-    let marker = Marker::of(pull);
-    if marker.owner.is_empty() && marker.requested_by.is_empty() {
-        // A pull request that was opened by hand names nobody to tell.
-        return Ok(true);
+/// The page of the environment shows the new state at once; that it lags does not stop the telling.
+async fn refresh(app: &App, request: &RequestId) {
+    let entity = format!("resource:default/{}", request.environment());
+    if let Err(error) = app.portal.refresh(&entity).await {
+        tracing::warn!(
+            error = web::error_chain(&error),
+            entity,
+            "the catalog reads the entity later"
+        );
     }
-    let seen = observe(app, request, Some(pull.clone())).await?;
-    let state = seen.readiness.state;
-    if !matches!(state, State::Ready | State::Failed | State::Retired) {
-        return Ok(state == State::Superseded);
-    }
-    // A failure may be mended; then Ready is still to be told.
-    let last = state != State::Failed;
-    let told = app
-        .forge
-        .comment(pull.number, MARKER)
-        .await?
-        .unwrap_or_default();
-    if told.contains(&headline(state)) {
-        return Ok(last);
-    }
-    let notification = notification(app, request, &seen, &marker);
-    // First told, then marked: after a crash in between the same scope makes the second telling replace the first.
-    let result = app.portal.notify(&notification).await;
-    app.metrics
-        .notification(if result.is_ok() { "sent" } else { "failed" });
-    result?;
-    let text = format!("{}\n\n{}", headline(state), comment(&seen));
-    app.forge.upsert_comment(pull.number, MARKER, &text).await?;
-    tracing::info!(
-        request = request.as_str(),
-        ?state,
-        recipient = notification.recipient,
-        "told the owner"
-    );
-    Ok(last)
 }
 
-fn headline(state: State) -> String {
-    format!("**{}**", format!("{state:?}").to_uppercase())
-}
-
-fn comment(seen: &Progress) -> String {
-    let hint = if seen.readiness.hint.is_empty() {
-        String::new()
-    } else {
-        format!("\n\nWhat to do: {}", seen.readiness.hint)
-    };
-    format!("{}{hint}", seen.readiness.message.replace('<', "&lt;"))
-}
-
-fn notification(app: &App, request: &RequestId, seen: &Progress, marker: &Marker) -> Notification {
-    let environment = request.environment();
-    let portal = app.settings.portal.people_url();
-    let (title, severity) = match seen.readiness.state {
-        State::Ready => (format!("Database {environment} is ready"), "normal"),
-        State::Retired => (format!("Database {environment} is retired"), "normal"),
-        _ => (format!("Database {environment} has failed"), "high"),
-    };
-    let link = match request.operation() {
-        Operation::Create => format!("{portal}/catalog/default/resource/{environment}"),
-        Operation::Retire => seen.remote_url.clone().unwrap_or_default(),
-    };
-    let recipient = if marker.owner.is_empty() {
-        &marker.requested_by
-    } else {
-        &marker.owner
-    };
-    Notification {
-        recipient: recipient.clone(),
-        title,
-        description: web::one_line(
-            &format!("{} {}", seen.readiness.message, seen.readiness.hint),
-            400,
-        ),
-        link,
-        severity,
-        scope: format!("vdb:{environment}"),
-    }
-}
+#[cfg(test)]
+mod tests;

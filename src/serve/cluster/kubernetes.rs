@@ -1,5 +1,7 @@
 //! The cluster through its API server. The only file of the sidecar that names the Kubernetes client.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use environment::EnvironmentName;
 use environment::names::{GROUP, KIND, NAMESPACE_PREFIX, PLURAL, VERSION};
@@ -11,13 +13,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 
-use super::{Cluster, Error, LiveDatabase, NamespaceState};
+use futures::StreamExt as _;
+use kube::runtime::{WatchStreamExt as _, watcher};
+
+use super::{Change, Changes, Cluster, Error, LiveDatabase, NamespaceState};
 
 const KEY_SECRET: &str = "vdb-sidecar-key";
 const KEY: &str = "key.pem";
 const LEASE: &str = "vdb-sidecar";
 /// A replica that died is replaced after this time; renewing takes a third of it.
 const LEASE_SECONDS: i32 = 30;
+/// The API server ends a watch after this time, and it is continued where it was: a dead connection is noticed soon.
+const WATCH_SECONDS: u32 = 10;
 
 pub(crate) struct Kubernetes {
     client: kube::Client,
@@ -100,6 +107,33 @@ fn live(object: DynamicObject) -> LiveDatabase {
     }
 }
 
+fn state(terminating: bool) -> NamespaceState {
+    if terminating {
+        NamespaceState::Terminating
+    } else {
+        NamespaceState::Active
+    }
+}
+
+/// None for databases that are not in an environment's namespace.
+fn change(event: watcher::Event<DynamicObject>) -> Option<Change> {
+    let ours = |object| {
+        let database = live(object);
+        let ours = database.namespace.starts_with(NAMESPACE_PREFIX);
+        ours.then(|| Box::new(database))
+    };
+    match event {
+        watcher::Event::Init => Some(Change::Begin),
+        watcher::Event::InitApply(object) => ours(object).map(Change::Listed),
+        watcher::Event::InitDone => Some(Change::Complete),
+        watcher::Event::Apply(object) => ours(object).map(Change::Is),
+        watcher::Event::Delete(object) => ours(object).map(|database| Change::Gone {
+            namespace: database.namespace,
+            name: database.name,
+        }),
+    }
+}
+
 #[async_trait]
 impl Cluster for Kubernetes {
     async fn databases(&self, environment: &EnvironmentName) -> Result<Vec<LiveDatabase>, Error> {
@@ -119,6 +153,37 @@ impl Cluster for Kubernetes {
         Ok(all)
     }
 
+    fn watch(&self) -> Changes {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &self.resource);
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        watcher(api, config)
+            .default_backoff()
+            .filter_map(async |event| match event {
+                Ok(event) => change(event).map(Ok),
+                Err(error) => Some(Err(Error::Watch {
+                    source: Box::new(error),
+                })),
+            })
+            .boxed()
+    }
+
+    async fn namespaces(&self) -> Result<BTreeMap<String, NamespaceState>, Error> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let found = api
+            .list_metadata(&ListParams::default())
+            .await
+            .map_err(|e| failed("list namespaces", e))?;
+        Ok(found
+            .items
+            .into_iter()
+            .filter_map(|namespace| {
+                let name = namespace.metadata.name?;
+                let state = state(namespace.metadata.deletion_timestamp.is_some());
+                name.starts_with(NAMESPACE_PREFIX).then_some((name, state))
+            })
+            .collect())
+    }
+
     async fn namespace(
         &self,
         environment: &EnvironmentName,
@@ -128,12 +193,7 @@ impl Cluster for Kubernetes {
             .get_opt(&environment.namespace())
             .await
             .map_err(|e| failed("get a namespace", e))?;
-        Ok(
-            found.map(|namespace| match namespace.metadata.deletion_timestamp {
-                Some(_) => NamespaceState::Terminating,
-                None => NamespaceState::Active,
-            }),
-        )
+        Ok(found.map(|namespace| state(namespace.metadata.deletion_timestamp.is_some())))
     }
 
     async fn signing_key(&self, new: &str) -> Result<String, Error> {

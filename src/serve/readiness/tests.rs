@@ -1,3 +1,6 @@
+mod page;
+mod traps;
+
 use environment::names::REQUEST_ID;
 use environment::status::Condition;
 use rstest::rstest;
@@ -36,9 +39,9 @@ fn database(request: &str, conditions: Vec<Condition>) -> LiveDatabase {
 }
 
 fn application(status: &Value) -> Argo {
-    Argo::Present(Box::new(
-        serde_json::from_value(json!({"metadata": {"name": "feat-1"}, "status": status})).unwrap(),
-    ))
+    let spec = json!({"syncPolicy": {"automated": {}}});
+    let object = json!({"metadata": {"name": "feat-1"}, "spec": spec, "status": status});
+    Argo::Present(Arc::new(serde_json::from_value(object).unwrap()))
 }
 
 struct Seen {
@@ -48,6 +51,10 @@ struct Seen {
     argo: Argo,
     databases: Vec<LiveDatabase>,
     namespace: Option<NamespaceState>,
+    set: Option<ApplicationSet>,
+    holds_merge: Option<bool>,
+    /// Since the merge.
+    minutes: i64,
 }
 
 fn merged() -> Seen {
@@ -58,6 +65,9 @@ fn merged() -> Seen {
         argo: Argo::Absent,
         databases: vec![],
         namespace: None,
+        set: None,
+        holds_merge: None,
+        minutes: 1,
     }
 }
 
@@ -71,8 +81,11 @@ fn removed() -> Seen {
 
 fn outcome(seen: Seen) -> Readiness {
     let request = RequestId::parse(seen.request).unwrap();
+    let merged_at: Timestamp = "2026-11-23T10:00:20Z".parse().unwrap();
     let pull = Pull {
         state: seen.state,
+        merge_sha: Some(traps::MERGE.into()),
+        finished_at: Some(merged_at.to_string()),
         ..pull(7, &request.branch(), "")
     };
     let Seen {
@@ -80,6 +93,9 @@ fn outcome(seen: Seen) -> Readiness {
         argo,
         databases,
         namespace,
+        set,
+        holds_merge,
+        minutes,
         ..
     } = seen;
     decide(&Observation {
@@ -87,8 +103,11 @@ fn outcome(seen: Seen) -> Readiness {
         pull: &pull,
         base,
         argo,
-        databases,
+        databases: databases.into_iter().map(Arc::new).collect(),
         namespace,
+        set,
+        holds_merge,
+        now: merged_at + jiff::SignedDuration::from_mins(minutes),
     })
 }
 

@@ -196,7 +196,7 @@ async fn the_answer_is_held_back_until_there_is_news() {
     let (news, ()) = tokio::join!(stage.get(&url), async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         stage.forge.merge(1);
-        stage.app.wake();
+        stage.app.wake().await;
     });
     assert_eq!(positions(&news), [3]);
     assert!(since.elapsed() < Duration::from_secs(3));
@@ -212,7 +212,7 @@ async fn a_trouble_without_an_event_ends_the_wait_too() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let refuses = &stage.argocd.refuses;
         refuses.store(true, std::sync::atomic::Ordering::SeqCst);
-        stage.app.wake();
+        stage.app.wake().await;
     });
     assert_eq!(
         (positions(&news), &news.body["state"]),

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use environment::names::REQUEST_ID;
 use environment::status::{Condition, Stage};
 use serde_json::json;
@@ -41,7 +43,7 @@ fn database(stages: &[(&str, bool)], ready: bool) -> LiveDatabase {
 }
 
 fn argo(metadata: &serde_json::Value) -> Argo {
-    Argo::Present(Box::new(
+    Argo::Present(Arc::new(
         serde_json::from_value(json!({"metadata": metadata})).unwrap(),
     ))
 }
@@ -61,8 +63,11 @@ fn seen(id: &str, state: PullState, argo: Argo, databases: Vec<LiveDatabase>) ->
         pull: &pull,
         base,
         argo,
-        databases,
+        databases: databases.into_iter().map(Arc::new).collect(),
         namespace: None,
+        set: None,
+        holds_merge: None,
+        now: "2026-11-23T10:02:00Z".parse().unwrap(),
     };
     of(&seen, &decide(&seen))
 }
