@@ -5,6 +5,7 @@
 //! operator, the command line and a browser.
 
 pub mod databases;
+pub mod edit;
 pub mod names;
 pub mod order;
 pub mod problem;
