@@ -4,11 +4,12 @@
 //! either does exactly what was asked for or is refused with the line that stands in its way.
 
 mod lines;
+mod tokens;
 mod write;
 
 use serde_json::{Map, Value};
 
-use self::lines::{Document, Entry, Shape};
+use self::lines::{Block, Document, Entry, Shape};
 use crate::yaml;
 
 /// One change, at a JSON pointer. Missing maps on the way are made.
@@ -166,90 +167,108 @@ fn splice(
     before: &Value,
     intended: &Value,
 ) -> Result<(String, usize), Refusal> {
-    let mut document = Document::new(text);
-    let Some(mut block) = document.root() else {
-        let at = document.end();
-        document.insert(at, write::block(intended, 0));
-        return Ok((document.text(), at + 1));
+    let document = Document::new(text);
+    let mut splice = Splice {
+        document,
+        edit,
+        intended,
     };
-    let parts = path(edit.pointer());
-    let (mut node, mut place) = (before, String::new());
-    let mut holder: Option<(Entry, String)> = None;
-    for (depth, part) in parts.iter().enumerate() {
-        let is_last = depth + 1 == parts.len();
-        let above = place.clone();
-        place = format!("{place}/{}", escape(part));
-        let is_list = node.is_array();
-        let entries = document.entries(&block, is_list);
-        let Some(entry) = lines::find(&entries, part, is_list) else {
-            let (Some(last), Some(value)) = (entries.last(), added(intended, &above, &place))
-            else {
-                return Err(refuse(
-                    block.lines.start + 1,
-                    edit,
-                    "its map is written in flow style",
-                ));
+    let line = match splice.document.root() {
+        Some(root) => splice.walk(root, before)?,
+        None => splice.insert(splice.document.end(), write::block(intended, 0)),
+    };
+    Ok((splice.document.text(), line))
+}
+
+struct Splice<'a> {
+    document: Document,
+    edit: &'a Edit,
+    intended: &'a Value,
+}
+
+impl Splice<'_> {
+    fn walk(&mut self, mut block: Block, before: &Value) -> Result<usize, Refusal> {
+        let parts = path(self.edit.pointer());
+        let (mut node, mut place) = (before, String::new());
+        let mut holder: Option<Entry> = None;
+        for (depth, part) in parts.iter().enumerate() {
+            let is_last = depth + 1 == parts.len();
+            let step = format!("/{}", escape(part));
+            let entries = self.document.entries(&block, node.is_array());
+            let Some(entry) = lines::find(&entries, part, node.is_array()) else {
+                return self.add(&block, entries.last(), &place, part);
             };
-            let at = last.end;
-            document.insert(at, write::member(part, value, block.indent, is_list));
-            return Ok((document.text(), at + 1));
-        };
-        let line = entry.first + 1;
-        if is_last && matches!(edit, Edit::Remove { .. }) {
-            return match (entries.len(), holder) {
-                (1, Some((above_it, name))) => {
-                    rewrite(&mut document, &above_it, &name, edit, intended)
-                }
-                _ => {
-                    document.remove(entry.first..entry.end);
-                    Ok((document.text(), line))
-                }
-            };
-        }
-        let child = node
-            .pointer(&format!("/{}", escape(part)))
-            .unwrap_or(&Value::Null);
-        let shape = document.shape(entry);
-        match shape {
-            Shape::Block(inner) if !is_last && (child.is_object() || child.is_array()) => {
-                holder = Some((entry.clone(), place.clone()));
-                document.enter(entry);
-                (block, node) = (inner, child);
+            let above = place.clone();
+            place.push_str(&step);
+            if is_last && matches!(self.edit, Edit::Remove { .. }) {
+                // What held nothing else becomes empty.
+                let emptied = holder.filter(|_| entries.len() == 1);
+                return self.take(
+                    entry,
+                    emptied.as_ref().map(|parent| (parent, above.as_str())),
+                );
             }
-            _ => return rewrite(&mut document, &entry.clone(), &place, edit, intended),
+            let child = node.pointer(&step).unwrap_or(&Value::Null);
+            match self.document.shape(entry) {
+                Shape::Block(inner) if !is_last && (child.is_object() || child.is_array()) => {
+                    self.document.enter(entry);
+                    holder = Some(entry.clone());
+                    (block, node) = (inner, child);
+                }
+                _ => return self.rewrite(entry, &place),
+            }
+        }
+        Err(self.edit.no_place("it names the whole file"))
+    }
+
+    fn take(&mut self, entry: &Entry, emptied: Option<(&Entry, &str)>) -> Result<usize, Refusal> {
+        if let Some((parent, place)) = emptied {
+            return self.rewrite(parent, place);
+        }
+        self.document.remove(entry.first..entry.end);
+        Ok(entry.first + 1)
+    }
+
+    /// Writes the value of one entry anew, as it is meant to be.
+    fn rewrite(&mut self, entry: &Entry, place: &str) -> Result<usize, Refusal> {
+        let value = self.intended.pointer(place).unwrap_or(&Value::Null);
+        match self.document.replace(entry, value) {
+            Ok(()) => Ok(entry.first + 1),
+            Err((line, why)) => Err(self.refuse(line, why)),
         }
     }
-    Err(edit.no_place("it names the whole file"))
-}
 
-/// Writes the value of one entry anew, as it is meant to be.
-fn rewrite(
-    document: &mut Document,
-    entry: &Entry,
-    place: &str,
-    edit: &Edit,
-    intended: &Value,
-) -> Result<(String, usize), Refusal> {
-    let value = intended.pointer(place).unwrap_or(&Value::Null);
-    document
-        .replace(entry, value)
-        .map_err(|(line, why)| refuse(line, edit, why))?;
-    Ok((document.text(), entry.first + 1))
-}
-
-/// What a new member of a map or list is to be.
-fn added<'a>(intended: &'a Value, above: &str, place: &str) -> Option<&'a Value> {
-    match intended.pointer(above)? {
-        Value::Array(items) => items.last(),
-        _ => intended.pointer(place),
+    /// Writes a new member behind the last one of a map or list.
+    fn add(
+        &mut self,
+        block: &Block,
+        last: Option<&Entry>,
+        above: &str,
+        part: &str,
+    ) -> Result<usize, Refusal> {
+        let (value, is_item) = match self.intended.pointer(above) {
+            Some(Value::Array(items)) => (items.last(), true),
+            Some(map) => (map.get(part), false),
+            None => (None, false),
+        };
+        let (Some(last), Some(value)) = (last, value) else {
+            return Err(self.refuse(block.lines.start + 1, "it is written in flow style"));
+        };
+        let lines = write::member(part, value, block.indent, is_item);
+        Ok(self.insert(last.end, lines))
     }
-}
 
-fn refuse(line: usize, edit: &Edit, why: &'static str) -> Refusal {
-    Refusal::Unsafe {
-        line,
-        pointer: edit.pointer().to_owned(),
-        why,
+    fn insert(&mut self, at: usize, lines: Vec<String>) -> usize {
+        self.document.insert(at, lines);
+        at + 1
+    }
+
+    fn refuse(&self, line: usize, why: &'static str) -> Refusal {
+        Refusal::Unsafe {
+            line,
+            pointer: self.edit.pointer().to_owned(),
+            why,
+        }
     }
 }
 

@@ -169,6 +169,10 @@ fn an_alias_becomes_what_it_stood_for() {
 
 /// How somebody writes a file by hand: quotes, widths, comments, order.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent habits of a writer"
+)]
 struct Hand {
     step: usize,
     compact: bool,
@@ -216,10 +220,17 @@ impl Hand {
         let dash = if self.compact { &one } else { &two };
         let mut list = String::new();
         for (name, value) in settings {
-            list += &format!(
-                "{dash}- name: {name}\n{dash}  value: {}\n",
-                self.text(value)
-            );
+            let value = self.text(value);
+            list.extend([
+                dash,
+                "- name: ",
+                name,
+                "\n",
+                dash,
+                "  value: ",
+                &value,
+                "\n",
+            ]);
         }
         let limits = if self.flow {
             format!("{two}limits: {{memory: {memory}}} # flow: {{x}}\n")
@@ -258,7 +269,12 @@ impl Hand {
             in_script =
                 (in_script && line.starts_with(&format!("{two}    "))) || line.ends_with('|');
             if comment && !in_script && number % 3 == 0 {
-                text += &format!("{}# vdb: {number}\n", " ".repeat(number % 7));
+                text.extend([
+                    &" ".repeat(number % 7),
+                    "# vdb: ",
+                    &number.to_string(),
+                    "\n",
+                ]);
             }
             text += line;
             if comment && !in_script && number % 3 == 1 && !line.contains('#') {
