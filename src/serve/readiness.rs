@@ -104,12 +104,16 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Readiness {
             format!("pull request #{number} was closed without a merge"),
         )
         .with_hint("read the review; order again to open a new one"),
-        (PullState::Merged, Operation::Create) => created(seen),
         (PullState::Merged, Operation::Retire) => removal::retired(seen),
+        (
+            PullState::Merged,
+            Operation::Create | Operation::Update | Operation::Refresh | Operation::Extend,
+        ) => applied(seen),
     }
 }
 
-fn created(seen: &Observation<'_>) -> Readiness {
+/// Whatever a request writes into the values file, the resource carries the request's id once it is applied.
+fn applied(seen: &Observation<'_>) -> Readiness {
     let environment = seen.request.environment();
     let name = environment.cr_name(None);
     let database = seen.databases.iter().find(|database| database.name == name);
@@ -132,8 +136,8 @@ fn created(seen: &Observation<'_>) -> Readiness {
                 || "a commit made by hand".to_owned(),
                 |id| format!("request {id}"),
             );
-            let applied = database.filter(|database| database.request_id() == id.as_deref());
-            let ready = applied.is_some_and(LiveDatabase::is_ready);
+            let newer = database.filter(|database| database.request_id() == id.as_deref());
+            let ready = newer.is_some_and(LiveDatabase::is_ready);
             Readiness {
                 ready,
                 ..readiness(

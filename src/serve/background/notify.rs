@@ -164,17 +164,30 @@ fn comment(seen: &Progress) -> String {
     format!("{}{hint}", seen.readiness.message.replace('<', "&lt;"))
 }
 
+/// What has become of the database.
+fn told(request: &RequestId) -> &'static str {
+    match request.operation() {
+        Operation::Update => "updated and ready",
+        Operation::Refresh => "refreshed and ready",
+        Operation::Extend => "extended",
+        Operation::Create | Operation::Retire => "ready",
+    }
+}
+
 fn notification(app: &App, request: &RequestId, seen: &Progress, marker: &Marker) -> Notification {
     let environment = request.environment();
     let portal = app.settings.portal.people_url();
     let (title, severity) = match seen.readiness.state {
-        State::Ready => (format!("Database {environment} is ready"), "normal"),
+        State::Ready => (
+            format!("Database {environment} is {}", told(request)),
+            "normal",
+        ),
         State::Retired => (format!("Database {environment} is retired"), "normal"),
         _ => (format!("Database {environment} has failed"), "high"),
     };
     let link = match request.operation() {
-        Operation::Create => format!("{portal}/catalog/default/resource/{environment}"),
         Operation::Retire => seen.remote_url.clone().unwrap_or_default(),
+        _ => format!("{portal}/catalog/default/resource/{environment}"),
     };
     let recipient = if marker.owner.is_empty() {
         &marker.requested_by
