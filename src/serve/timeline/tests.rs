@@ -53,7 +53,9 @@ fn seen(id: &str, state: PullState, argo: Argo, databases: Vec<LiveDatabase>) ->
         ..pull(7, &request.branch(), "")
     };
     let base = match request.operation() {
-        Operation::Create => OnBase::Request(Some(id.into())),
+        Operation::Create | Operation::Update | Operation::Refresh | Operation::Extend => {
+            OnBase::Request(Some(id.into()))
+        }
         Operation::Retire => OnBase::Absent,
     };
     let seen = Observation {
