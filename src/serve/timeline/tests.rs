@@ -95,6 +95,18 @@ fn life() -> Vec<Vec<Event>> {
 }
 
 #[test]
+fn a_change_tells_that_it_is_applied_and_no_stage_of_the_order_before() {
+    let id = "feat-1.update-0123456789";
+    let mut carrier = database(&[("accept", true)], true);
+    carrier
+        .annotations
+        .insert(environment::names::REQUEST_ID.into(), id.into());
+    let events = seen(id, PullState::Merged, Argo::NotAsked, vec![carrier]);
+    let said = |text: &str| events.iter().any(|event| event.message.contains(text));
+    assert!(said("carries the change") && !said("accept"), "{events:?}");
+}
+
+#[test]
 fn an_event_once_given_keeps_its_place_whatever_is_seen_later() {
     let looks = life();
     for (i, earlier) in looks.iter().enumerate() {
