@@ -180,6 +180,7 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
         reviews: Mutex::default(),
         http,
         settings,
+        capabilities: environment::capabilities::OPERATOR,
     }))
 }
 

@@ -1,5 +1,8 @@
 //! The actions that the portal lists and invokes: steps of templates and tools of agents.
 
+mod bookmark;
+mod change;
+mod environments;
 mod list;
 mod publish;
 mod render;
@@ -10,6 +13,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use environment::Change;
 use serde_json::{Map, Value};
 
 use crate::serve::app::App;
@@ -26,6 +30,16 @@ pub(crate) const RENDER: &str = "vdb:render";
 pub(crate) const PUBLISH: &str = "vdb:publish";
 pub(crate) const WAIT: &str = "vdb:wait";
 pub(crate) const RETIRE: &str = "vdb:retire";
+pub(crate) const UPDATE: &str = "vdb:update";
+pub(crate) const REFRESH: &str = "vdb:refresh";
+pub(crate) const EXTEND: &str = "vdb:extend";
+pub(crate) const BOOKMARK: &str = "vdb:bookmark";
+pub(crate) const LIST: &str = "vdb:list";
+pub(crate) const STATUS: &str = "vdb:status";
+
+const ALL: [&str; 11] = [
+    VALIDATE, RENDER, PUBLISH, WAIT, RETIRE, UPDATE, REFRESH, EXTEND, BOOKMARK, LIST, STATUS,
+];
 
 /// Runs one action to its end and counts it.
 pub(crate) async fn invoke(
@@ -34,10 +48,7 @@ pub(crate) async fn invoke(
     input: Value,
     caller: Caller,
 ) -> Result<Value, ApiError> {
-    let Some(name) = [VALIDATE, RENDER, PUBLISH, WAIT, RETIRE]
-        .into_iter()
-        .find(|name| *name == id)
-    else {
+    let Some(name) = ALL.into_iter().find(|name| *name == id) else {
         return Err(ApiError::not_found(format!(
             "there is no action {}",
             environment::names::quoted(id)
@@ -78,6 +89,12 @@ async fn run(app: &App, name: &str, input: &Value, caller: &Caller) -> Result<Va
         RENDER => render::run(input, caller),
         PUBLISH => publish::run(app, input, caller).await,
         WAIT => wait::run(app, input).await,
+        UPDATE => change::run(app, Change::update, input, caller).await,
+        REFRESH => change::run(app, Change::refresh, input, caller).await,
+        EXTEND => change::run(app, Change::extend, input, caller).await,
+        BOOKMARK => bookmark::run(app, input, caller).await,
+        LIST => environments::list(app, input, caller).await,
+        STATUS => environments::status(app, input).await,
         _ => retire::run(app, input, caller).await,
     }
 }

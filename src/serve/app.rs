@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use environment::capabilities::Capabilities;
 use tokio::sync::{Mutex, watch};
 
 use crate::argocd;
@@ -51,6 +52,8 @@ impl ArgoCd for argocd::Client {
 
 pub(crate) struct App {
     pub(crate) settings: Settings,
+    /// What the operator can do with a database that exists.
+    pub(crate) capabilities: Capabilities,
     pub(crate) http: reqwest::Client,
     pub(crate) forge: Arc<dyn Forge>,
     /// What waiting orders look at; nobody asks Argo CD past it.

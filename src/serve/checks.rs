@@ -1,5 +1,7 @@
 //! Checks that need the outside world: who may order, whether the source exists, whether the name is free.
 
+mod snapshot;
+
 use environment::order::Order;
 use environment::render;
 use environment::{EnvironmentName, Problem, Problems};
@@ -12,6 +14,7 @@ use crate::serve::limits;
 use crate::serve::portal::same_entity;
 use crate::serve::proposal::{Existing, existing, taken_by, unnamed};
 use crate::serve::settings::allowed;
+pub(crate) use snapshot::{in_words, newest};
 
 /// The caller must be the owner or a member of the group that is.
 pub(crate) async fn owner(app: &App, user: &str, owner: &str) -> Result<(), ApiError> {
@@ -121,26 +124,41 @@ fn open_pull(environment: &EnvironmentName, pull: &Pull) -> Problem {
 
 fn outside_lists(app: &App, order: &Order) -> Vec<Problem> {
     let orders = &app.settings.orders;
-    let mut problems = Vec::new();
     let image = order.image.as_deref().unwrap_or(render::DEFAULT_IMAGE);
-    let mut check = |field: &str, value: &str, patterns: &[String]| {
-        if !allowed(patterns, value) {
-            let message = format!(
-                "{field} {} is not allowed here (NotAllowed)",
-                environment::names::quoted(value)
-            );
-            problems.push(
-                Problem::field(field, format!("/{field}"), message)
-                    .hint(format!("allowed: {}", patterns.join(", "))),
-            );
-        }
-    };
-    check("image", image, &orders.allowed_images);
-    check("source", &order.source, &orders.allowed_sources);
-    problems
+    [
+        not_allowed("image", image, &orders.allowed_images),
+        not_allowed("source", &order.source, &orders.allowed_sources),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-async fn source(app: &App, order: &Order) -> Result<Option<Problem>, ApiError> {
+fn not_allowed(field: &str, value: &str, patterns: &[String]) -> Option<Problem> {
+    (!allowed(patterns, value)).then(|| {
+        let message = format!(
+            "{field} {} is not allowed here (NotAllowed)",
+            environment::names::quoted(value)
+        );
+        Problem::field(field, format!("/{field}"), message)
+            .hint(format!("allowed: {}", patterns.join(", ")))
+    })
+}
+
+/// What is wrong with another image for a database of this source. A source that is gone refuses no update.
+pub(crate) async fn image(app: &App, image: &str, source: &str) -> Result<Vec<Problem>, ApiError> {
+    let version = match app.sources.find(source).await? {
+        Ok(dataset) => dataset.version,
+        Err(_) => None,
+    };
+    let problems = [
+        not_allowed("image", image, &app.settings.orders.allowed_images),
+        other_major(version.as_deref(), image),
+    ];
+    Ok(problems.into_iter().flatten().collect())
+}
+
+async fn source(app: &App, order: &Order) -> Result<Vec<Problem>, ApiError> {
     let dataset = match app.sources.find(&order.source).await? {
         Ok(dataset) => dataset,
         Err(there) => {
@@ -153,15 +171,16 @@ async fn source(app: &App, order: &Order) -> Result<Option<Problem>, ApiError> {
             } else {
                 format!("there are: {}", there.join(", "))
             };
-            return Ok(Some(
+            return Ok(vec![
                 Problem::field("source", "/source", message).hint(hint),
-            ));
+            ]);
         }
     };
-    Ok(other_major(
-        dataset.version.as_deref(),
-        order.image.as_deref().unwrap_or(render::DEFAULT_IMAGE),
-    ))
+    let image = order.image.as_deref().unwrap_or(render::DEFAULT_IMAGE);
+    let version = dataset.version.as_deref();
+    let mut problems: Vec<_> = other_major(version, image).into_iter().collect();
+    problems.extend(snapshot::too_old(app, order, &dataset).await?);
+    Ok(problems)
 }
 
 /// A server of another major version cannot read the copy's files. Images whose tag names no version are left to the operator.

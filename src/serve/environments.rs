@@ -43,6 +43,7 @@ pub(crate) struct StageView {
 pub(crate) struct DatabaseView {
     name: String,
     phase: String,
+    state: State,
     pub(crate) ready: bool,
     reason: String,
     message: String,
@@ -225,15 +226,16 @@ fn request_view(main: &LiveDatabase, under_way: Option<(RequestId, &Pull)>) -> O
 
 fn empty_view(name: &str, readiness: Readiness) -> DatabaseView {
     let Readiness {
+        state,
         ready,
         reason,
         message,
         hint,
-        ..
     } = readiness;
     DatabaseView {
         name: name.to_owned(),
         phase: "Pending".into(),
+        state,
         ready,
         reason,
         message,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use environment::EnvironmentName;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 
 use crate::argocd;
 use crate::forge::{
@@ -212,6 +213,10 @@ impl FakeForge {
     pub(crate) fn comment_of(&self, number: u64, marker: &str) -> Option<String> {
         let key = (number, marker.to_owned());
         self.state().comments.get(&key).cloned()
+    }
+
+    pub(crate) fn base_files(&self) -> Files {
+        self.state().base.last().cloned().unwrap_or_default()
     }
 
     pub(crate) fn branch_files(&self, branch: &str) -> Files {
@@ -666,6 +671,11 @@ impl Tower for FakeTower {
     async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error> {
         Ok(vec![Dataset::named("10.0.1.54", "largedb", "16.9")])
     }
+
+    /// Five hours ago.
+    async fn newest_snapshot(&self, _: &str) -> Result<Option<Timestamp>, dct::Error> {
+        Ok(Some(Timestamp::now() - jiff::SignedDuration::from_hours(5)))
+    }
 }
 
 static ISSUER: tokio::sync::OnceCell<Issuer> = tokio::sync::OnceCell::const_new();
@@ -688,6 +698,14 @@ impl Stage {
         Self::set_with(|_, _| {}).await
     }
 
+    /// With an operator that can do everything.
+    pub(crate) async fn able() -> Self {
+        let mut stage = Self::set().await;
+        let app = Arc::get_mut(&mut stage.app).expect("nobody else has it yet");
+        app.capabilities = environment::capabilities::EVERYTHING;
+        stage
+    }
+
     /// With other settings; the folder is for the files that they name.
     pub(crate) async fn set_with(change: impl FnOnce(&mut Settings, &std::path::Path)) -> Self {
         Self::set_at(Pace::FRESH, change).await
@@ -698,6 +716,8 @@ impl Stage {
         pace: Pace,
         change: impl FnOnce(&mut Settings, &std::path::Path),
     ) -> Self {
+        // A mock server's drop blocks for ever in a task that has used up its budget; nothing in memory ever yields.
+        tokio::task::yield_now().await;
         let (forge, cluster, portal, argocd): (
             Arc<FakeForge>,
             Arc<FakeCluster>,
@@ -718,6 +738,7 @@ impl Stage {
         change(&mut settings, files.path());
         let app = Arc::new(App {
             settings,
+            capabilities: environment::capabilities::OPERATOR,
             http: crate::web::client().unwrap(),
             watch: Watch::new(pace, forge.clone(), argocd.clone(), cluster.clone()),
             forge: forge.clone(),

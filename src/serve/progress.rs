@@ -30,7 +30,7 @@ const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     pub(crate) request_id: String,
     pub(crate) environment: String,
-    /// create or retire
+    /// create, update, refresh, extend or retire
     pub(crate) operation: String,
     #[serde(flatten)]
     pub(crate) readiness: Readiness,
@@ -88,7 +88,7 @@ async fn look_beyond_the_forge(app: &App, seen: &mut Observation<'_>) -> Result<
     let environment = seen.request.environment();
     seen.databases = app.watch.cluster.databases(&environment).await?;
     let carries = |id: &str| seen.databases.iter().any(|d| d.request_id() == Some(id));
-    if seen.request.operation() == Operation::Create && carries(seen.request.as_str()) {
+    if seen.request.operation() != Operation::Retire && carries(seen.request.as_str()) {
         seen.base = OnBase::Request(Some(seen.request.to_string()));
         return Ok(());
     }

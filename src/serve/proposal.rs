@@ -1,8 +1,9 @@
-//! From a wish to exactly one pull request: what `vdb:publish` and `vdb:retire` have in common.
+//! From a wish to exactly one pull request: what the proposing actions have in common.
 //!
 //! The branch is named after the wanted content, so that every repetition, on any replica and after a crash between any
 //! two calls, finds what is there already. Nothing is forced and nothing that people closed is opened again.
 
+mod change;
 mod create;
 mod retire;
 mod text;
@@ -12,6 +13,7 @@ use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
 use environment::{EnvironmentName, Problem};
 
+pub(crate) use change::{change, possible};
 pub(crate) use create::{Existing, create, existing, preview, unnamed};
 pub(crate) use retire::{Retirement, retire};
 
@@ -114,15 +116,16 @@ pub(crate) async fn taken_by(
     Ok(forge.open_pulls().await?.into_iter().find(of_environment))
 }
 
-fn taken(environment: &EnvironmentName, by: &Pull) -> ApiError {
+fn taken(environment: &EnvironmentName, by: &Pull, wanted: Operation) -> ApiError {
     let message = format!(
         "environment {environment} has an open pull request: #{} {}",
         by.number, by.title
     );
-    let mut error = ApiError::problem(
-        Problem::field("name", "/name", message)
-            .hint(format!("choose another name, or wait for {}", by.url)),
-    );
+    let hint = match wanted {
+        Operation::Create => format!("choose another name, or wait for {}", by.url),
+        _ => format!("have it merged or closed first: {}", by.url),
+    };
+    let mut error = ApiError::problem(Problem::field("name", "/name", message).hint(hint));
     error.status = http::StatusCode::CONFLICT;
     error
 }

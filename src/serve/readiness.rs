@@ -124,12 +124,16 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Readiness {
             Reason::PullRequestClosed,
             format!("pull request #{number} was closed without a merge"),
         ),
-        (PullState::Merged, Operation::Create) => created(seen),
         (PullState::Merged, Operation::Retire) => removal::retired(seen),
+        (
+            PullState::Merged,
+            Operation::Create | Operation::Update | Operation::Refresh | Operation::Extend,
+        ) => applied(seen),
     }
 }
 
-fn created(seen: &Observation<'_>) -> Readiness {
+/// Whatever a request writes into the values file, the resource carries the request's id once it is applied.
+fn applied(seen: &Observation<'_>) -> Readiness {
     let environment = seen.request.environment();
     let name = environment.cr_name(None);
     let database = seen.databases.iter().find(|database| database.name == name);
@@ -151,8 +155,8 @@ fn created(seen: &Observation<'_>) -> Readiness {
                 || "a commit made by hand".to_owned(),
                 |id| format!("request {id}"),
             );
-            let applied = database.filter(|database| database.request_id() == id.as_deref());
-            let ready = applied.is_some_and(|database| database.is_ready());
+            let newer = database.filter(|database| database.request_id() == id.as_deref());
+            let ready = newer.is_some_and(|database| database.is_ready());
             Readiness {
                 ready,
                 ..readiness(

@@ -14,11 +14,14 @@ const BRANCH_PREFIX: &str = "vdb/";
 const MARKER: &str = "<!-- postgres-vdb-platform: ";
 const MARKER_END: &str = " -->";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Operation {
     Create,
     Retire,
+    Update,
+    Refresh,
+    Extend,
 }
 
 impl Operation {
@@ -26,7 +29,22 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::Retire => "retire",
+            Self::Update => "update",
+            Self::Refresh => "refresh",
+            Self::Extend => "extend",
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Create,
+            Self::Retire,
+            Self::Update,
+            Self::Refresh,
+            Self::Extend,
+        ]
+        .into_iter()
+        .find(|operation| operation.as_str() == text)
     }
 }
 
@@ -35,6 +53,7 @@ pub(crate) struct RequestId {
     text: String,
     /// Where the environment's name ends.
     name_end: usize,
+    operation: Operation,
 }
 
 impl RequestId {
@@ -42,6 +61,7 @@ impl RequestId {
         Self {
             text: format!("{environment}.{}-{digest}", operation.as_str()),
             name_end: environment.as_str().len(),
+            operation,
         }
     }
 
@@ -50,14 +70,15 @@ impl RequestId {
         let (name, rest) = text.split_once('.')?;
         EnvironmentName::parse(name).ok()?;
         let (operation, digest) = rest.rsplit_once('-')?;
-        let known = matches!(operation, "create" | "retire");
+        let operation = Operation::parse(operation)?;
         let hex = digest.len() == 10
             && digest
                 .bytes()
                 .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        (known && hex).then(|| Self {
+        hex.then(|| Self {
             text: text.to_owned(),
             name_end: name.len(),
+            operation,
         })
     }
 
@@ -79,11 +100,7 @@ impl RequestId {
     }
 
     pub(crate) fn operation(&self) -> Operation {
-        if self.text[self.name_end..].starts_with(".retire-") {
-            Operation::Retire
-        } else {
-            Operation::Create
-        }
+        self.operation
     }
 }
 
@@ -134,13 +151,17 @@ mod tests {
     #[test]
     fn an_id_and_its_branch_are_one_thing() {
         let name = EnvironmentName::parse("feat-1").unwrap();
-        let id = RequestId::new(&name, Operation::Retire, "0123456789");
-        assert_eq!(id.branch(), "vdb/feat-1.retire-0123456789");
-        assert_eq!(RequestId::of_branch(&id.branch()).unwrap(), id);
-        assert_eq!(
-            (id.environment(), id.operation()),
-            (name, Operation::Retire)
-        );
+        for operation in ["create", "retire", "update", "refresh", "extend"] {
+            let operation = Operation::parse(operation).unwrap();
+            let id = RequestId::new(&name, operation, "0123456789");
+            let branch = format!("vdb/feat-1.{}-0123456789", operation.as_str());
+            assert_eq!(id.branch(), branch);
+            assert_eq!(RequestId::of_branch(&branch).unwrap(), id);
+            assert_eq!(
+                (id.environment(), id.operation()),
+                (name.clone(), operation)
+            );
+        }
     }
 
     #[test]

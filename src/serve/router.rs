@@ -112,7 +112,7 @@ async fn list_actions(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     app.authenticator.plugin(&headers).await?;
-    Ok(Json(actions::list()))
+    Ok(Json(actions::list(&app.capabilities)))
 }
 
 async fn invoke_v1(

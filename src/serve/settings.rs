@@ -83,6 +83,10 @@ pub(crate) struct Orders {
     pub(crate) max_open_orders_per_owner: usize,
     /// For each owner.
     pub(crate) max_orders_per_hour: usize,
+    /// Days that a database may live from an extension on.
+    pub(crate) longest_life_days: u32,
+    /// Refuses an order of the latest snapshot where that is older; any age where absent.
+    pub(crate) max_snapshot_age_hours: Option<u32>,
 }
 
 impl Default for Orders {
@@ -93,6 +97,8 @@ impl Default for Orders {
             max_environments_per_owner: 20,
             max_open_orders_per_owner: 5,
             max_orders_per_hour: 30,
+            longest_life_days: 90,
+            max_snapshot_age_hours: None,
         }
     }
 }
@@ -234,6 +240,8 @@ dct: {url: 'http://vdb-engine:8080', apiKeyFile: /x}
             ),
             (20, 5, 30)
         );
+        assert_eq!(settings.orders.longest_life_days, 90);
+        assert_eq!(settings.orders.max_snapshot_age_hours, None);
     }
 
     #[test]

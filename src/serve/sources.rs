@@ -2,11 +2,13 @@
 //!
 //! Calls of the tower are metered, so its lists are kept for half a minute; a reference that is missing is looked for again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dct::types::{DSource, Engine, Environment, Source};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -71,6 +73,8 @@ impl Dataset {
 #[async_trait]
 pub(crate) trait Tower: Send + Sync {
     async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error>;
+    /// The time of the newest data that a dataset can be copied at.
+    async fn newest_snapshot(&self, dataset: &str) -> Result<Option<Timestamp>, dct::Error>;
 }
 
 #[async_trait]
@@ -92,6 +96,19 @@ impl Tower for dct::Client {
             .into_iter()
             .map(|dsource| known.dataset(dsource))
             .collect())
+    }
+
+    async fn newest_snapshot(&self, dataset: &str) -> Result<Option<Timestamp>, dct::Error> {
+        // An id that cannot be asked for is not known to have any.
+        let Some(filter) = dct::filter::equals("dataset_id", dataset) else {
+            return Ok(None);
+        };
+        let page = self.search_snapshots(&filter, "-timestamp", 1).await?;
+        let times = page
+            .items
+            .into_iter()
+            .filter_map(|s| s.timestamp?.parse().ok());
+        Ok(times.max())
     }
 }
 
@@ -169,6 +186,7 @@ impl Known {
 pub(crate) struct Sources {
     tower: Arc<dyn Tower>,
     kept: Mutex<Option<(Instant, Vec<Dataset>)>>,
+    newest: Mutex<HashMap<String, (Instant, Option<Timestamp>)>>,
 }
 
 impl Sources {
@@ -176,7 +194,24 @@ impl Sources {
         Self {
             tower,
             kept: Mutex::default(),
+            newest: Mutex::default(),
         }
+    }
+
+    /// The time of the newest data of a dataset.
+    pub(crate) async fn newest_snapshot(
+        &self,
+        dataset: &str,
+    ) -> Result<Option<Timestamp>, ApiError> {
+        let mut kept = self.newest.lock().await;
+        kept.retain(|_, (since, _)| since.elapsed() < KEPT);
+        if let Some((_, newest)) = kept.get(dataset) {
+            return Ok(*newest);
+        }
+        let newest = self.tower.newest_snapshot(dataset).await;
+        let newest = newest.map_err(|error| unavailable(&error))?;
+        kept.insert(dataset.to_owned(), (Instant::now(), newest));
+        Ok(newest)
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<Dataset>, ApiError> {
@@ -305,6 +340,10 @@ mod tests {
                 status: 401,
                 message: "no".into(),
             })
+        }
+
+        async fn newest_snapshot(&self, _: &str) -> Result<Option<Timestamp>, dct::Error> {
+            Ok(None)
         }
     }
 

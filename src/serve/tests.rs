@@ -1,5 +1,7 @@
 //! The whole sidecar without a socket, its outside world in memory.
 
+mod day_two;
+
 use axum::body::{Body, to_bytes};
 use environment::names::{OWNER, REQUEST_ID};
 use environment::status::{Condition, Endpoint};
@@ -111,7 +113,7 @@ pub(crate) fn order(change: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_portal_lists_five_actions_with_schemas_it_understands() {
+async fn the_portal_lists_the_actions_with_schemas_it_understands() {
     let stage = Stage::set().await;
     let answer = stage.get("/.backstage/actions/v1/actions").await;
     let actions = answer.body["actions"].as_array().unwrap().clone();
@@ -126,7 +128,13 @@ async fn the_portal_lists_five_actions_with_schemas_it_understands() {
             "vdb:render",
             "vdb:publish",
             "vdb:wait",
-            "vdb:retire"
+            "vdb:retire",
+            "vdb:update",
+            "vdb:refresh",
+            "vdb:extend",
+            "vdb:bookmark",
+            "vdb:list",
+            "vdb:status"
         ]
     );
     for action in &actions {
@@ -137,13 +145,15 @@ async fn the_portal_lists_five_actions_with_schemas_it_understands() {
         assert_eq!(action["schema"]["input"]["type"], "object");
         let read_only = matches!(
             action["name"].as_str(),
-            Some("validate" | "render" | "wait")
+            Some("validate" | "render" | "wait" | "list" | "status")
         );
         assert_eq!(action["attributes"]["readOnly"], read_only);
         assert_eq!(
             action["attributes"]["destructive"],
-            action["name"] == "retire"
+            action["name"] == "retire" || action["name"] == "refresh"
         );
+        assert!(!action["description"].as_str().unwrap().is_empty());
+        assert!(action["examples"][0]["input"].is_object());
     }
 }
 

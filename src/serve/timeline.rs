@@ -59,13 +59,18 @@ pub(crate) fn of(seen: &Observation<'_>, readiness: &Readiness) -> Vec<Event> {
     if seen.pull.state == PullState::Merged {
         events.extend(of_application(seen, readiness));
     }
-    if seen.request.operation() == Operation::Create
-        && let Some(database) = seen
-            .databases
-            .iter()
-            .find(|database| database.request_id() == Some(seen.request.as_str()))
-    {
-        events.extend(of_database(database));
+    let carrier = seen
+        .databases
+        .iter()
+        .find(|database| database.request_id() == Some(seen.request.as_str()));
+    match (seen.request.operation(), carrier) {
+        (Operation::Retire, _) | (_, None) => {}
+        (Operation::Create, Some(database)) => events.extend(of_database(database)),
+        // Its stages are those of the order that made it.
+        (Operation::Update | Operation::Refresh | Operation::Extend, Some(database)) => {
+            let what = format!("PostgresVDB {} carries the change", database.name);
+            events.push(event(APPLIED, EventKind::Applied, None, what));
+        }
     }
     events.extend(end(readiness));
     events
@@ -127,6 +132,8 @@ fn of_application(seen: &Observation<'_>, readiness: &Readiness) -> Option<Event
         Argo::NotAsked | Argo::Absent | Argo::Unknown { .. } => None,
     };
     let (at, what) = match seen.request.operation() {
+        // It is there already, and stays.
+        Operation::Update | Operation::Refresh | Operation::Extend => return None,
         Operation::Create => (
             application?.creation_timestamp.as_deref(),
             format!("Argo CD has made Application {environment}"),

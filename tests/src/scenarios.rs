@@ -17,6 +17,7 @@ use crate::wait;
 mod adapter;
 mod admission;
 mod command_line;
+mod day2;
 mod deletion;
 mod form;
 mod harmless;
@@ -26,7 +27,7 @@ mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 13] = [
+const ALL: [(&str, Scenario); 14] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -41,6 +42,10 @@ const ALL: [(&str, Scenario); 13] = [
     (
         "one_of_two_environments_with_a_common_prefix_is_retired_alone",
         |c| Box::pin(form::retire(c)),
+    ),
+    (
+        "a_database_gets_more_memory_and_a_refresh_is_refused_with_its_reason",
+        |c| Box::pin(day2::change(c)),
     ),
     (
         "wrong_orders_are_refused_with_one_clear_error_and_nothing_is_created",

@@ -4,7 +4,10 @@
 //! Everything is pure: no file, network, clock or randomness, so that the same code runs in the sidecar, the
 //! operator, the command line and a browser.
 
+pub mod capabilities;
+pub mod change;
 pub mod databases;
+pub mod edit;
 pub mod names;
 pub mod order;
 pub mod problem;
@@ -17,6 +20,7 @@ pub mod validate;
 pub mod values;
 pub mod yaml;
 
+pub use change::Change;
 pub use names::{EnvironmentName, VdbKey};
 pub use order::Order;
 

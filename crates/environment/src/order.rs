@@ -181,7 +181,7 @@ impl Order {
 }
 
 /// One of `parts` equal parts of a quantity, without fractions: half of `1Gi` is `512Mi`, a tenth of `1` is `100m`.
-fn part(quantity: &str, parts: u128) -> String {
+pub(crate) fn part(quantity: &str, parts: u128) -> String {
     let Some(milli) = Quantity::new(quantity).milli() else {
         return quantity.to_owned();
     };
@@ -196,7 +196,7 @@ fn part(quantity: &str, parts: u128) -> String {
     }
 }
 
-fn without_empty(input: &Value) -> Value {
+pub(crate) fn without_empty(input: &Value) -> Value {
     match input {
         Value::Object(fields) => Value::Object(
             fields
@@ -210,7 +210,7 @@ fn without_empty(input: &Value) -> Value {
 }
 
 /// What no field may hold, whatever its schema says: template syntax, and characters that cannot be seen.
-fn hostile_text(input: &Value, problems: &mut Vec<Problem>) {
+pub(crate) fn hostile_text(input: &Value, problems: &mut Vec<Problem>) {
     let Value::Object(fields) = input else { return };
     for (key, value) in fields {
         if problems.iter().any(|p| p.field.as_deref() == Some(key)) {

@@ -8,6 +8,7 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
+use crate::change::{Extend, Refresh, Update};
 use crate::names::quoted;
 use crate::order::Order;
 use crate::problem::Problem;
@@ -23,6 +24,21 @@ pub fn values() -> Value {
 /// Schema of an order: the input of the portal's actions and the shape of its form.
 pub fn order() -> Value {
     draft07::<Order>("Order of a database")
+}
+
+/// Input of an update.
+pub fn update() -> Value {
+    draft07::<Update>("Change of a database")
+}
+
+/// Input of a refresh.
+pub fn refresh() -> Value {
+    draft07::<Refresh>("Refresh of a database")
+}
+
+/// Input of an extension.
+pub fn extend() -> Value {
+    draft07::<Extend>("New expiry of a database")
 }
 
 /// `spec` for the CRD: structural, with CEL rules.
@@ -116,6 +132,9 @@ fn without_null(schema: &mut Schema) {
 
 static VALUES: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(&values()));
 static ORDER: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(&order()));
+static UPDATE: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(&update()));
+static REFRESH: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(&refresh()));
+static EXTEND: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(&extend()));
 
 fn validator(schema: &Value) -> jsonschema::Validator {
     jsonschema::validator_for(schema).expect("the generated schema is a schema: a test compiles it")
@@ -131,7 +150,26 @@ pub fn check_values(instance: &Value) -> Vec<Problem> {
 
 /// Everything in which an order departs from its schema.
 pub fn check_order(instance: &Value) -> Vec<Problem> {
-    ORDER
+    check_input(&ORDER, instance)
+}
+
+/// Everything in which the input of an update departs from its schema.
+pub fn check_update(instance: &Value) -> Vec<Problem> {
+    check_input(&UPDATE, instance)
+}
+
+/// Everything in which the input of a refresh departs from its schema.
+pub fn check_refresh(instance: &Value) -> Vec<Problem> {
+    check_input(&REFRESH, instance)
+}
+
+/// Everything in which the input of an extension departs from its schema.
+pub fn check_extend(instance: &Value) -> Vec<Problem> {
+    check_input(&EXTEND, instance)
+}
+
+fn check_input(validator: &jsonschema::Validator, instance: &Value) -> Vec<Problem> {
+    validator
         .iter_errors(instance)
         .flat_map(|error| explain(&error))
         .map(with_field)
@@ -229,12 +267,14 @@ mod tests {
     #[test]
     fn the_generated_schemas_compile() {
         LazyLock::force(&VALUES);
-        LazyLock::force(&ORDER);
+        for inputs in [&ORDER, &UPDATE, &REFRESH, &EXTEND] {
+            LazyLock::force(inputs);
+        }
     }
 
     #[test]
     fn nothing_of_kubernetes_is_left_for_json_schema_readers() {
-        for schema in [values(), order()] {
+        for schema in [values(), order(), update(), refresh(), extend()] {
             let text = schema.to_string();
             assert!(!text.contains("x-kubernetes"), "{text}");
             assert!(!text.contains("\"null\""), "{text}");

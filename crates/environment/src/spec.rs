@@ -90,6 +90,13 @@ pub struct PostgresVdbSpec {
     /// What becomes of the virtual database when the resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// When the database is no longer needed, RFC 3339. Has no effect in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 40))]
+    pub expires_at: Option<String>,
+    /// Fresh data from the same source. Has no effect in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
 }
 
 impl PostgresVdbSpec {
@@ -180,6 +187,15 @@ pub struct Database {
     /// Creates the database when the copy lacks it.
     #[serde(default)]
     pub create_if_missing: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Refresh {
+    /// Another token than before asks for one refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9._-]*$"))]
+    pub token: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

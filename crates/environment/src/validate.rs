@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::capabilities;
 use crate::databases::{self, Database};
 use crate::names::{EnvironmentName, quoted};
 use crate::problem::Problem;
@@ -93,6 +94,7 @@ pub fn spec_problems(spec: &PostgresVdbSpec) -> Vec<Problem> {
     resources(spec, &mut problems);
     settings(spec, &mut problems);
     hooks(spec, &mut problems);
+    problems.extend(capabilities::problems(spec));
     if spec.database.password.is_some() {
         if spec.database.password_secret_ref.is_some() {
             problems.push(

@@ -188,6 +188,9 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     if let Some(plan) = desired::step(observed, frame, desired::all(observed, frame, copy)) {
         return plan;
     }
+    if let Some(plan) = replaced(observed, frame) {
+        return plan;
+    }
     let pod = match pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
         pod::State::Waiting(message) => return Plan::wait(Reason::Starting, message, OBJECT_WAIT),
         pod::State::Failed(reason, message) => return Plan::stop(reason, message),
@@ -237,6 +240,25 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
             })))
         }
     }
+}
+
+/// Waits until the pod is the one that the changed spec asks for.
+fn replaced(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+    let names = Names::of(frame);
+    let pod = observed.children.pod(&names.pod())?;
+    let set = observed.children.stateful_set(&names.stateful_set())?;
+    Some(match pod::outdated(pod, set)? {
+        pod::Outdated::Leaving => Plan::wait(
+            Reason::Starting,
+            "the server's pod is being replaced",
+            OBJECT_WAIT,
+        ),
+        pod::Outdated::Stuck => Plan::Act(Step::Delete {
+            name: names.pod(),
+            uid: pod.metadata.uid.clone()?,
+            ending: Ending::Graceful,
+        }),
+    })
 }
 
 fn preparation(frame: &Frame<'_>, copy: &Copy) -> Preparation {

@@ -1,5 +1,6 @@
 //! What the server's pod says about itself. Pure.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::build::UID_LABEL;
@@ -78,6 +79,42 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     })
 }
 
+/// What is to become of a pod that was made from an older template of its set.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// The set replaces it.
+    Leaving,
+    /// A set waits for a pod to become ready before it replaces it; this one may never.
+    Stuck,
+}
+
+/// A server that is still the one of before proves nothing about a changed spec.
+pub fn outdated(pod: &Pod, set: &StatefulSet) -> Option<Outdated> {
+    let status = set.status.as_ref()?;
+    if set.metadata.generation > status.observed_generation {
+        return Some(Outdated::Leaving);
+    }
+    let labels = pod.metadata.labels.as_ref()?;
+    let (wanted, is) = (
+        status.update_revision.as_ref()?,
+        labels.get("controller-revision-hash")?,
+    );
+    if wanted == is {
+        return None;
+    }
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
+    let leaving = ready || pod.metadata.deletion_timestamp.is_some();
+    Some(if leaving {
+        Outdated::Leaving
+    } else {
+        Outdated::Stuck
+    })
+}
+
 fn failure(container: &ContainerStatus) -> Option<(Reason, String)> {
     let state = container.state.clone().unwrap_or_default();
     if state.running.is_some() {
@@ -138,6 +175,40 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_pod_of_an_older_template_is_not_the_servers_pod() {
+        let pod = |revision: &str, ready: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": { "labels": { "controller-revision-hash": revision } },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            }))
+            .unwrap()
+        };
+        let set = |generation: i64, observed: i64| -> StatefulSet {
+            serde_json::from_value(json!({
+                "metadata": { "generation": generation },
+                "status": { "replicas": 1, "observedGeneration": observed, "updateRevision": "b" },
+            }))
+            .unwrap()
+        };
+        assert_eq!(outdated(&pod("b", "True"), &set(2, 2)), None);
+        assert_eq!(outdated(&pod("b", "False"), &set(2, 2)), None);
+        // The set's controller has not seen the change yet.
+        assert_eq!(
+            outdated(&pod("b", "True"), &set(3, 2)),
+            Some(Outdated::Leaving)
+        );
+        assert_eq!(
+            outdated(&pod("a", "True"), &set(2, 2)),
+            Some(Outdated::Leaving)
+        );
+        assert_eq!(
+            outdated(&pod("a", "False"), &set(2, 2)),
+            Some(Outdated::Stuck)
+        );
+        assert_eq!(outdated(&pod("a", "True"), &StatefulSet::default()), None);
+    }
 
     fn cr() -> PostgresVdb {
         serde_json::from_value(json!({

@@ -5,18 +5,23 @@ use serde_json::{Value, json};
 
 use super::{PUBLISH, RENDER, RETIRE, VALIDATE, WAIT};
 use crate::serve::auth::PLUGIN_ID;
+use environment::capabilities::Capabilities;
+
+mod day_two;
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// The answer to `GET /.backstage/actions/v1/actions`.
-pub(crate) fn list() -> Value {
-    json!({"actions": [validate(), render(), publish(), wait(), retire()]})
+pub(crate) fn list(capabilities: &Capabilities) -> Value {
+    let mut actions = vec![validate(), render(), publish(), wait(), retire()];
+    actions.extend(day_two::all(capabilities));
+    json!({"actions": actions})
 }
 
 struct Action {
     id: &'static str,
     title: &'static str,
-    description: &'static str,
+    description: String,
     read_only: bool,
     destructive: bool,
     input: Value,
@@ -51,7 +56,10 @@ fn text(description: &str) -> Value {
 
 /// The order's schema for a template, in which optional fields that a form left empty arrive as null or empty text.
 fn order() -> Value {
-    let mut schema = schema::order();
+    draft(schema::order())
+}
+
+fn draft(mut schema: Value) -> Value {
     schema["$schema"] = json!(DRAFT);
     schema
 }
@@ -69,7 +77,7 @@ fn validate() -> Value {
     Action {
         id: VALIDATE,
         title: "Validate the order of a database",
-        description: "Checks an order for a PostgreSQL copy and reports every problem at once: fields, name free, source exists, image and source allowed, owner is a group of the caller. Changes nothing.",
+        description: "Checks an order for a PostgreSQL copy and reports every problem at once: fields, name free, source exists, image and source allowed, data not too old, owner is a group of the caller. Changes nothing.".to_owned(),
         read_only: true,
         destructive: false,
         input,
@@ -77,7 +85,8 @@ fn validate() -> Value {
             &json!({
                 "ok": {"type": "boolean"},
                 "problems": {"type": "array", "items": {"type": "object", "additionalProperties": true}},
-                "report": text("All problems as a list in Markdown"),
+                "report": text("All problems as a list in Markdown, and the age of the data"),
+                "dataAsOf": text("The time of the newest snapshot, where the order names none"),
             }),
             &["ok", "problems", "report"],
         ),
@@ -90,7 +99,7 @@ fn render() -> Value {
     Action {
         id: RENDER,
         title: "Render the files of an order",
-        description: "Shows the values file and the catalog file that the pull request of an order would add. Changes nothing.",
+        description: "Shows the values file and the catalog file that the pull request of an order would add. Changes nothing.".to_owned(),
         read_only: true,
         destructive: false,
         input: order(),
@@ -127,7 +136,7 @@ fn publish() -> Value {
     Action {
         id: PUBLISH,
         title: "Order a database",
-        description: "Opens the pull request that creates an environment with a PostgreSQL copy, exactly once. Needs a signed-in user who is a member of the owning group. Nothing runs before the pull request is merged.",
+        description: "Opens the pull request that creates an environment with a PostgreSQL copy, exactly once. Needs a signed-in user who is a member of the owning group. Nothing runs before the pull request is merged.".to_owned(),
         read_only: false,
         destructive: false,
         input: order(),
@@ -148,12 +157,12 @@ fn wait() -> Value {
     Action {
         id: WAIT,
         title: "Wait for a request",
-        description: "Answers within 40 seconds with the state that a request has reached: REQUESTED, PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.",
+        description: "Answers within 40 seconds with the state that a request has reached: REQUESTED, PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.".to_owned(),
         read_only: true,
         destructive: false,
         input: object(
             &json!({
-                "requestId": text("Output requestId of vdb:publish or vdb:retire"),
+                "requestId": text("Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend or vdb:retire"),
                 "timeoutSeconds": {"type": "integer", "minimum": 0, "maximum": 40, "description": "How long to wait at most; 40 where absent"},
             }),
             &["requestId"],
@@ -182,7 +191,7 @@ fn retire() -> Value {
     Action {
         id: RETIRE,
         title: "Retire an environment",
-        description: "Opens the pull request that removes an environment. Merging it deletes its databases and all data in them for good. Needs a signed-in user who is a member of the owning group.",
+        description: "Opens the pull request that removes an environment. Merging it deletes its databases and all data in them for good. Needs a signed-in user who is a member of the owning group.".to_owned(),
         read_only: false,
         destructive: true,
         input: object(

@@ -32,7 +32,7 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
     answer(app, &proposal).await
 }
 
-/// What both proposing actions answer.
+/// What every proposing action answers.
 pub(super) async fn answer(app: &App, proposal: &Proposal) -> Result<Value, ApiError> {
     let request = &proposal.request;
     let seen = progress::observe(app, request, None).await?;

@@ -30,7 +30,7 @@ pub(super) async fn run(app: &App, input: &Value) -> Result<Value, ApiError> {
     let input: Input = super::read(input)?;
     let request = RequestId::parse(&input.request_id).ok_or_else(|| {
         ApiError::input(
-            "requestId is no request; take the output requestId of vdb:publish or vdb:retire",
+            "requestId is no request; take the output requestId of vdb:publish, vdb:update or vdb:retire",
         )
     })?;
     let seen = progress::wait(

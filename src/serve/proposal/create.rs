@@ -46,7 +46,7 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
             Standing::MergedMeanwhile { at } => settled = Some(at),
             Standing::Free { request, digest } => {
                 if let Some(pull) = taken_by(forge, &environment).await? {
-                    return Err(taken(&environment, &pull));
+                    return Err(taken(&environment, &pull, Operation::Create));
                 }
                 if let Some(refusal) = limits::check(app, order).await? {
                     return Err(refusal.into());
@@ -105,7 +105,10 @@ async fn offer(
     })
 }
 
-async fn already_there(forge: &dyn Forge, request: RequestId) -> Result<Proposal, ApiError> {
+pub(super) async fn already_there(
+    forge: &dyn Forge,
+    request: RequestId,
+) -> Result<Proposal, ApiError> {
     let pull = forge.find(&request.branch()).await?;
     Ok(Proposal { request, pull })
 }

@@ -51,7 +51,7 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             Standing::MergedMeanwhile { at } => settled = Some(at),
             Standing::Free { request, digest } => {
                 if let Some(pull) = taken_by(forge, environment).await? {
-                    return Err(taken(environment, &pull));
+                    return Err(taken(environment, &pull, Operation::Retire));
                 }
                 let words = text::retirement(
                     environment.as_str(),
@@ -135,7 +135,7 @@ async fn files(forge: &dyn Forge, base: &str, directory: &str) -> Result<Vec<Str
 }
 
 /// Who owns the environment on the base branch. A values file that cannot be read leaves it to the catalog file.
-async fn owner(
+pub(super) async fn owner(
     forge: &dyn Forge,
     base: &str,
     environment: &EnvironmentName,
@@ -158,7 +158,7 @@ async fn owner(
         .map(str::to_owned)
         .ok_or_else(|| {
             ApiError::not_allowed(format!(
-                "environment {environment} has no owner in Git; ask the platform team to retire it"
+                "environment {environment} has no owner in Git; ask the platform team to change or retire it"
             ))
         })
 }

@@ -1,6 +1,9 @@
 //! The words of a pull request: what a reviewer sees.
 
+use environment::change::Change;
+use environment::edit::Edit;
 use environment::order::Order;
+use serde_json::Value;
 
 use crate::serve::request::RequestId;
 use crate::web::one_line;
@@ -95,6 +98,60 @@ pub(super) fn retirement(
             cell(request.as_str())
         ),
         reason: reason.map(|text| one_line(text, 300)),
+    }
+}
+
+/// One row for each edit, as the file says it before and after.
+pub(super) fn change(
+    change: &Change,
+    request: &RequestId,
+    by: &str,
+    edits: &[Edit],
+    values: &Value,
+) -> Words {
+    let (verb, effect) = match change {
+        Change::Update(_) => (
+            "Update",
+            "Merging restarts its server: open connections end, the data stays.",
+        ),
+        Change::Refresh(_) => (
+            "Refresh",
+            "**Merging replaces all data of the copy by that of the newest snapshot; what was written to it is lost.**",
+        ),
+        Change::Extend(_) => ("Extend", "Merging changes nothing but its last day."),
+    };
+    let environment = request.environment();
+    let shown = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => "not set".to_owned(),
+        Some(Value::String(text)) => cell(text),
+        Some(other) => cell(&other.to_string()),
+    };
+    let rows = edits.iter().map(|edit| {
+        let pointer = edit.pointer();
+        let after = match edit {
+            Edit::Set { value, .. } => Some(value),
+            Edit::Remove { .. } => None,
+        };
+        let field = pointer.trim_start_matches("/vdb/").replace('/', ".");
+        format!(
+            "| {} | {} | {} |",
+            cell(&field),
+            shown(values.pointer(pointer)),
+            shown(after)
+        )
+    });
+    let rows = rows.collect::<Vec<_>>().join("\n");
+    let body = format!(
+        "Changes environment `{environment}`. {effect}\n\n| field | before | after |\n|---|---|---|\n{rows}\n\n\
+         | | |\n|---|---|\n| Reason | {} |\n| Requested by | {} |\n| Request | {} |",
+        cell(change.reason().unwrap_or("not said")),
+        cell(by),
+        cell(request.as_str())
+    );
+    Words {
+        title: format!("{verb} environment {environment}"),
+        body,
+        reason: change.reason().map(|text| one_line(text, 300)),
     }
 }
 

@@ -210,6 +210,75 @@ fn a_superseded_request_says_whether_what_took_its_place_is_ready() {
     assert_eq!((got.state, got.ready), (State::Superseded, true));
 }
 
+/// A merged change of an environment whose resource still carries what was before.
+fn changing(request: &'static str, conditions: Vec<Condition>) -> Seen {
+    Seen {
+        request,
+        base: OnBase::Request(Some(request.into())),
+        argo: application(
+            &json!({"sync": {"status": "OutOfSync"}, "operationState": {"phase": "Succeeded"}}),
+        ),
+        databases: vec![database(OURS, conditions)],
+        ..merged()
+    }
+}
+
+#[rstest]
+#[case("feat-1.update-0123456789")]
+#[case("feat-1.refresh-0123456789")]
+#[case("feat-1.extend-0123456789")]
+fn a_change_is_ready_when_the_resource_carries_it_and_was_assessed_since(
+    #[case] request: &'static str,
+) {
+    let answered = || vec![condition("Ready", "True", "Answered")];
+    let open = Seen {
+        state: PullState::Open,
+        ..changing(request, answered())
+    };
+    assert_eq!(outcome(open).state, State::Proposed);
+    // Ready as it was before the change says nothing.
+    let before = outcome(changing(request, answered()));
+    assert_eq!((before.state, before.ready), (State::Syncing, false));
+    // Applied, and the operator has not looked yet.
+    let mut applied = database(request, answered());
+    applied.generation = 3;
+    let seen = |applied: &LiveDatabase| {
+        outcome(Seen {
+            databases: vec![applied.clone()],
+            ..changing(request, vec![])
+        })
+    };
+    assert_eq!(seen(&applied).state, State::Provisioning);
+    // The operator works on it, as the new generation.
+    applied.status.observed_generation = Some(3);
+    applied.status.conditions = vec![Condition {
+        observed_generation: Some(3),
+        ..condition("Ready", "False", "Starting")
+    }];
+    assert_eq!(seen(&applied).state, State::Provisioning);
+    applied.status.conditions = vec![Condition {
+        observed_generation: Some(3),
+        ..condition("Ready", "True", "Answered")
+    }];
+    let ready = seen(&applied);
+    assert_eq!((ready.state, ready.ready), (State::Ready, true));
+}
+
+#[test]
+fn an_order_that_was_updated_since_says_by_what() {
+    let update = "feat-1.update-2222222222";
+    let got = outcome(Seen {
+        databases: vec![database(
+            update,
+            vec![condition("Ready", "True", "Answered")],
+        )],
+        base: OnBase::Request(Some(update.into())),
+        ..merged()
+    });
+    assert_eq!((got.state, got.ready), (State::Superseded, true));
+    assert!(got.message.contains(update), "{got:?}");
+}
+
 #[rstest]
 #[case::application_is_there(Seen { argo: application(&json!({})), namespace: Some(NamespaceState::Active), ..removed() }, State::Merged, "has not removed")]
 #[case::resource_is_there(Seen { databases: vec![database(OURS, vec![])], namespace: Some(NamespaceState::Terminating), ..removed() }, State::Syncing, "PostgresVDB feat-1-vdb")]

@@ -55,7 +55,9 @@ fn seen(id: &str, state: PullState, argo: Argo, databases: Vec<LiveDatabase>) ->
         ..pull(7, &request.branch(), "")
     };
     let base = match request.operation() {
-        Operation::Create => OnBase::Request(Some(id.into())),
+        Operation::Create | Operation::Update | Operation::Refresh | Operation::Extend => {
+            OnBase::Request(Some(id.into()))
+        }
         Operation::Retire => OnBase::Absent,
     };
     let seen = Observation {
@@ -95,6 +97,18 @@ fn life() -> Vec<Vec<Event>> {
             true,
         ),
     ]
+}
+
+#[test]
+fn a_change_tells_that_it_is_applied_and_no_stage_of_the_order_before() {
+    let id = "feat-1.update-0123456789";
+    let mut carrier = database(&[("accept", true)], true);
+    carrier
+        .annotations
+        .insert(environment::names::REQUEST_ID.into(), id.into());
+    let events = seen(id, PullState::Merged, Argo::NotAsked, vec![carrier]);
+    let said = |text: &str| events.iter().any(|event| event.message.contains(text));
+    assert!(said("carries the change") && !said("accept"), "{events:?}");
 }
 
 #[test]

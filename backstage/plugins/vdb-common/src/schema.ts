@@ -144,6 +144,7 @@ export interface components {
         DatabaseView: {
             name: string;
             phase: string;
+            state: components["schemas"]["State"];
             ready: boolean;
             reason: string;
             message: string;
@@ -288,7 +289,7 @@ export interface components {
         Progress: components["schemas"]["Readiness"] & {
             requestId: string;
             environment: string;
-            /** @description create or retire */
+            /** @description create, update, refresh, extend or retire */
             operation: string;
             remoteUrl?: string | null;
             /** Format: int64 */

@@ -43,6 +43,12 @@ pub(super) fn notification(
         _ => ("has failed", "high"),
     };
     let what = match (seen.readiness.state, seen.operation.as_str()) {
+        (State::Ready, "update") => "is updated and ready",
+        (State::Ready, "refresh") => "is refreshed and ready",
+        (State::Ready, "extend") => "is extended",
+        (State::Rejected, "update" | "refresh" | "extend") => {
+            "stays as it is: the request was rejected"
+        }
         (State::Rejected, "retire") => "stays: the request to retire it was rejected",
         (State::Blocked | State::Failed, "retire") => "cannot be retired yet",
         _ => what,

@@ -1,0 +1,146 @@
+//! Day 2: a database gets more memory by a pull request, and what cannot be done says why.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::demo;
+use crate::gitea::{self, Gitea};
+use crate::kubernetes::{Kubernetes, namespace};
+use crate::portal::Portal;
+use crate::scenarios::gone;
+use crate::wait;
+
+const NAME: &str = "day-2";
+
+pub(crate) async fn change(context: &Context) -> anyhow::Result<()> {
+    let (forge, kubernetes) = (Gitea::new(context)?, Kubernetes::new(context));
+    let portal = Portal::sign_in(context).await?;
+    demo::place(context, &portal, &forge, &kubernetes, NAME).await?;
+    kubernetes
+        .sql(NAME, "create table kept as select 1 as one")
+        .await?;
+
+    more_memory(context, &portal, &forge, &kubernetes).await?;
+    let kept = kubernetes.sql(NAME, "select one from kept").await?;
+    anyhow::ensure!(kept == "1", "the update lost data: {kept}");
+    refused_refresh(context, &portal, &forge).await?;
+
+    super::retire(context, &portal, &forge, NAME).await?;
+    gone(&kubernetes, NAME).await
+}
+
+/// From 256Mi to 512Mi; one file of the repository changes, the server restarts with the new limit.
+async fn more_memory(
+    context: &Context,
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+) -> anyhow::Result<()> {
+    let values = json!({ "entity": format!("resource:default/{NAME}"), "memory": "512Mi", "reason": "larger sorts" });
+    let task = portal.task("vdb-update", values).await?;
+    anyhow::ensure!(
+        task.completed,
+        "the update failed in {}: {}",
+        context.get("VDB_PORTAL_URL")?,
+        task.log()
+    );
+    let number = gitea::number(&task.pull_request()?)?;
+    let files = forge.get(&format!("/pulls/{number}/files")).await?;
+    let names: Vec<_> = files
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|file| file["filename"].as_str())
+        .collect();
+    anyhow::ensure!(
+        names == [format!("environments/{NAME}/values.yaml")],
+        "the update touches {names:?}"
+    );
+    let head = forge.get(&format!("/pulls/{number}")).await?["head"]["ref"].clone();
+    let request = head
+        .as_str()
+        .and_then(|head| head.strip_prefix("vdb/"))
+        .context("the branch is no request's")?;
+    forge.merge(number).await?;
+    wait::until(
+        "the update to be READY",
+        Duration::from_secs(180),
+        || async {
+            let seen = portal
+                .get(&format!("/api/proxy/vdb/v1/requests/{request}"))
+                .await?;
+            anyhow::ensure!(
+                seen["state"] == "READY",
+                "{}: {}",
+                seen["state"],
+                seen["message"]
+            );
+            Ok(Some(()))
+        },
+    )
+    .await?;
+    // READY means the new server, not the one that is about to go.
+    let object = |kind: &'static str, name: String| async move {
+        kubernetes
+            .json(&["-n", &namespace(NAME), "get", kind, &name])
+            .await
+    };
+    let set = object("statefulset", format!("{NAME}-vdb")).await?;
+    let pod = object("pod", format!("{NAME}-vdb-0")).await?;
+    for (what, spec) in [
+        ("StatefulSet", &set["spec"]["template"]["spec"]),
+        ("pod", &pod["spec"]),
+    ] {
+        let limit = &spec["containers"][0]["resources"]["limits"]["memory"];
+        anyhow::ensure!(*limit == "512Mi", "the {what} has {limit}");
+    }
+    Ok(())
+}
+
+/// The form of the refresh is not listed; who adds it is told why it does nothing.
+async fn refused_refresh(
+    context: &Context,
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+) -> anyhow::Result<()> {
+    let target = format!(
+        "{}/{}/{}/src/branch/main/backstage-templates/refresh/template.yaml",
+        context.get("VDB_FORGE_URL")?.trim_end_matches('/'),
+        context.get("VDB_FORGE_OWNER")?,
+        context.get("VDB_FORGE_REPOSITORY")?
+    );
+    let location = json!({ "type": "url", "target": target });
+    let (status, answer) = portal
+        .call(Method::POST, "/api/catalog/locations", Some(location))
+        .await?;
+    // It is there after an earlier run.
+    anyhow::ensure!(
+        matches!(status, 201 | 409),
+        "add {target}: {status} {answer}"
+    );
+    let before = open(forge).await?;
+    let values = json!({ "entity": format!("resource:default/{NAME}"), "confirmation": NAME });
+    let task = portal.task("vdb-refresh", values).await?;
+    anyhow::ensure!(!task.completed, "a refresh that nobody does was accepted");
+    for part in ["cannot refresh yet", &format!("retire {NAME}")] {
+        anyhow::ensure!(
+            task.log().contains(part),
+            "the task does not say {part:?}: {}",
+            task.log()
+        );
+    }
+    anyhow::ensure!(
+        open(forge).await? == before,
+        "a refused refresh left a pull request"
+    );
+    Ok(())
+}
+
+async fn open(forge: &Gitea<'_>) -> anyhow::Result<Vec<Value>> {
+    let pulls = forge.open_pulls().await?;
+    Ok(pulls.iter().map(|pull| pull["number"].clone()).collect())
+}
