@@ -5,11 +5,13 @@
 //! operator, the command line and a browser.
 
 pub mod databases;
+pub mod diff;
 pub mod names;
 pub mod order;
 pub mod problem;
 pub mod quantity;
 pub mod render;
+pub mod resource;
 pub mod schema;
 pub mod spec;
 pub mod status;
