@@ -518,6 +518,10 @@ impl Tower for FakeTower {
     async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error> {
         Ok(vec![Dataset::named("10.0.1.54", "largedb", "16.9")])
     }
+
+    async fn data_time(&self, _: &str, _: Option<&str>) -> Result<Option<String>, dct::Error> {
+        Ok(Some("2026-11-23T07:00:00Z".into()))
+    }
 }
 
 /// A sidecar whose outside world is in memory.

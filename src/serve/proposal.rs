@@ -4,6 +4,7 @@
 //! two calls, finds what is there already. Nothing is forced and nothing that people closed is opened again.
 
 mod create;
+mod outlook;
 mod retire;
 mod text;
 

@@ -71,6 +71,12 @@ impl Dataset {
 #[async_trait]
 pub(crate) trait Tower: Send + Sync {
     async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error>;
+    /// The time of the data of one snapshot, or of the dataset's newest one; None if there is none.
+    async fn data_time(
+        &self,
+        dataset: &str,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, dct::Error>;
 }
 
 #[async_trait]
@@ -92,6 +98,29 @@ impl Tower for dct::Client {
             .into_iter()
             .map(|dsource| known.dataset(dsource))
             .collect())
+    }
+
+    async fn data_time(
+        &self,
+        dataset: &str,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, dct::Error> {
+        let of_dataset = dct::filter::equals("dataset_id", dataset);
+        let the_one = snapshot.map(|id| dct::filter::equals("id", id));
+        // An id that cannot be written down as a search is no snapshot's.
+        let (Some(of_dataset), Some(the_one)) =
+            (of_dataset, the_one.unwrap_or(Some(String::new())))
+        else {
+            return Ok(None);
+        };
+        let parts = [of_dataset.as_str(), the_one.as_str()];
+        let filter = dct::filter::all(parts.into_iter().filter(|part| !part.is_empty()));
+        let found = self.search_snapshots(&filter, "-timestamp", 1).await?;
+        Ok(found
+            .items
+            .into_iter()
+            .next()
+            .and_then(|snapshot| snapshot.timestamp.or(snapshot.creation_time)))
     }
 }
 
@@ -204,6 +233,18 @@ impl Sources {
             .collect()))
     }
 
+    /// The time of the data of a snapshot, or of the newest one.
+    pub(crate) async fn data_time(
+        &self,
+        dataset: &Dataset,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, ApiError> {
+        self.tower
+            .data_time(&dataset.id, snapshot)
+            .await
+            .map_err(|error| unavailable(&error))
+    }
+
     async fn fresh(&self, oldest: Duration) -> Result<Vec<Dataset>, ApiError> {
         let mut kept = self.kept.lock().await;
         if let Some((since, datasets)) = kept.as_ref()
@@ -305,6 +346,10 @@ mod tests {
                 status: 401,
                 message: "no".into(),
             })
+        }
+
+        async fn data_time(&self, _: &str, _: Option<&str>) -> Result<Option<String>, dct::Error> {
+            Ok(None)
         }
     }
 
