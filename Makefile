@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
+.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
 
 # The running stack that the environments' commands work on. For `install` and `doctor-install`, which work on a cluster that is
 # there already, CONTEXT names a context of the kubeconfig and has no default.
@@ -55,6 +55,10 @@ bench: ## Measure orders, clones and memory on the running demo
 
 soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
+
+fuzz: ## Search for inputs that break something (fuzz/README.md): SECONDS=60 for each target
+	@cd fuzz && for target in values webhook; do \
+	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${SECONDS:-60}" || exit 1; done
 
 generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types
 	@UPDATE=1 cargo test --quiet --package operator --lib crd

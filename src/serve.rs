@@ -9,6 +9,7 @@ mod checks;
 mod cluster;
 mod environments;
 mod error;
+mod extract;
 #[cfg(test)]
 mod fakes;
 mod limits;
@@ -55,6 +56,8 @@ pub(crate) use review::REQUIRED_CHECK;
 use settings::Settings;
 pub(crate) use settings::allowed;
 use sources::Sources;
+#[doc(hidden)]
+pub use webhook::received;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

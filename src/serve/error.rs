@@ -26,23 +26,57 @@ pub(crate) struct ApiError {
     pub(crate) retry_after: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: ErrorBody<'a>,
-    problems: &'a [Problem],
+/// The body of an error: Backstage's, and all problems of the input.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Refusal {
+    error: ErrorBody,
+    #[schema(value_type = Vec<ProblemBody>)]
+    problems: Vec<Problem>,
     response: ResponseBody,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    name: &'a str,
-    message: &'a str,
+#[derive(Serialize, utoipa::ToSchema)]
+struct ErrorBody {
+    name: String,
+    message: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ResponseBody {
     status_code: u16,
+}
+
+/// One thing to change: the environment model's `Problem`, as the document shows it.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct ProblemBody {
+    pointer: String,
+    field: Option<String>,
+    message: String,
+    hint: Option<String>,
+    warning: Option<bool>,
+}
+
+/// How every route may refuse.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum Refused {
+    /// The request is not right.
+    #[response(status = 400)]
+    Input(#[to_schema] Refusal),
+    /// There is no token, or it is not valid.
+    #[response(status = 401)]
+    Unauthenticated(#[to_schema] Refusal),
+    /// The caller may not.
+    #[response(status = 403)]
+    NotAllowed(#[to_schema] Refusal),
+    /// There is no such thing.
+    #[response(status = 404)]
+    NotFound(#[to_schema] Refusal),
+    /// Something that is needed does not answer; the message says what.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] Refusal),
 }
 
 impl ApiError {
@@ -158,12 +192,13 @@ impl From<forge::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body {
+        let phrase = phrase(&self.message);
+        let body = Refusal {
             error: ErrorBody {
-                name: self.name,
-                message: &self.message,
+                name: self.name.to_owned(),
+                message: self.message,
             },
-            problems: &self.problems,
+            problems: self.problems,
             response: ResponseBody {
                 status_code: self.status.as_u16(),
             },
@@ -174,7 +209,7 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(http::header::RETRY_AFTER, seconds.into());
         }
-        if let Ok(phrase) = ReasonPhrase::try_from(phrase(&self.message).into_bytes()) {
+        if let Ok(phrase) = ReasonPhrase::try_from(phrase.into_bytes()) {
             response.extensions_mut().insert(phrase);
         }
         response

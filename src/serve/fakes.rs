@@ -48,6 +48,10 @@ pub(crate) struct FakeForge {
     pub(crate) lose_answer_of: AtomicUsize,
     /// The call that does not arrive; 0 for none.
     pub(crate) fail_at: AtomicUsize,
+    /// The call after which the caller is no more; 0 for none.
+    pub(crate) die_at: AtomicUsize,
+    /// Calls take a moment each, a different one: callers get between one another.
+    pub(crate) slow: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
@@ -96,7 +100,12 @@ impl FakeForge {
         if n == self.fail_at.load(Ordering::SeqCst) {
             return Err(down());
         }
+        if self.slow.load(Ordering::SeqCst) {
+            let moment = u64::try_from(n * 37 % 101).unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(moment));
+        }
         let answer = work(&mut self.state());
+        assert_ne!(n, self.die_at.load(Ordering::SeqCst), "the replica dies");
         if n == self.lose_answer_of.load(Ordering::SeqCst) {
             Err(down())
         } else {
@@ -250,10 +259,10 @@ impl Forge for FakeForge {
 
     async fn commit(&self, draft: &Draft) -> Result<(), ForgeError> {
         self.call(|state| {
-            assert!(
-                !state.branches.contains_key(&draft.branch),
-                "nothing is forced"
-            );
+            // Left as it is: of two replicas one was faster.
+            if state.branches.contains_key(&draft.branch) {
+                return;
+            }
             let mut files = state.base.last().cloned().unwrap_or_default();
             state.forks.insert(draft.branch.clone(), files.clone());
             for change in &draft.changes {
@@ -544,12 +553,16 @@ impl Stage {
 
     /// With other settings; the folder is for the files that they name.
     pub(crate) async fn set_with(change: impl FnOnce(&mut Settings, &std::path::Path)) -> Self {
-        let (forge, cluster, portal, argocd): (
-            Arc<FakeForge>,
-            Arc<FakeCluster>,
-            Arc<FakePortal>,
-            Arc<FakeArgoCd>,
-        ) = Default::default();
+        Self::set_on(Arc::default(), change).await
+    }
+
+    /// Another replica at the same forge.
+    pub(crate) async fn set_on(
+        forge: Arc<FakeForge>,
+        change: impl FnOnce(&mut Settings, &std::path::Path),
+    ) -> Self {
+        let (cluster, portal, argocd): (Arc<FakeCluster>, Arc<FakePortal>, Arc<FakeArgoCd>) =
+            Default::default();
         let issuer = Issuer::start().await;
         let files = tempfile::tempdir().unwrap();
         let mut settings = example();

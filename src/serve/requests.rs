@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use environment::Problem;
 use environment::names::quoted;
 use http::{HeaderMap, StatusCode, header};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
+use crate::serve::extract::{Path, Query};
 use crate::serve::progress::{self, Until};
 use crate::serve::request::RequestId;
 use crate::serve::{actions, timeline};

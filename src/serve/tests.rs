@@ -9,6 +9,15 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+mod crowd;
+#[path = "../../fuzz/src/webhook.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "the module is a library's in the fuzz crate"
+)]
+mod fuzzed;
+mod live;
+
 use super::cluster::LiveDatabase;
 use super::fakes::{Stage, WEBHOOK_SECRET};
 use super::{background, router};
@@ -574,4 +583,19 @@ async fn argo_cd_is_told_of_a_head_that_no_webhook_spoke_of_until_it_takes_the_e
     watched.look(&stage.app).await;
     stage.forge.push(|_| {});
     watched.look(&stage.app).await;
+}
+
+/// The fuzz target `webhook` over its committed corpus: found once, tested for ever.
+#[test]
+fn the_corpus_of_deliveries_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/webhook");
+    let mut pushes = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let data = std::fs::read(entry.unwrap().path()).unwrap();
+        for end in 0..=data.len() {
+            fuzzed::webhook(&data[..end]);
+        }
+        pushes += usize::from(super::received(&data, "x", "main").is_some());
+    }
+    assert_eq!(pushes, 1, "the corpus has one push of the base branch");
 }
