@@ -50,15 +50,17 @@ demo: ## Start the local platform, place one order, print addresses and logins
 down: ## Stop the local platform
 	@cargo run --quiet --package vdb-stack -- down --instance demo
 
-bench: ## Measure orders, clones and memory on the running demo
-	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
+bench: ## Measure rendering and lists, and on the running demo orders, clones and memory
+	@.ci/parts bench
+	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
+	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
 soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
 
-fuzz: ## Search for inputs that break something (fuzz/README.md): SECONDS=60 for each target
+fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
 	@cd fuzz && for target in values webhook; do \
-	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${SECONDS:-60}" || exit 1; done
+	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${FUZZ_SECONDS:-60}" || exit 1; done
 
 generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types
 	@UPDATE=1 cargo test --quiet --package operator --lib crd

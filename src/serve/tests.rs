@@ -17,6 +17,7 @@ mod crowd;
 )]
 mod fuzzed;
 mod live;
+mod speed;
 
 use super::cluster::LiveDatabase;
 use super::fakes::{Stage, WEBHOOK_SECRET};

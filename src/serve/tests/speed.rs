@@ -1,0 +1,42 @@
+//! What the status list takes: printed, never asserted.
+//!
+//! `cargo test -p vdb --lib serve::tests::speed -- --ignored --nocapture`
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const ENVIRONMENTS: usize = 1_000;
+const ROUNDS: usize = 21;
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn status_list_of_a_thousand_environments() {
+    let stage = Stage::set().await;
+    stage.live("feat-1.create-0123456789", "True");
+    let one = stage.cluster.databases.lock().unwrap()[0].clone();
+    *stage.cluster.databases.lock().unwrap() = (0..ENVIRONMENTS)
+        .map(|i| LiveDatabase {
+            name: format!("feat-{i}-vdb"),
+            namespace: format!("postgres-vdbs-feat-{i}"),
+            ..one.clone()
+        })
+        .collect();
+    for i in 0..20 {
+        let change = json!({"name": format!("open-{i}"), "requestId": format!("open-{i}")});
+        stage.invoke("publish", order(&change)).await;
+    }
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..ROUNDS {
+        let since = Instant::now();
+        let answer = stage.get("/v1/environments").await;
+        times.push(since.elapsed());
+        let items = answer.body["items"].as_array().unwrap().len();
+        assert_eq!(items, ENVIRONMENTS + 20);
+    }
+    times.sort();
+    println!(
+        "\nstatus list of {ENVIRONMENTS} environments: p50 {} ms (aim: 50 ms)",
+        times[ROUNDS / 2].as_millis()
+    );
+}
