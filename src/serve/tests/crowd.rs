@@ -99,7 +99,7 @@ fn each_order_has_one_pull_request(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn two_hundred_orders_at_once_lead_to_one_pull_request_each() {
-    let stage = Arc::new(Stage::set().await);
+    let stage = Arc::new(replica(Arc::default()).await);
     let answers = send_all(std::slice::from_ref(&stage)).await;
     each_order_has_one_pull_request(&stage.forge, &answers);
     let rivals = &answers["rivals"];
@@ -111,8 +111,8 @@ async fn two_hundred_orders_at_once_lead_to_one_pull_request_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn two_replicas_do_not_double_an_order() {
-    let one = Arc::new(Stage::set().await);
-    let other = Arc::new(Stage::set_on(one.forge.clone(), |_, _| {}).await);
+    let one = Arc::new(replica(Arc::default()).await);
+    let other = Arc::new(replica(one.forge.clone()).await);
     one.forge.slow.store(true, Ordering::SeqCst);
     let answers = send_all(&[one.clone(), other]).await;
     each_order_has_one_pull_request(&one.forge, &answers);
@@ -124,6 +124,16 @@ async fn two_replicas_do_not_double_an_order() {
     let refused = rivals.iter().filter(|answer| told_by_whom(answer)).count();
     assert_eq!(refused, CROWD.other_content - open);
     assert_eq!(one.forge.pulls().len(), CROWD.alone + 1 + open);
+}
+
+/// A replica that lets one owner order as much as it likes.
+async fn replica(forge: Arc<crate::serve::fakes::FakeForge>) -> Stage {
+    Stage::set_on(forge, |settings, _| {
+        settings.orders.max_environments_per_owner = 1_000;
+        settings.orders.max_open_orders_per_owner = 1_000;
+        settings.orders.max_orders_per_hour = 1_000;
+    })
+    .await
 }
 
 /// How many calls of the forge an order takes, and a retirement after it.

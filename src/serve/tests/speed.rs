@@ -12,7 +12,11 @@ const ROUNDS: usize = 21;
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn status_list_of_a_thousand_environments() {
-    let stage = Stage::set().await;
+    let stage = Stage::set_with(|settings, _| {
+        settings.orders.max_open_orders_per_owner = 100;
+        settings.orders.max_environments_per_owner = 10_000;
+    })
+    .await;
     stage.live("feat-1.create-0123456789", "True");
     let one = stage.cluster.databases.lock().unwrap()[0].clone();
     *stage.cluster.databases.lock().unwrap() = (0..ENVIRONMENTS)
