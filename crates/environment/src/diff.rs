@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn texts_too_large_to_compare_are_shown_as_replaced() {
-        let text = |word: &str| -> String { (0..3_000).map(|i| format!("{word}{i}\n")).collect() };
+        let text = |word: &str| vec![word; 3_000].join("\n");
         let difference = unified(&text("a"), &text("b"));
         assert_eq!(difference.lines().count(), 6_001);
     }
@@ -179,7 +179,7 @@ mod tests {
             }
         }
         out.extend_from_slice(&old[at..]);
-        out.iter().map(|line| format!("{line}\n")).collect()
+        out.into_iter().flat_map(|line| [line, "\n"]).collect()
     }
 
     proptest! {

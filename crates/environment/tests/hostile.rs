@@ -1,5 +1,7 @@
 //! No value can change the structure: an order is refused, or its files say exactly what it says and nothing else.
 
+#![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
+
 mod orders;
 
 use environment::render;
