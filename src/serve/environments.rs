@@ -157,10 +157,9 @@ fn view(
         .find(|(request, pull)| {
             let carried = main.and_then(LiveDatabase::request_id) == Some(request.as_str());
             // Of an environment without databases only what is still to come counts.
-            let counts = carried
+            carried
                 || pull.state == PullState::Open
-                || (main.is_none() && request.operation() == Operation::Create);
-            counts
+                || (main.is_none() && request.operation() == Operation::Create)
         });
     let (top, request, owner) = match (main, under_way) {
         (Some(main), pull) => {

@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use crate::forge;
+use crate::serve::requests::Refusal;
 use crate::web;
 
 /// Longer phrases are cut by proxies and log viewers.
@@ -26,36 +27,24 @@ pub(crate) struct ApiError {
     pub(crate) retry_after: Option<i64>,
 }
 
-/// The body of an error: Backstage's, and all problems of the input.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct Refusal {
+/// The body of an error: Backstage's, and all problems of the input. `requests::Refusal` is its description.
+#[derive(Serialize)]
+struct Body {
     error: ErrorBody,
-    #[schema(value_type = Vec<ProblemBody>)]
     problems: Vec<Problem>,
     response: ResponseBody,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
 struct ErrorBody {
     name: String,
     message: String,
 }
 
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResponseBody {
     status_code: u16,
-}
-
-/// One thing to change: the environment model's `Problem`, as the document shows it.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct ProblemBody {
-    pointer: String,
-    field: Option<String>,
-    message: String,
-    hint: Option<String>,
-    warning: Option<bool>,
 }
 
 /// How every route may refuse.
@@ -64,19 +53,19 @@ struct ProblemBody {
 pub(crate) enum Refused {
     /// The request is not right.
     #[response(status = 400)]
-    Input(#[to_schema] Refusal),
+    Input(Refusal),
     /// There is no token, or it is not valid.
     #[response(status = 401)]
-    Unauthenticated(#[to_schema] Refusal),
+    Unauthenticated(Refusal),
     /// The caller may not.
     #[response(status = 403)]
-    NotAllowed(#[to_schema] Refusal),
+    NotAllowed(Refusal),
     /// There is no such thing.
     #[response(status = 404)]
-    NotFound(#[to_schema] Refusal),
+    NotFound(Refusal),
     /// Something that is needed does not answer; the message says what.
     #[response(status = 503)]
-    Unavailable(#[to_schema] Refusal),
+    Unavailable(Refusal),
 }
 
 impl ApiError {
@@ -193,7 +182,7 @@ impl From<forge::Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let phrase = phrase(&self.message);
-        let body = Refusal {
+        let body = Body {
             error: ErrorBody {
                 name: self.name.to_owned(),
                 message: self.message,

@@ -23,7 +23,8 @@ use crate::serve::extract::{Path, Query};
 use crate::serve::progress::{self, Until};
 use crate::serve::request::RequestId;
 use crate::serve::{actions, timeline};
-use body::{Check, Checked, Files, Following, NewRequest, Proposed, Refusal};
+pub(crate) use body::Refusal;
+use body::{Check, Checked, Files, Following, NewRequest, Proposed};
 
 /// Proxies cut idle connections after a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
