@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
+.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
 
 # The running stack that the environments' commands work on. For `install` and `doctor-install`, which work on a cluster that is
 # there already, CONTEXT names a context of the kubeconfig and has no default.
@@ -50,11 +50,17 @@ demo: ## Start the local platform, place one order, print addresses and logins
 down: ## Stop the local platform
 	@cargo run --quiet --package vdb-stack -- down --instance demo
 
-bench: ## Measure orders, clones and memory on the running demo
-	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
+bench: ## Measure rendering and lists, and on the running demo orders, clones and memory
+	@.ci/parts bench
+	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
+	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
 soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
+
+fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
+	@cd fuzz && for target in values webhook; do \
+	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${FUZZ_SECONDS:-60}" || exit 1; done
 
 generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types, tables of docs/operations.md
 	@UPDATE=1 cargo test --quiet --package operator --lib crd

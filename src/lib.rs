@@ -10,3 +10,7 @@ pub mod output;
 pub mod push_event;
 pub mod serve;
 pub mod web;
+
+// Files that the fuzz crate shares name this crate from outside.
+#[cfg(test)]
+extern crate self as vdb;

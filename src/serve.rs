@@ -9,6 +9,7 @@ mod checks;
 mod cluster;
 mod environments;
 mod error;
+mod extract;
 #[cfg(test)]
 mod fakes;
 mod limits;
@@ -57,6 +58,8 @@ use settings::Settings;
 pub(crate) use settings::allowed;
 use sources::Sources;
 use watch::{Pace, Watch};
+#[doc(hidden)]
+pub use webhook::received;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

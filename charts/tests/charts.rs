@@ -1,10 +1,8 @@
 //! What the charts render.
 
-use environment::values::Values;
-use environment::{EnvironmentName, databases};
 use serde_json::{Value, json};
 
-use super::{helm, root};
+use super::helm;
 
 const CHART: &str = "charts/postgres-vdb";
 const PLATFORM: &str = "charts/postgres-vdb-platform";
@@ -18,7 +16,7 @@ const ENGINE: [&str; 6] = [
 ];
 
 /// Renders values that stand in a file, as Argo CD does.
-fn render(name: &str, values: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn render(name: &str, values: &str) -> Result<Vec<Value>, String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("values.yaml");
     std::fs::write(&file, values).unwrap();
@@ -32,42 +30,6 @@ fn the_charts_lint() {
     }
     for chart in [CHART, PLATFORM] {
         helm::lint(chart).unwrap_or_else(|said| panic!("{said}"));
-    }
-}
-
-#[test]
-fn a_database_is_rendered_as_the_model_says() {
-    if helm::missing("a_database_is_rendered_as_the_model_says") {
-        return;
-    }
-    let many = "owner: group:default/a\nglobal: {sourceDatabase: '10.0.1.54:largedb', postgresImage: 'postgres:16.9', storageClass: x}\n\
-                vdbs: {a: {}, b: {source: {type: pvc-clone, reference: c}, image: 'postgres:16.8', port: 5433}}\nvdb: {enabled: false}\n";
-    let mut cases = vec![("feat-9".to_owned(), many.to_owned())];
-    for name in ["dev", "qa", "feat-123"] {
-        let path = root().join(format!("environments/{name}/values.yaml"));
-        cases.push((name.to_owned(), std::fs::read_to_string(path).unwrap()));
-    }
-    for (name, text) in cases {
-        let environment = EnvironmentName::parse(&name).unwrap();
-        let values = Values::parse(&environment, &text)
-            .unwrap_or_else(|problems| panic!("{name}: {problems}"));
-        let rendered = render(&name, &text).unwrap_or_else(|said| panic!("{said}"));
-        let mut wanted: Vec<Value> = databases::of(&environment, &values)
-            .0
-            .iter()
-            .map(|d| d.manifest(&environment))
-            .collect();
-        for database in &mut wanted {
-            database["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] = json!("1");
-        }
-        let mut found: Vec<Value> = helm::of_kind(&rendered, "PostgresVDB")
-            .into_iter()
-            .cloned()
-            .collect();
-        for list in [&mut wanted, &mut found] {
-            list.sort_by_key(|d| d["metadata"]["name"].to_string());
-        }
-        assert_eq!(found, wanted, "{name}");
     }
 }
 

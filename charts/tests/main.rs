@@ -11,6 +11,7 @@ mod helm;
 mod install;
 mod makefile;
 mod manifests;
+mod resources;
 
 use std::path::{Path, PathBuf};
 

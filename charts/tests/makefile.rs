@@ -114,7 +114,7 @@ fn help_is_the_default_and_names_every_target() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
-    for target in "check test demo down bench soak generate images install doctor-install create-env delete-env list-envs status validate template-env connect".split(' ') {
+    for target in "check test demo down bench soak fuzz generate images install doctor-install create-env delete-env list-envs status validate template-env connect".split(' ') {
         assert!(help.contains(target), "{target} is missing in\n{help}");
     }
 }

@@ -99,17 +99,17 @@ pub(crate) async fn list(app: &App) -> Result<EnvironmentList, ApiError> {
             .to_owned();
         by_name.entry(name).or_default().push(database);
     }
-    for pull in pulls.iter().filter(|pull| pull.state == PullState::Open) {
-        if let Some(request) = RequestId::of_branch(&pull.branch) {
-            by_name
-                .entry(request.environment().to_string())
-                .or_default();
+    let mut requests = requests(&pulls);
+    for (name, requests) in &requests {
+        if requests.iter().any(|(_, p)| p.state == PullState::Open) {
+            by_name.entry(name.clone()).or_default();
         }
     }
     let items = by_name
         .into_iter()
         .filter_map(|(name, databases)| {
-            view(&EnvironmentName::parse(&name).ok()?, databases, &pulls)
+            let requests = requests.remove(&name).unwrap_or_default();
+            view(&EnvironmentName::parse(&name).ok()?, databases, requests)
         })
         .collect();
     Ok(EnvironmentList { items })
@@ -126,31 +126,41 @@ pub(crate) async fn one(app: &App, name: &EnvironmentName) -> Result<Environment
         Err(error) if databases.is_empty() => return Err(error.into()),
         Err(_) => std::sync::Arc::default(),
     };
-    view(name, databases, &pulls)
+    let requests = requests(&pulls).remove(name.as_str()).unwrap_or_default();
+    view(name, databases, requests)
         .ok_or_else(|| ApiError::not_found(format!("there is no environment {name}")))
+}
+
+/// The requests of each environment, with their pull requests. Each branch is read once: lists are long.
+fn requests(pulls: &[Pull]) -> BTreeMap<String, Vec<(RequestId, &Pull)>> {
+    let mut of: BTreeMap<String, Vec<(RequestId, &Pull)>> = BTreeMap::new();
+    for pull in pulls {
+        if let Some(request) = RequestId::of_branch(&pull.branch) {
+            let name = request.environment().to_string();
+            of.entry(name).or_default().push((request, pull));
+        }
+    }
+    of
 }
 
 /// None where there is neither a database nor an order that is under way.
 fn view(
     name: &EnvironmentName,
     mut databases: Vec<LiveDatabase>,
-    pulls: &[Pull],
+    requests: Vec<(RequestId, &Pull)>,
 ) -> Option<EnvironmentView> {
     let main_name = name.cr_name(None);
     databases.sort_by_key(|database| (database.name != main_name, database.name.clone()));
     let main = databases.first();
-    let under_way = pulls
-        .iter()
-        .filter(|pull| pull.state != PullState::Closed)
-        .find_map(|pull| {
-            let request = RequestId::of_branch(&pull.branch)
-                .filter(|request| request.environment() == *name)?;
+    let under_way = requests
+        .into_iter()
+        .filter(|(_, pull)| pull.state != PullState::Closed)
+        .find(|(request, pull)| {
             let carried = main.and_then(LiveDatabase::request_id) == Some(request.as_str());
             // Of an environment without databases only what is still to come counts.
-            let counts = carried
+            carried
                 || pull.state == PullState::Open
-                || (main.is_none() && request.operation() == Operation::Create);
-            counts.then_some((request, pull))
+                || (main.is_none() && request.operation() == Operation::Create)
         });
     let (top, request, owner) = match (main, under_way) {
         (Some(main), pull) => {

@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use crate::forge;
+use crate::serve::requests::Refusal;
 use crate::web;
 
 /// Longer phrases are cut by proxies and log viewers.
@@ -26,23 +27,45 @@ pub(crate) struct ApiError {
     pub(crate) retry_after: Option<i64>,
 }
 
+/// The body of an error: Backstage's, and all problems of the input. `requests::Refusal` is its description.
 #[derive(Serialize)]
-struct Body<'a> {
-    error: ErrorBody<'a>,
-    problems: &'a [Problem],
+struct Body {
+    error: ErrorBody,
+    problems: Vec<Problem>,
     response: ResponseBody,
 }
 
 #[derive(Serialize)]
-struct ErrorBody<'a> {
-    name: &'a str,
-    message: &'a str,
+struct ErrorBody {
+    name: String,
+    message: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResponseBody {
     status_code: u16,
+}
+
+/// How every route may refuse.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) enum Refused {
+    /// The request is not right.
+    #[response(status = 400)]
+    Input(Refusal),
+    /// There is no token, or it is not valid.
+    #[response(status = 401)]
+    Unauthenticated(Refusal),
+    /// The caller may not.
+    #[response(status = 403)]
+    NotAllowed(Refusal),
+    /// There is no such thing.
+    #[response(status = 404)]
+    NotFound(Refusal),
+    /// Something that is needed does not answer; the message says what.
+    #[response(status = 503)]
+    Unavailable(Refusal),
 }
 
 impl ApiError {
@@ -158,12 +181,13 @@ impl From<forge::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let phrase = phrase(&self.message);
         let body = Body {
             error: ErrorBody {
-                name: self.name,
-                message: &self.message,
+                name: self.name.to_owned(),
+                message: self.message,
             },
-            problems: &self.problems,
+            problems: self.problems,
             response: ResponseBody {
                 status_code: self.status.as_u16(),
             },
@@ -174,7 +198,7 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(http::header::RETRY_AFTER, seconds.into());
         }
-        if let Ok(phrase) = ReasonPhrase::try_from(phrase(&self.message).into_bytes()) {
+        if let Ok(phrase) = ReasonPhrase::try_from(phrase.into_bytes()) {
             response.extensions_mut().insert(phrase);
         }
         response

@@ -55,6 +55,10 @@ pub(crate) struct FakeForge {
     pub(crate) asked: Mutex<Vec<Vec<String>>>,
     /// Whether it can say which files differ between two commits.
     pub(crate) tells_changes: std::sync::atomic::AtomicBool,
+    /// The call after which the caller is no more; 0 for none.
+    pub(crate) die_at: AtomicUsize,
+    /// Calls take a moment each, a different one: callers get between one another.
+    pub(crate) slow: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Default)]
@@ -103,7 +107,12 @@ impl FakeForge {
         if n == self.fail_at.load(Ordering::SeqCst) {
             return Err(down());
         }
+        if self.slow.load(Ordering::SeqCst) {
+            let moment = u64::try_from(n * 37 % 101).unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(moment));
+        }
         let answer = work(&mut self.state());
+        assert_ne!(n, self.die_at.load(Ordering::SeqCst), "the replica dies");
         if n == self.lose_answer_of.load(Ordering::SeqCst) {
             Err(down())
         } else {
@@ -271,10 +280,10 @@ impl Forge for FakeForge {
 
     async fn commit(&self, draft: &Draft) -> Result<(), ForgeError> {
         self.call(|state| {
-            assert!(
-                !state.branches.contains_key(&draft.branch),
-                "nothing is forced"
-            );
+            // Left as it is: of two replicas one was faster.
+            if state.branches.contains_key(&draft.branch) {
+                return;
+            }
             let mut files = state.base.last().cloned().unwrap_or_default();
             state.forks.insert(draft.branch.clone(), files.clone());
             for change in &draft.changes {
@@ -673,8 +682,10 @@ impl Tower for FakeTower {
     }
 
     /// Five hours ago.
-    async fn newest_snapshot(&self, _: &str) -> Result<Option<Timestamp>, dct::Error> {
-        Ok(Some(Timestamp::now() - jiff::SignedDuration::from_hours(5)))
+    async fn data_time(&self, _: &str, _: Option<&str>) -> Result<Option<String>, dct::Error> {
+        Ok(Some(
+            (Timestamp::now() - jiff::SignedDuration::from_hours(5)).to_string(),
+        ))
     }
 }
 
@@ -708,22 +719,27 @@ impl Stage {
 
     /// With other settings; the folder is for the files that they name.
     pub(crate) async fn set_with(change: impl FnOnce(&mut Settings, &std::path::Path)) -> Self {
-        Self::set_at(Pace::FRESH, change).await
+        Self::set_at(Arc::default(), Pace::FRESH, change).await
+    }
+
+    /// Another replica at the same forge.
+    pub(crate) async fn set_on(
+        forge: Arc<FakeForge>,
+        change: impl FnOnce(&mut Settings, &std::path::Path),
+    ) -> Self {
+        Self::set_at(forge, Pace::FRESH, change).await
     }
 
     /// One that keeps what it has seen, as in life.
     pub(crate) async fn set_at(
+        forge: Arc<FakeForge>,
         pace: Pace,
         change: impl FnOnce(&mut Settings, &std::path::Path),
     ) -> Self {
         // A mock server's drop blocks for ever in a task that has used up its budget; nothing in memory ever yields.
         tokio::task::yield_now().await;
-        let (forge, cluster, portal, argocd): (
-            Arc<FakeForge>,
-            Arc<FakeCluster>,
-            Arc<FakePortal>,
-            Arc<FakeArgoCd>,
-        ) = Default::default();
+        let (cluster, portal, argocd): (Arc<FakeCluster>, Arc<FakePortal>, Arc<FakeArgoCd>) =
+            Default::default();
         // One for all tests: servers that come and go by the dozen can keep each other from stopping.
         let issuer = ISSUER.get_or_init(Issuer::start).await;
         let files = tempfile::tempdir().unwrap();

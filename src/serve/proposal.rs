@@ -5,6 +5,7 @@
 
 mod change;
 mod create;
+mod outlook;
 mod retire;
 mod text;
 

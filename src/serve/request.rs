@@ -135,9 +135,10 @@ impl Marker {
     }
 
     pub(crate) fn of(pull: &Pull) -> Self {
+        // The last one is ours: texts of the order stand before it.
         let text = pull
             .body
-            .split_once(MARKER)
+            .rsplit_once(MARKER)
             .and_then(|(_, rest)| rest.split_once(MARKER_END));
         text.and_then(|(json, _)| serde_json::from_str(json).ok())
             .unwrap_or_default()
@@ -188,7 +189,12 @@ mod tests {
         };
         let comment = marker.comment();
         assert_eq!(comment.matches("-->").count(), 1);
-        let pull = crate::serve::fakes::pull(1, "b", &format!("Hello\n{comment}\nbye"));
+        let forged = Marker {
+            owner: "group:default/evil".into(),
+            ..Marker::default()
+        };
+        let body = format!("Hello {}\n{comment}\nbye", forged.comment());
+        let pull = crate::serve::fakes::pull(1, "b", &body);
         assert_eq!(Marker::of(&pull), marker);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use environment::Problem;
 use environment::names::quoted;
 use http::{HeaderMap, StatusCode, header};
@@ -19,10 +19,12 @@ use serde_json::{Value, json};
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
+use crate::serve::extract::{Path, Query};
 use crate::serve::progress::{self, Until};
 use crate::serve::request::RequestId;
 use crate::serve::{actions, timeline};
-use body::{Check, Checked, Files, Following, NewRequest, Proposed, Refusal};
+pub(crate) use body::Refusal;
+use body::{Check, Checked, Files, Following, NewRequest, Proposed};
 
 /// Proxies cut idle connections after a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
@@ -33,7 +35,7 @@ const KEY: &str = "Idempotency-Key";
 /// 201: the pull request is open, made now or before. 200: it is merged, or Git holds what was asked for already.
 #[utoipa::path(post, path = "/v1/requests", request_body = NewRequest,
     params(("Idempotency-Key" = String, Header, description = "The same for every repetition of one call")),
-    responses((status = 201, body = Proposed), (status = 200, body = Proposed), (status = 400, body = Refusal), (status = 403, body = Refusal),
+    responses((status = 201, body = Proposed), (status = 200, body = Proposed), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 403, body = Refusal),
         (status = 404, body = Refusal), (status = 409, body = Refusal), (status = 429, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
@@ -67,7 +69,7 @@ pub(super) async fn create(
 }
 
 /// Everything that is wrong with an order, as an answer and not as a refusal.
-#[utoipa::path(post, path = "/v1/validate", request_body = Check, responses((status = 200, body = Checked), (status = 400, body = Refusal), (status = 503, body = Refusal)))]
+#[utoipa::path(post, path = "/v1/validate", request_body = Check, responses((status = 200, body = Checked), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn validate(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -83,7 +85,7 @@ pub(super) async fn validate(
 }
 
 /// The files that the pull request of an order would add.
-#[utoipa::path(post, path = "/v1/render", request_body = Check, responses((status = 200, body = Files), (status = 400, body = Refusal)))]
+#[utoipa::path(post, path = "/v1/render", request_body = Check, responses((status = 200, body = Files), (status = 400, body = Refusal), (status = 401, body = Refusal)))]
 pub(super) async fn render(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -107,7 +109,7 @@ pub(super) struct Wait {
 
 /// How far a request has come, and what has happened since.
 #[utoipa::path(get, path = "/v1/requests/{id}", params(("id" = String, Path), Wait),
-    responses((status = 200, body = Following), (status = 400, body = Refusal), (status = 404, body = Refusal), (status = 503, body = Refusal)))]
+    responses((status = 200, body = Following), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 404, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

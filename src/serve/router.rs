@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::serve::app::App;
-use crate::serve::error::ApiError;
+use crate::serve::error::{ApiError, Refused};
+use crate::serve::extract::Path;
 use crate::serve::sources::Dataset;
 use crate::serve::{actions, environments, openapi, requests, webhook};
 
@@ -159,7 +160,7 @@ async fn jwks(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 /// All environments that the cluster runs or a pull request asks for.
-#[utoipa::path(get, path = "/v1/environments", responses((status = 200, body = environments::EnvironmentList)))]
+#[utoipa::path(get, path = "/v1/environments", responses((status = 200, body = environments::EnvironmentList), Refused))]
 pub(super) async fn list_environments(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -169,7 +170,7 @@ pub(super) async fn list_environments(
 }
 
 /// One environment: status, timeline, how to connect.
-#[utoipa::path(get, path = "/v1/environments/{name}", params(("name" = String, Path)), responses((status = 200, body = environments::EnvironmentView), (status = 404)))]
+#[utoipa::path(get, path = "/v1/environments/{name}", params(("name" = String, Path)), responses((status = 200, body = environments::EnvironmentView), Refused))]
 pub(super) async fn environment(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -186,7 +187,7 @@ pub(super) struct DatasetList {
 }
 
 /// What can be copied.
-#[utoipa::path(get, path = "/v1/sources", responses((status = 200, body = DatasetList)))]
+#[utoipa::path(get, path = "/v1/sources", responses((status = 200, body = DatasetList), Refused))]
 pub(super) async fn sources(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

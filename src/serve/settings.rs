@@ -87,6 +87,8 @@ pub(crate) struct Orders {
     pub(crate) longest_life_days: u32,
     /// Refuses an order of the latest snapshot where that is older; any age where absent.
     pub(crate) max_snapshot_age_hours: Option<u32>,
+    /// What the ApplicationSet grants each environment, told to reviewers. Kubernetes enforces it, not the sidecar.
+    pub(crate) quota: Quota,
 }
 
 impl Default for Orders {
@@ -99,6 +101,31 @@ impl Default for Orders {
             max_orders_per_hour: 30,
             longest_life_days: 90,
             max_snapshot_age_hours: None,
+            quota: Quota::default(),
+        }
+    }
+}
+
+/// As `platform.quota` of the chart has it; null for what is not limited.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Quota {
+    pub(crate) pods: Option<String>,
+    pub(crate) persistentvolumeclaims: Option<String>,
+    #[serde(rename = "requests.cpu")]
+    pub(crate) requests_cpu: Option<String>,
+    #[serde(rename = "requests.memory")]
+    pub(crate) requests_memory: Option<String>,
+}
+
+impl Default for Quota {
+    /// That of the chart and the ApplicationSet: a test holds it.
+    fn default() -> Self {
+        Self {
+            pods: Some("20".into()),
+            persistentvolumeclaims: Some("10".into()),
+            requests_cpu: Some("4".into()),
+            requests_memory: Some("8Gi".into()),
         }
     }
 }
@@ -242,6 +269,23 @@ dct: {url: 'http://vdb-engine:8080', apiKeyFile: /x}
         );
         assert_eq!(settings.orders.longest_life_days, 90);
         assert_eq!(settings.orders.max_snapshot_age_hours, None);
+    }
+
+    #[test]
+    fn the_quota_is_the_applicationsets() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/applications/postgres-vdb-appset.yaml"
+        );
+        let set: serde_json::Value = yaml::read(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let mut granted =
+            set["spec"]["template"]["spec"]["source"]["helm"]["valuesObject"]["platform"]["quota"]
+                .clone();
+        for other in ["services.loadbalancers", "services.nodeports"] {
+            granted.as_object_mut().unwrap().remove(other).unwrap();
+        }
+        let granted: Quota = serde_json::from_value(granted).unwrap();
+        assert_eq!(granted, Quota::default());
     }
 
     #[test]

@@ -73,8 +73,12 @@ impl Dataset {
 #[async_trait]
 pub(crate) trait Tower: Send + Sync {
     async fn datasets(&self) -> Result<Vec<Dataset>, dct::Error>;
-    /// The time of the newest data that a dataset can be copied at.
-    async fn newest_snapshot(&self, dataset: &str) -> Result<Option<Timestamp>, dct::Error>;
+    /// The time of the data of one snapshot, or of the dataset's newest one; None if there is none.
+    async fn data_time(
+        &self,
+        dataset: &str,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, dct::Error>;
 }
 
 #[async_trait]
@@ -98,17 +102,27 @@ impl Tower for dct::Client {
             .collect())
     }
 
-    async fn newest_snapshot(&self, dataset: &str) -> Result<Option<Timestamp>, dct::Error> {
-        // An id that cannot be asked for is not known to have any.
-        let Some(filter) = dct::filter::equals("dataset_id", dataset) else {
+    async fn data_time(
+        &self,
+        dataset: &str,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, dct::Error> {
+        let of_dataset = dct::filter::equals("dataset_id", dataset);
+        let the_one = snapshot.map(|id| dct::filter::equals("id", id));
+        // An id that cannot be written down as a search is no snapshot's.
+        let (Some(of_dataset), Some(the_one)) =
+            (of_dataset, the_one.unwrap_or(Some(String::new())))
+        else {
             return Ok(None);
         };
-        let page = self.search_snapshots(&filter, "-timestamp", 1).await?;
-        let times = page
+        let parts = [of_dataset.as_str(), the_one.as_str()];
+        let filter = dct::filter::all(parts.into_iter().filter(|part| !part.is_empty()));
+        let found = self.search_snapshots(&filter, "-timestamp", 1).await?;
+        Ok(found
             .items
             .into_iter()
-            .filter_map(|s| s.timestamp?.parse().ok());
-        Ok(times.max())
+            .next()
+            .and_then(|snapshot| snapshot.timestamp.or(snapshot.creation_time)))
     }
 }
 
@@ -208,8 +222,9 @@ impl Sources {
         if let Some((_, newest)) = kept.get(dataset) {
             return Ok(*newest);
         }
-        let newest = self.tower.newest_snapshot(dataset).await;
+        let newest = self.tower.data_time(dataset, None).await;
         let newest = newest.map_err(|error| unavailable(&error))?;
+        let newest = newest.and_then(|at| at.parse().ok());
         kept.insert(dataset.to_owned(), (Instant::now(), newest));
         Ok(newest)
     }
@@ -237,6 +252,18 @@ impl Sources {
             .into_iter()
             .map(|dataset| dataset.reference)
             .collect()))
+    }
+
+    /// The time of the data of a snapshot, or of the newest one.
+    pub(crate) async fn data_time(
+        &self,
+        dataset: &Dataset,
+        snapshot: Option<&str>,
+    ) -> Result<Option<String>, ApiError> {
+        self.tower
+            .data_time(&dataset.id, snapshot)
+            .await
+            .map_err(|error| unavailable(&error))
     }
 
     async fn fresh(&self, oldest: Duration) -> Result<Vec<Dataset>, ApiError> {
@@ -342,7 +369,7 @@ mod tests {
             })
         }
 
-        async fn newest_snapshot(&self, _: &str) -> Result<Option<Timestamp>, dct::Error> {
+        async fn data_time(&self, _: &str, _: Option<&str>) -> Result<Option<String>, dct::Error> {
             Ok(None)
         }
     }

@@ -11,6 +11,16 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+mod crowd;
+#[path = "../../fuzz/src/webhook.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "the module is a library's in the fuzz crate"
+)]
+mod fuzzed;
+mod live;
+mod speed;
+
 use super::cluster::LiveDatabase;
 use super::fakes::{Stage, WEBHOOK_SECRET};
 use super::{background, router};
@@ -699,4 +709,19 @@ async fn addresses_in_a_delivery_are_never_called() {
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
     assert!(stage.portal.locations.lock().unwrap().is_empty());
+}
+
+/// The fuzz target `webhook` over its committed corpus: found once, tested for ever.
+#[test]
+fn the_corpus_of_deliveries_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/webhook");
+    let mut pushes = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let data = std::fs::read(entry.unwrap().path()).unwrap();
+        for end in 0..=data.len() {
+            fuzzed::webhook(&data[..end]);
+        }
+        pushes += usize::from(super::received(&data, "x", "main").is_some());
+    }
+    assert_eq!(pushes, 1, "the corpus has one push of the base branch");
 }

@@ -169,7 +169,8 @@ async fn pushed(app: &App, push: Push) {
         return;
     }
     let head = push.after.clone();
-    let event = event(app, push);
+    let argocd = &app.settings.argocd;
+    let event = event(&argocd.repo_url, &app.settings.forge.branch, push);
     let paths: Vec<String> = [&event.added, &event.modified, &event.removed]
         .into_iter()
         .flatten()
@@ -181,10 +182,16 @@ async fn pushed(app: &App, push: Push) {
     catalog::follow(app, &paths).await;
 }
 
-fn event(app: &App, push: Push) -> PushEvent {
+/// What Argo CD is told of a delivery's body; None unless it is a push of this branch.
+pub fn received(body: &[u8], repo_url: &str, branch: &str) -> Option<PushEvent> {
+    let push: Push = serde_json::from_slice(body).ok()?;
+    (push.reference == format!("refs/heads/{branch}")).then(|| event(repo_url, branch, push))
+}
+
+fn event(repo_url: &str, branch: &str, push: Push) -> PushEvent {
     let mut event = PushEvent {
-        repo_url: app.settings.argocd.repo_url.clone(),
-        branch: app.settings.forge.branch.clone(),
+        repo_url: repo_url.to_owned(),
+        branch: branch.to_owned(),
         ..PushEvent::default()
     };
     for commit in push.commits.unwrap_or_default() {

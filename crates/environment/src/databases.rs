@@ -11,6 +11,9 @@ use crate::names::{
 use crate::problem::Problem;
 use crate::values::{Global, Values, VdbValues};
 
+/// Argo CD applies resources in this order.
+const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
+
 /// One database of an environment, as it is to be in the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Database {
@@ -26,6 +29,9 @@ pub struct Database {
 impl Database {
     /// The resource as the chart writes it.
     pub fn manifest(&self, environment: &EnvironmentName) -> Value {
+        let mut annotations = self.annotations.clone();
+        // The last wave: databases go before the namespace does, and no sync stays open while one starts.
+        annotations.insert(SYNC_WAVE.to_owned(), "1".to_owned());
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": KIND,
@@ -33,7 +39,7 @@ impl Database {
                 "name": self.cr_name,
                 "namespace": environment.namespace(),
                 "labels": self.labels,
-                "annotations": self.annotations,
+                "annotations": annotations,
             },
             "spec": self.spec,
         })
@@ -87,7 +93,7 @@ fn database(
             .collect(),
         annotations: annotations
             .into_iter()
-            .filter_map(|(k, v)| Some((k.to_owned(), v?.clone())))
+            .filter_map(|(k, v)| Some((k.to_owned(), v.filter(|v| !v.is_empty())?.clone())))
             .collect(),
         spec: complete(vdb, values.global.as_ref()),
         cr_name,
@@ -95,6 +101,7 @@ fn database(
     }
 }
 
+/// What is empty in `global` says nothing, as for the chart.
 fn complete(vdb: &VdbValues, global: Option<&Global>) -> Value {
     let mut spec = vdb.0.clone();
     let mut default = |key: &str, value: Option<Value>| {
@@ -105,7 +112,7 @@ fn complete(vdb: &VdbValues, global: Option<&Global>) -> Value {
         }
     };
     if let Some(global) = global {
-        let text = |t: &Option<String>| t.clone().map(Value::from);
+        let text = |t: &Option<String>| t.clone().filter(|t| !t.is_empty()).map(Value::from);
         default(
             "source",
             global
@@ -117,7 +124,11 @@ fn complete(vdb: &VdbValues, global: Option<&Global>) -> Value {
         default("storageClass", text(&global.storage_class));
         default(
             "resources",
-            global.default_resources.as_ref().map(|r| json!(r)),
+            global
+                .default_resources
+                .as_ref()
+                .filter(|r| !r.0.is_empty())
+                .map(|r| json!(r)),
         );
     }
     default("database", Some(json!({})));

@@ -7,12 +7,14 @@
 pub mod capabilities;
 pub mod change;
 pub mod databases;
+pub mod diff;
 pub mod edit;
 pub mod names;
 pub mod order;
 pub mod problem;
 pub mod quantity;
 pub mod render;
+pub mod resource;
 pub mod schema;
 pub mod spec;
 pub mod status;

@@ -244,7 +244,8 @@ fn any_text(value: &Value, matches: &dyn Fn(&str) -> bool) -> bool {
 
 fn invisible(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-        || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+        // Line breaks to some readers of YAML and none to others, and what no reader takes.
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// Which form field a problem of the spec belongs to.

@@ -107,7 +107,22 @@ pub struct Global {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_resources: Option<Resources>,
+    pub default_resources: Option<ResourcesValues>,
+}
+
+/// Resources as written: a number stays a number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourcesValues(pub Map<String, Value>);
+
+impl JsonSchema for ResourcesValues {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Resources::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Resources::json_schema(generator)
+    }
 }
 
 /// The spec of one database as written: `global` and the schema's defaults complete it.

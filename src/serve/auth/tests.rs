@@ -7,7 +7,8 @@ use super::*;
 
 /// A portal that publishes the keys of two plugins and of its users.
 pub(crate) struct Portal {
-    server: MockServer,
+    /// None only while it is dropped.
+    server: Option<MockServer>,
     pub(crate) scaffolder: SigningKey,
     pub(crate) users: SigningKey,
 }
@@ -15,28 +16,27 @@ pub(crate) struct Portal {
 impl Portal {
     pub(crate) async fn start() -> Self {
         let key = || SigningKey::from_pem(&SigningKey::generate().unwrap()).unwrap();
-        let portal = Self {
-            server: MockServer::start().await,
-            scaffolder: key(),
-            users: key(),
-        };
+        let server = MockServer::start().await;
+        let (scaffolder, users) = (key(), key());
         for (at, key) in [
-            (
-                "/api/scaffolder/.backstage/auth/v1/jwks.json",
-                &portal.scaffolder,
-            ),
-            ("/api/auth/.well-known/jwks.json", &portal.users),
+            ("/api/scaffolder/.backstage/auth/v1/jwks.json", &scaffolder),
+            ("/api/auth/.well-known/jwks.json", &users),
         ] {
             Mock::given(path(at))
                 .respond_with(ResponseTemplate::new(200).set_body_json(key.jwks()))
-                .mount(&portal.server)
+                .mount(&server)
                 .await;
         }
-        portal
+        Self {
+            server: Some(server),
+            scaffolder,
+            users,
+        }
     }
 
     pub(crate) fn authenticator(&self) -> Authenticator {
-        let portal = json!({"url": self.server.uri(), "plugins": ["scaffolder", "mcp-actions"]});
+        let url = self.server.as_ref().unwrap().uri();
+        let portal = json!({"url": url, "plugins": ["scaffolder", "mcp-actions"]});
         Authenticator::new(
             crate::web::client().unwrap(),
             &serde_json::from_value(portal).unwrap(),
@@ -81,6 +81,15 @@ impl Portal {
         let obo = &token["claims"]["obo"];
         let obo = obo.is_object().then(|| sign(&self.users, obo, None));
         sign(&self.scaffolder, token, obo)
+    }
+}
+
+impl Drop for Portal {
+    /// On a thread of its own: the server waits for a lock while it is dropped, and in a task that has used up its
+    /// turn tokio would grant none.
+    fn drop(&mut self) {
+        let server = self.server.take();
+        let _ = std::thread::spawn(move || drop(server)).join();
     }
 }
 
@@ -252,5 +261,14 @@ async fn the_id_in_a_token_never_leads_to_an_address_that_is_not_in_the_settings
         let error = authenticator.plugin(&headers).await.unwrap_err();
         assert_eq!(error.status, 403, "{subject:?}");
     }
-    assert!(portal.server.received_requests().await.unwrap().is_empty());
+    assert!(
+        portal
+            .server
+            .as_ref()
+            .unwrap()
+            .received_requests()
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -3,10 +3,10 @@
 use environment::order::Order;
 use environment::render::{self, Files};
 use environment::values::{Request, Values};
-use environment::{EnvironmentName, Problem, yaml};
+use environment::{EnvironmentName, Problem, databases, resource, yaml};
 use serde_json::Value;
 
-use super::{Proposal, Standing, Wish, propose, taken, taken_by, text};
+use super::{Proposal, Standing, Wish, outlook, propose, taken, taken_by, text};
 use crate::forge::{Change, Forge};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -52,14 +52,14 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
                     return Err(refusal.into());
                 }
                 checks::live(app, order).await?;
-                return offer(forge, order, by, base, request, digest).await;
+                return offer(app, order, by, base, request, digest).await;
             }
         }
     }
 }
 
 async fn offer(
-    forge: &dyn Forge,
+    app: &App,
     order: &Order,
     by: &str,
     base: String,
@@ -74,7 +74,18 @@ async fn offer(
         },
     )?;
     let environment = request.environment();
-    let words = text::creation(order, &request, by, &files.values);
+    let after = Values::parse(&environment, &files.values)?;
+    let demand = resource::demand(&databases::of(&environment, &after).0);
+    let words = text::creation(&text::Creation {
+        order,
+        request: &request,
+        by,
+        values: &files.values,
+        resources: &resource::difference(&environment, None, Some(&after))
+            .map_err(|why| Problem::at("", format!("the resources cannot be written: {why}")))
+            .map_err(ApiError::problem)?,
+        outlook: &outlook::look(app, order, &demand).await,
+    });
     let change = audit::Change::new(
         request.environment(),
         audit::State::Absent,
@@ -97,7 +108,7 @@ async fn offer(
         requested_by: by.to_owned(),
         owner: order.owner.clone(),
     };
-    let pull = propose(forge, base, changes, words, marker).await?;
+    let pull = propose(app.forge.as_ref(), base, changes, words, marker).await?;
     audit::proposed(by, &change, &pull);
     Ok(Proposal {
         request,

@@ -5,8 +5,12 @@ use environment::edit::Edit;
 use environment::order::Order;
 use serde_json::Value;
 
+use super::outlook::Outlook;
 use crate::serve::request::RequestId;
 use crate::web::one_line;
+
+/// Bytes of one block. GitHub takes 65,536 characters for a body; what is escaped grows up to eight times at worst.
+const LONGEST_BLOCK: usize = 20_000;
 
 pub(super) struct Words {
     pub(super) title: String,
@@ -20,7 +24,36 @@ fn cell(text: &str) -> String {
     one_line(text, 200).replace(['|', '`', '<', '>', '*', '['], "_")
 }
 
-pub(super) fn creation(order: &Order, request: &RequestId, by: &str, values: &str) -> Words {
+/// What the pull request of an order says.
+pub(super) struct Creation<'a> {
+    pub(super) order: &'a Order,
+    pub(super) request: &'a RequestId,
+    pub(super) by: &'a str,
+    pub(super) values: &'a str,
+    /// Difference of the resources in the cluster.
+    pub(super) resources: &'a str,
+    pub(super) outlook: &'a Outlook,
+}
+
+pub(super) fn creation(told: &Creation<'_>) -> Words {
+    let order = told.order;
+    Words {
+        title: format!("Create environment {} from {}", order.name, order.source),
+        body: format!(
+            "A thin copy of `{}` for {}. Merging creates it; deleting the directory or retiring it in the portal removes it with all its data.\n\n\
+             | | |\n|---|---|\n{}\n\n{}\n\n{}",
+            cell(&order.source),
+            cell(&order.owner),
+            table(told),
+            details("What changes in the cluster", "diff", told.resources),
+            details("values.yaml", "yaml", told.values),
+        ),
+        reason: order.description.as_deref().map(|text| one_line(text, 300)),
+    }
+}
+
+fn table(told: &Creation<'_>) -> String {
+    let order = told.order;
     let optional =
         |value: &Option<String>, default: &str| cell(value.as_deref().unwrap_or(default));
     let rows = [
@@ -28,6 +61,9 @@ pub(super) fn creation(order: &Order, request: &RequestId, by: &str, values: &st
         ("Owner", cell(&order.owner)),
         ("Source", cell(&order.source)),
         ("Snapshot", optional(&order.snapshot_id, "latest")),
+        ("Data of", told.outlook.data.clone()),
+        ("Expected time", told.outlook.time.clone()),
+        ("Reserves", told.outlook.quota.clone()),
         (
             "Database and user",
             format!("{}, {}", cell(&order.database), cell(&order.user)),
@@ -54,26 +90,13 @@ pub(super) fn creation(order: &Order, request: &RequestId, by: &str, values: &st
             .to_owned(),
         ),
         ("Purpose", optional(&order.description, "not said")),
-        ("Requested by", cell(by)),
-        ("Request", cell(request.as_str())),
+        ("Requested by", cell(told.by)),
+        ("Request", cell(told.request.as_str())),
     ];
-    let table = rows
-        .iter()
+    rows.iter()
         .map(|(name, value)| format!("| {name} | {value} |"))
         .collect::<Vec<_>>()
-        .join("\n");
-    let fence = fence(values);
-    Words {
-        title: format!("Create environment {} from {}", order.name, order.source),
-        body: format!(
-            "A thin copy of `{}` for {}. Merging creates it; deleting the directory or retiring it in the portal removes it with all its data.\n\n\
-             | | |\n|---|---|\n{table}\n\n<details><summary>values.yaml</summary>\n\n{fence}yaml\n{}\n{fence}\n</details>",
-            cell(&order.source),
-            cell(&order.owner),
-            values.trim_end()
-        ),
-        reason: order.description.as_deref().map(|text| one_line(text, 300)),
-    }
+        .join("\n")
 }
 
 pub(super) fn retirement(
@@ -155,6 +178,41 @@ pub(super) fn change(
     }
 }
 
+/// A long text that can be opened. Whatever it holds, it stays inside, and it is cut where the forges' limit would be near.
+fn details(title: &str, language: &str, text: &str) -> String {
+    let text = visible(&bounded(text.trim_end(), LONGEST_BLOCK));
+    let fence = fence(&text);
+    format!("<details><summary>{title}</summary>\n\n{fence}{language}\n{text}\n{fence}\n</details>")
+}
+
+/// The beginning of a text, and how much is missing.
+fn bounded(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let cut = text.floor_char_boundary(longest);
+    format!(
+        "{}\n… {} more bytes: see the files of this pull request",
+        &text[..cut],
+        text.len() - cut
+    )
+}
+
+/// Characters that turn the direction of a line or have no width would show a reviewer something else than what runs.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || (c.is_control() && !matches!(c, '\n' | '\t'));
+        if hidden {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Longer than any fence inside the text.
 fn fence(text: &str) -> String {
     let mut fence = "```".to_owned();
@@ -162,4 +220,80 @@ fn fence(text: &str) -> String {
         fence.push('`');
     }
     fence
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(change: &serde_json::Value, resources: &str) -> String {
+        let mut input = json!({
+            "name": "feat-1", "owner": "group:default/a", "source": "h:d", "database": "a", "user": "b",
+        });
+        for (key, value) in change.as_object().unwrap() {
+            input[key] = value.clone();
+        }
+        let order = Order::parse(&input).unwrap();
+        let request = RequestId::parse("feat-1.create-0123456789").unwrap();
+        let values = environment::render::files(&order, &environment::values::Request::default());
+        let outlook = Outlook {
+            data: "yesterday".into(),
+            time: "soon".into(),
+            quota: "1 of 20 pods".into(),
+        };
+        creation(&Creation {
+            order: &order,
+            request: &request,
+            by: "user:default/guest",
+            values: &values.map_or_else(|_| String::new(), |files| files.values),
+            resources,
+            outlook: &outlook,
+        })
+        .body
+    }
+
+    #[test]
+    fn a_reviewer_sees_data_time_quota_and_difference() {
+        let body = body(&json!({}), "@@ -0,0 +1 @@\n+kind: PostgresVDB\n");
+        for part in [
+            "| Data of | yesterday |",
+            "| Expected time | soon |",
+            "| Reserves | 1 of 20 pods |",
+            "```diff\n@@ -0,0 +1 @@\n+kind: PostgresVDB\n```\n</details>",
+        ] {
+            assert!(body.contains(part), "{part} in\n{body}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_the_order_gets_out_of_its_block() {
+        let hostile = "+a\n````\n</details>\n# Approved\n`````x\n+\u{202e}drop";
+        let body = body(
+            &json!({"description": "| a | <b> ```\n# x", "initSql": "select 1; --\n```\n</details>"}),
+            hostile,
+        );
+        let mut open: Option<&str> = None;
+        for line in body.lines() {
+            let ticks = line.len() - line.trim_start_matches('`').len();
+            match open {
+                None if ticks >= 3 => open = Some(&line[..ticks]),
+                Some(fence) if line == fence => open = None,
+                None => assert!(!line.starts_with('#') && !line.contains("<b>"), "{line}"),
+                Some(_) => {}
+            }
+        }
+        assert!(open.is_none(), "{body}");
+        assert!(body.contains("\\u{202e}drop"), "{body}");
+        assert_eq!(body.matches("\n``````\n</details>").count(), 1, "{body}");
+    }
+
+    #[test]
+    fn the_largest_order_fits_into_the_forges_limit() {
+        let sql = "ü'\"\n".repeat(12_000);
+        let body = body(&json!({"initSql": sql}), &"+ü`\n".repeat(40_000));
+        assert!(body.len() < 65_536, "{}", body.len());
+        assert!(body.contains("more bytes"));
+    }
 }

@@ -61,7 +61,7 @@ fn the_values_of_these_tests_are_values() {
 
 /// So many orders are merged; Argo CD has every second Application.
 async fn stage(orders: usize, pace: Pace) -> Stage {
-    let stage = Stage::set_at(pace, |_, _| {}).await;
+    let stage = Stage::set_at(Arc::default(), pace, |_, _| {}).await;
     stage.forge.push(|files| {
         for n in 1..=orders {
             files.insert(format!("environments/feat-{n}/values.yaml"), values(n));

@@ -1,0 +1,4 @@
+//! What the fuzz targets and `cargo test` run alike.
+
+pub mod values;
+pub mod webhook;

@@ -1,0 +1,54 @@
+//! What the status list takes: printed, never asserted.
+//!
+//! `cargo test -p vdb --lib serve::tests::speed -- --ignored --nocapture`
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const ENVIRONMENTS: usize = 1_000;
+const ROUNDS: usize = 21;
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn status_list_of_a_thousand_environments() {
+    let stage = Stage::set_with(|settings, _| {
+        settings.orders.max_open_orders_per_owner = 100;
+        settings.orders.max_environments_per_owner = 10_000;
+    })
+    .await;
+    stage.live("feat-1.create-0123456789", "True");
+    let one = stage.cluster.databases.lock().unwrap()[0].clone();
+    *stage.cluster.databases.lock().unwrap() = (0..ENVIRONMENTS)
+        .map(|i| LiveDatabase {
+            name: format!("feat-{i}-vdb"),
+            namespace: format!("postgres-vdbs-feat-{i}"),
+            ..one.clone()
+        })
+        .collect();
+    for i in 0..20 {
+        let change = json!({"name": format!("open-{i}"), "requestId": format!("open-{i}")});
+        stage.invoke("publish", order(&change)).await;
+    }
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut request = Request::builder()
+            .uri("/api/vdb/v1/environments")
+            .body(Body::empty())
+            .unwrap();
+        *request.headers_mut() = stage.issuer.call(None);
+        let api = router::api(stage.app.clone());
+        let since = Instant::now();
+        let response = api.oneshot(request).await.unwrap();
+        let body = to_bytes(response.into_body(), 16 << 20).await.unwrap();
+        times.push(since.elapsed());
+        let list: Value = serde_json::from_slice(&body).unwrap();
+        let items = list["items"].as_array().unwrap().len();
+        assert_eq!(items, ENVIRONMENTS + 20);
+    }
+    times.sort();
+    println!(
+        "\nstatus list of {ENVIRONMENTS} environments: p50 {} ms (aim: 50 ms)",
+        times[ROUNDS / 2].as_millis()
+    );
+}
