@@ -353,7 +353,7 @@ export interface components {
             seconds?: number | null;
         };
         /** @enum {string} */
-        State: "PROPOSED" | "MERGED" | "SYNCING" | "PROVISIONING" | "READY" | "BLOCKED" | "REJECTED" | "SUPERSEDED" | "FAILED" | "RETIRED";
+        State: "REQUESTED" | "PROPOSED" | "MERGED" | "SYNCING" | "PROVISIONING" | "READY" | "BLOCKED" | "REJECTED" | "SUPERSEDED" | "FAILED" | "RETIRED";
     };
     responses: never;
     parameters: never;
