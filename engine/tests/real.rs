@@ -213,7 +213,9 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
             user: "replicator".to_owned(),
             password_file: dir.join("password"),
             max_rate: Some("900M".to_owned()),
+            snapshots: None,
         }],
+        tls: None,
         engine_name: "embedded".to_owned(),
     }
 }

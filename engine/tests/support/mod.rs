@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses another part")]
 
+pub(crate) mod app;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,7 @@ pub(crate) const KEY: &str = "1.0123456789abcdef";
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) broken: Arc<AtomicBool>,
+    pub(crate) file_by_file: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -35,6 +38,9 @@ impl Storage for Disk {
     }
     fn warning(&self) -> Option<&'static str> {
         Some("copies of a test")
+    }
+    fn at_one_instant(&self) -> bool {
+        !self.file_by_file.load(Ordering::SeqCst)
     }
     fn create(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
@@ -99,6 +105,17 @@ impl Origin for Files {
             location: "0/3000000".to_owned(),
         })
     }
+    fn tidy(&self, root: &Path) -> Result<(), OriginError> {
+        let _ = std::fs::remove_file(root.join("data/postmaster.pid"));
+        Ok(())
+    }
+    fn look(&self, root: &Path) -> Result<(bool, DataPoint), OriginError> {
+        let point = DataPoint {
+            timestamp: None,
+            location: "0/4000000".to_owned(),
+        };
+        Ok((!root.join("data/dirty").exists(), point))
+    }
 }
 
 pub(crate) fn source(name: &str) -> SourceSettings {
@@ -110,6 +127,7 @@ pub(crate) fn source(name: &str) -> SourceSettings {
         user: "replicator".to_owned(),
         password_file: "/nowhere".into(),
         max_rate: None,
+        snapshots: None,
     }
 }
 
@@ -141,6 +159,7 @@ impl Pool {
             postgres_bin: "/nowhere".into(),
             client_bin: "/nowhere".into(),
             sources: vec![source("largedb"), source("down")],
+            tls: None,
             engine_name: "embedded".to_owned(),
         }
     }

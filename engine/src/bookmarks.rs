@@ -1,0 +1,366 @@
+//! Bookmarks: names for points of virtual databases that should stay, until a day or for ever.
+
+use std::sync::Arc;
+
+use dct::types::{
+    Bookmark, BookmarkAnswer, BookmarkVdb, CreateBookmark, Job, Snapshot, Timeflow, UpdateBookmark,
+    Vdb,
+};
+
+use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on, snapshot, typed};
+use crate::deletion;
+use crate::engine::Engine;
+use crate::model::{Intent, Kind, Object, Phase, TakenOf};
+use crate::snapshots::Copied;
+use crate::store::{Draft, State};
+use crate::{clock, document};
+
+const FOR_EVER: i64 = -1;
+
+impl Engine {
+    /// Of virtual databases as they are now, for which snapshots are taken, or of snapshots that exist.
+    pub fn bookmark(&self, request: &CreateBookmark) -> Result<BookmarkAnswer, Refusal> {
+        let name = checked_name(Some(request.name.as_deref().unwrap_or_default()))?;
+        let tags = request.tags.clone().unwrap_or_default();
+        checked_tags(&tags)?;
+        let mut doc = Bookmark {
+            id: Kind::Bookmark.id(0),
+            name: Some(name.clone()),
+            creation_date: Some(clock::now()),
+            bookmark_source: Some("DCT".to_owned()),
+            bookmark_status: Some("ACTIVE".to_owned()),
+            bookmark_type: Some(checked_type(request.bookmark_type.as_deref())?),
+            tags: Some(tags).filter(|t| !t.is_empty()),
+            ..Bookmark::default()
+        };
+        let days = request.retention;
+        keep_until(
+            &mut doc,
+            request.expiration.as_deref(),
+            days,
+            request.retain_forever,
+        )?;
+        self.store.change(|draft| {
+            if let Some(other) = draft.state.named(Kind::Bookmark, "", &name) {
+                return Err(Refusal::Conflict(format!(
+                    "a bookmark named {name:?} exists already: {}",
+                    other.id
+                )));
+            }
+            let taken = self.entries(draft, request, &mut doc)?;
+            let number = draft.number();
+            let order = Order {
+                kind: "BOOKMARK_CREATE",
+                target: &doc.id,
+                name: &name,
+                intent: Intent::Bookmark {
+                    bookmark: doc.id.clone(),
+                    taken,
+                },
+                warning: None,
+            };
+            let job = order.begin(draft);
+            draft.put(Object {
+                number,
+                kind: Kind::Bookmark,
+                id: doc.id.clone(),
+                name: name.clone(),
+                scope: String::new(),
+                phase: Phase::Creating,
+                parent: None,
+                doc: Arc::new(document(&doc)),
+            });
+            let mut seen = doc.clone();
+            seen.bookmark_status = Some("CREATING".to_owned());
+            Ok(BookmarkAnswer {
+                bookmark: Some(seen),
+                job: Some(job),
+            })
+        })
+    }
+
+    /// Fills in what the bookmark names; returns the snapshots that have to be taken for it.
+    fn entries(
+        &self,
+        draft: &mut Draft<'_>,
+        request: &CreateBookmark,
+        doc: &mut Bookmark,
+    ) -> Result<Vec<TakenOf>, Refusal> {
+        let given = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        let (mut vdbs, known) = (given(&request.vdb_ids), given(&request.snapshot_ids));
+        if let Some(id) = request.vdb_group_id.as_deref() {
+            let group = draft
+                .state
+                .resolve(Kind::VdbGroup, id)
+                .ok_or_else(|| Refusal::NotFound(format!("there is no VDB group {id:?}")))?;
+            doc.vdb_group_id = Some(group.id.clone());
+            doc.vdb_group_name = Some(group.name.clone());
+            vdbs.extend(
+                typed::<dct::types::VdbGroup>(group)?
+                    .vdb_ids
+                    .unwrap_or_default(),
+            );
+        }
+        if vdbs.is_empty() == known.is_empty() {
+            return Err(Refusal::Invalid(
+                "either vdb_ids, vdb_group_id or snapshot_ids is needed; points of timeflows are not served"
+                    .to_owned(),
+            ));
+        }
+        let (mut entries, mut taken) = (Vec::new(), Vec::new());
+        for wanted in vdbs {
+            let id = draft
+                .state
+                .resolve(Kind::Vdb, &wanted)
+                .ok_or_else(|| crate::edits::no_vdb(&wanted))?
+                .id
+                .clone();
+            let vdb = free(draft.state, &id)?.clone();
+            self.can_snapshot(&vdb)?;
+            let id = self.new_snapshot(draft, &vdb)?;
+            // Its scope is the bookmark it was taken for: it goes with that.
+            if let Some(snapshot) = draft.object(Kind::Snapshot, &id) {
+                entries.push(entry(draft.state, &vdb, &typed(&snapshot)?)?);
+                draft.put(Object {
+                    scope: doc.id.clone(),
+                    name: id.clone(),
+                    ..snapshot
+                });
+            }
+            taken.push(TakenOf {
+                vdb: vdb.id.clone(),
+                snapshot: id,
+            });
+        }
+        for wanted in known {
+            entries.push(of_snapshot(draft.state, &wanted)?);
+        }
+        let ids: Vec<String> = entries.iter().filter_map(|e| e.vdb_id.clone()).collect();
+        if ids.iter().enumerate().any(|(i, id)| ids[..i].contains(id)) {
+            return Err(Refusal::Invalid(
+                "a bookmark names each virtual database once".to_owned(),
+            ));
+        }
+        doc.data_timestamp = entries
+            .iter()
+            .filter_map(|e| e.data_timestamp.clone())
+            .max();
+        if let [only] = entries.as_slice() {
+            doc.timeflow_id.clone_from(&only.timeflow_id);
+        }
+        doc.vdb_ids = Some(ids);
+        doc.vdbs = Some(entries);
+        Ok(taken)
+    }
+
+    pub fn update_bookmark(&self, id: &str, request: &UpdateBookmark) -> Result<Job, Refusal> {
+        self.store.change(|draft| {
+            let object = idle(draft.state, id)?.clone();
+            let mut doc: Bookmark = typed(&object)?;
+            let name = match request.name.as_deref() {
+                Some(name) => checked_name(Some(name))?,
+                None => object.name.clone(),
+            };
+            let taken = draft.state.named(Kind::Bookmark, "", &name);
+            if taken.is_some_and(|other| other.number != object.number) {
+                return Err(Refusal::Conflict(format!(
+                    "a bookmark named {name:?} exists already"
+                )));
+            }
+            doc.name = Some(name.clone());
+            if let Some(kind) = request.bookmark_type.as_deref() {
+                doc.bookmark_type = Some(checked_type(Some(kind))?);
+            }
+            if request.expiration.is_some() || request.retain_forever.is_some() {
+                keep_until(
+                    &mut doc,
+                    request.expiration.as_deref(),
+                    None,
+                    request.retain_forever,
+                )?;
+            }
+            let job = order_on(&object, "BOOKMARK_UPDATE", Intent::Nothing).begin(draft);
+            draft.put(Object {
+                name,
+                doc: Arc::new(document(&doc)),
+                ..object
+            });
+            Ok(job)
+        })
+    }
+
+    /// Snapshots that were taken for it go too, unless something else needs them.
+    pub fn delete_bookmark(&self, id: &str) -> Result<Job, Refusal> {
+        self.store.change(|draft| {
+            let object = idle(draft.state, id)?.clone();
+            let own = draft
+                .state
+                .live(Kind::Snapshot)
+                .filter(|s| s.scope == object.id);
+            let needless = own.filter(|s| {
+                draft.state.busy(&s.id).is_none()
+                    && deletion::on_snapshot(draft.state, &s.id)
+                        .iter()
+                        .all(|d| d.id == object.id)
+            });
+            let intent = Intent::DeleteBookmark {
+                bookmark: object.id.clone(),
+                snapshots: needless.map(|s| s.id.clone()).collect(),
+            };
+            Ok(order_on(&object, "BOOKMARK_DELETE", intent).begin(draft))
+        })
+    }
+
+    /// Its snapshots were taken at these moments, a little after it was ordered.
+    pub(crate) fn settle_bookmark(
+        draft: &mut Draft<'_>,
+        id: &str,
+        copied: &[Copied],
+    ) -> Result<(), crate::store::Error> {
+        let Some(object) = draft.state.any(Kind::Bookmark, id).cloned() else {
+            return Ok(());
+        };
+        let mut doc: Bookmark = typed(&object)?;
+        for entry in doc.vdbs.iter_mut().flatten() {
+            let of = |c: &&Copied| Some(&c.snapshot) == entry.snapshot_id.as_ref();
+            if let Some(at) = copied.iter().find(of).and_then(|c| c.at.clone()) {
+                entry.data_timestamp = Some(at.clone());
+                doc.data_timestamp = doc.data_timestamp.max(Some(at));
+            }
+        }
+        draft.put(Object {
+            phase: Phase::Live,
+            doc: Arc::new(document(&doc)),
+            ..object
+        });
+        Ok(())
+    }
+
+    /// Bookmarks whose last day is over.
+    pub(crate) fn expired_bookmarks(&self) -> Vec<String> {
+        let today = clock::today().to_string();
+        self.store.read(|state| {
+            let over = state.live(Kind::Bookmark).filter(|bookmark| {
+                let day = bookmark.doc.get("expiration").and_then(|v| v.as_str());
+                day.is_some_and(|day| day < today.as_str()) && state.busy(&bookmark.id).is_none()
+            });
+            over.map(|bookmark| bookmark.id.clone()).collect()
+        })
+    }
+}
+
+fn idle<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
+    let object = state
+        .resolve(Kind::Bookmark, id)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no bookmark {id:?}")))?;
+    match state.busy(&object.id) {
+        Some(job) => Err(Refusal::Conflict(format!(
+            "job {} still works on bookmark {}",
+            job.job.id, object.name
+        ))),
+        None => Ok(object),
+    }
+}
+
+fn of_snapshot(state: &State, wanted: &str) -> Result<BookmarkVdb, Refusal> {
+    let object = snapshot(state, wanted)?;
+    let vdb = object
+        .parent
+        .as_deref()
+        .and_then(|id| state.get(Kind::Vdb, id))
+        .ok_or_else(|| {
+            Refusal::Invalid(format!(
+                "snapshot {wanted:?} is not of a virtual database; only those are bookmarked"
+            ))
+        })?;
+    for id in [&object.id, &vdb.id] {
+        if let Some(job) = state.busy(id) {
+            return Err(Refusal::Conflict(format!(
+                "job {} still works on {id}",
+                job.job.id
+            )));
+        }
+    }
+    Ok(entry(state, vdb, &typed(object)?)?)
+}
+
+fn entry(
+    state: &State,
+    vdb: &Object,
+    snapshot: &Snapshot,
+) -> Result<BookmarkVdb, crate::store::Error> {
+    let flow = snapshot
+        .timeflow_id
+        .as_deref()
+        .and_then(|id| state.any(Kind::Timeflow, id));
+    let source = match flow {
+        Some(flow) => typed::<Timeflow>(flow)?.source_data_timestamp,
+        None => None,
+    };
+    Ok(BookmarkVdb {
+        vdb_id: Some(vdb.id.clone()),
+        vdb_name: Some(vdb.name.clone()),
+        snapshot_id: Some(snapshot.id.clone()),
+        source_data_timestamp: source,
+        root_parent_id: typed::<Vdb>(vdb)?.root_parent_id,
+        timeflow_id: snapshot.timeflow_id.clone(),
+        data_timestamp: snapshot.timestamp.clone(),
+    })
+}
+
+fn checked_type(kind: Option<&str>) -> Result<String, Refusal> {
+    match kind.unwrap_or("PRIVATE") {
+        kind @ ("PRIVATE" | "PUBLIC") => Ok(kind.to_owned()),
+        other => Err(Refusal::Invalid(format!(
+            "bookmark_type {other:?} is neither PUBLIC nor PRIVATE"
+        ))),
+    }
+}
+
+/// A date, a number of days, or for ever; without any of them for ever.
+fn keep_until(
+    doc: &mut Bookmark,
+    date: Option<&str>,
+    days: Option<i64>,
+    for_ever: Option<bool>,
+) -> Result<(), Refusal> {
+    let given = [date.is_some(), days.is_some(), for_ever == Some(true)];
+    if given.into_iter().filter(|given| *given).count() > 1 {
+        return Err(Refusal::Invalid(
+            "only one of expiration, retention and retain_forever can be given".to_owned(),
+        ));
+    }
+    let day = match (date, days) {
+        (Some(date), _) => Some(checked_date(date)?),
+        (None, None | Some(FOR_EVER)) => None,
+        (None, Some(days)) => {
+            let span = (1..=36_500).contains(&days).then(|| {
+                clock::today()
+                    .checked_add(jiff::Span::new().days(days))
+                    .ok()
+            });
+            Some(span.flatten().ok_or_else(|| {
+                Refusal::Invalid(format!("retention {days} is not -1 or 1 to 36500 days"))
+            })?)
+        }
+    };
+    doc.retention = Some(match day {
+        None => FOR_EVER,
+        Some(day) => i64::from((day - clock::today()).get_days()),
+    });
+    doc.expiration = day.map(|day| day.to_string());
+    Ok(())
+}
+
+pub(crate) fn checked_date(text: &str) -> Result<jiff::civil::Date, Refusal> {
+    // Some clients send a point in time.
+    let day: jiff::civil::Date = text
+        .get(..10)
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| Refusal::Invalid(format!("expiration {text:?} is not like 2026-11-30")))?;
+    if day < clock::today() {
+        return Err(Refusal::Invalid(format!("expiration {text:?} is over")));
+    }
+    Ok(day)
+}
