@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dct::types::{Snapshot, Timeflow, Vdb};
+use dct::types::{DSource, Snapshot, Timeflow, Vdb};
 
 use crate::actions::{Dataset, typed};
 use crate::engine::Engine;
@@ -164,6 +164,15 @@ fn follow(state: &State, doc: &mut Vdb, flow: &Timeflow) {
     doc.parent_dsource_id.clone_from(&flow.source_dsource_id);
     doc.parent_dsource_name = name(Kind::DSource, &flow.source_dsource_id);
     doc.root_parent_id.clone_from(&flow.source_dsource_id);
+    // A source grows, and gets minor versions.
+    let dsource = flow.source_dsource_id.as_deref();
+    if let Some(Ok(dsource)) = dsource
+        .and_then(|id| state.any(Kind::DSource, id))
+        .map(typed::<DSource>)
+    {
+        doc.size = dsource.size.or(doc.size);
+        doc.database_version = dsource.database_version.or(doc.database_version.take());
+    }
 }
 
 /// Whether a timeflow's data lies in the pool, or will.

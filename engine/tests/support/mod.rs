@@ -7,7 +7,7 @@ pub(crate) mod app;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use engine::engine::Engine;
 use engine::origin::{DataPoint, Error as OriginError, Facts, Origin};
@@ -21,9 +21,26 @@ pub(crate) const KEY: &str = "1.0123456789abcdef";
 pub(crate) struct Disk {
     pub(crate) broken: Arc<AtomicBool>,
     pub(crate) file_by_file: Arc<AtomicBool>,
+    /// Steps until the engine is killed; 0 never kills it.
+    pub(crate) steps: Arc<AtomicUsize>,
 }
 
 impl Disk {
+    /// Killed here: nothing of the job's thread runs any more.
+    fn step(&self) {
+        let last = self
+            .steps
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        assert!(last != Ok(1), "killed");
+    }
+
+    fn stepped<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.step();
+        let done = work();
+        self.step();
+        done
+    }
+
     fn check(&self) -> Result<(), StorageError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StorageError::Unexpected("the disk is broken".to_owned()));
@@ -48,14 +65,14 @@ impl Storage for Disk {
     }
     fn copy(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         self.check()?;
-        Copy.copy(from, to)
+        self.stepped(|| Copy.copy(from, to))
     }
     fn seal(&self, root: &Path) -> Result<(), StorageError> {
-        Copy.seal(root)
+        self.stepped(|| Copy.seal(root))
     }
     fn delete(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
-        Copy.delete(root)
+        self.stepped(|| Copy.delete(root))
     }
     fn own_bytes(&self, root: &Path) -> Result<u64, StorageError> {
         Copy.own_bytes(root)
