@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 pub(crate) mod app;
+pub(crate) mod programs;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

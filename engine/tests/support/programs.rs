@@ -1,0 +1,80 @@
+//! Programs of a real PostgreSQL for tests: named by the environment, or those of the local stack's image.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// postgres refuses to run as root.
+const NOBODY: &str = "65534";
+
+/// The server's programs.
+fn server() -> Option<PathBuf> {
+    if let Some(bin) = std::env::var_os("VDB_TEST_POSTGRES_BIN") {
+        return Some(bin.into());
+    }
+    let mut roots: Vec<PathBuf> = std::fs::read_dir(cache()?)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.to_string_lossy().contains("/rootfs-postgres-"))
+        .map(|path| path.join("root/usr/lib/postgresql/16/bin"))
+        .filter(|bin| bin.join("postgres").exists())
+        .collect();
+    roots.sort();
+    roots.pop()
+}
+
+pub(crate) fn cache() -> Option<PathBuf> {
+    if let Some(cache) = std::env::var_os("VDB_CACHE") {
+        return Some(cache.into());
+    }
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    Some(base.or_else(home)?.join("postgres-vdb-platform"))
+}
+
+/// psql and pg_basebackup. Those of the image want its own C library: they run by way of scripts in `dir`.
+pub(crate) fn client(bin: &Path, dir: &Path) -> PathBuf {
+    if let Some(bin) = std::env::var_os("VDB_TEST_CLIENT_BIN") {
+        return bin.into();
+    }
+    if bin.join("psql").exists() {
+        return bin.to_owned();
+    }
+    let scripts = dir.join("client");
+    if scripts.exists() {
+        return scripts;
+    }
+    std::fs::create_dir(&scripts).unwrap();
+    let root = bin.ancestors().nth(5).unwrap().display();
+    let libraries = format!("{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu");
+    for name in ["psql", "pg_basebackup"] {
+        let script = scripts.join(name);
+        let text = format!(
+            "#!/bin/sh\nexec {root}/lib64/ld-linux-x86-64.so.2 --library-path {libraries} --argv0 {name} {root}/usr/lib/postgresql/17/bin/{name} \"$@\"\n"
+        );
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    scripts
+}
+
+/// As another number for the same user if that is root: the test runs again.
+pub(crate) fn as_nobody(name: &str, test: fn(&Path)) {
+    let Some(bin) = server() else {
+        println!(
+            "SKIPPED: neither VDB_TEST_POSTGRES_BIN is set nor has the local stack built its image"
+        );
+        return;
+    };
+    let me = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+    if me.unwrap() != 0 {
+        return test(&bin);
+    }
+    let status = Command::new("unshare")
+        .args(["--user", "--map-user", NOBODY, "--map-group", NOBODY, "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
