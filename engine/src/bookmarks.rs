@@ -1,5 +1,7 @@
 //! Bookmarks: names for points of virtual databases that should stay, until a day or for ever.
 
+mod lifetime;
+
 use std::sync::Arc;
 
 use dct::types::{
@@ -15,7 +17,8 @@ use crate::snapshots::Copied;
 use crate::store::{Draft, State};
 use crate::{clock, document};
 
-const FOR_EVER: i64 = -1;
+pub(crate) use lifetime::checked_date;
+use lifetime::keep_until;
 
 impl Engine {
     /// Of virtual databases as they are now, for which snapshots are taken, or of snapshots that exist.
@@ -71,7 +74,8 @@ impl Engine {
                 doc: Arc::new(document(&doc)),
             });
             let mut seen = doc.clone();
-            seen.bookmark_status = Some("CREATING".to_owned());
+            // Later versions have the word CREATING, which the SDK of document 3.25 refuses.
+            seen.bookmark_status = Some("INACTIVE".to_owned());
             Ok(BookmarkAnswer {
                 bookmark: Some(seen),
                 job: Some(job),
@@ -235,18 +239,6 @@ impl Engine {
         });
         Ok(())
     }
-
-    /// Bookmarks whose last day is over.
-    pub(crate) fn expired_bookmarks(&self) -> Vec<String> {
-        let today = clock::today().to_string();
-        self.store.read(|state| {
-            let over = state.live(Kind::Bookmark).filter(|bookmark| {
-                let day = bookmark.doc.get("expiration").and_then(|v| v.as_str());
-                day.is_some_and(|day| day < today.as_str()) && state.busy(&bookmark.id).is_none()
-            });
-            over.map(|bookmark| bookmark.id.clone()).collect()
-        })
-    }
 }
 
 fn idle<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
@@ -315,52 +307,4 @@ fn checked_type(kind: Option<&str>) -> Result<String, Refusal> {
             "bookmark_type {other:?} is neither PUBLIC nor PRIVATE"
         ))),
     }
-}
-
-/// A date, a number of days, or for ever; without any of them for ever.
-fn keep_until(
-    doc: &mut Bookmark,
-    date: Option<&str>,
-    days: Option<i64>,
-    for_ever: Option<bool>,
-) -> Result<(), Refusal> {
-    let given = [date.is_some(), days.is_some(), for_ever == Some(true)];
-    if given.into_iter().filter(|given| *given).count() > 1 {
-        return Err(Refusal::Invalid(
-            "only one of expiration, retention and retain_forever can be given".to_owned(),
-        ));
-    }
-    let day = match (date, days) {
-        (Some(date), _) => Some(checked_date(date)?),
-        (None, None | Some(FOR_EVER)) => None,
-        (None, Some(days)) => {
-            let span = (1..=36_500).contains(&days).then(|| {
-                clock::today()
-                    .checked_add(jiff::Span::new().days(days))
-                    .ok()
-            });
-            Some(span.flatten().ok_or_else(|| {
-                Refusal::Invalid(format!("retention {days} is not -1 or 1 to 36500 days"))
-            })?)
-        }
-    };
-    doc.retention = Some(match day {
-        None => FOR_EVER,
-        Some(day) => i64::from((day - clock::today()).get_days()),
-    });
-    doc.expiration = day.map(|day| day.to_string());
-    Ok(())
-}
-
-pub(crate) fn checked_date(text: &str) -> Result<jiff::civil::Date, Refusal> {
-    // Some clients send a point in time.
-    let day: jiff::civil::Date = text
-        .get(..10)
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| Refusal::Invalid(format!("expiration {text:?} is not like 2026-11-30")))?;
-    if day < clock::today() {
-        return Err(Refusal::Invalid(format!("expiration {text:?} is over")));
-    }
-    Ok(day)
 }

@@ -278,5 +278,7 @@ fn forget_dataset(draft: &mut Draft<'_>, id: &str) {
     timeflows::forget(draft, id);
     let snapshots = draft.state.children(Kind::Snapshot, id);
     let snapshots: Vec<u64> = snapshots.map(|s| s.number).collect();
-    snapshots.into_iter().for_each(|s| draft.remove(s));
+    for snapshot in snapshots {
+        draft.remove(snapshot);
+    }
 }

@@ -1,6 +1,8 @@
 //! Lives of a dataset's data. A refresh or a rewind makes a new one in a directory of its own, so that nothing changes
 //! below a server that still has the old one mounted; the one before is kept until the next, for undoing.
 
+mod upgrade;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -102,7 +104,9 @@ pub(crate) fn publish(draft: &mut Draft<'_>, timeflow: Option<&str>) {
 pub(crate) fn forget(draft: &mut Draft<'_>, dataset: &str) {
     let flows = draft.state.children(Kind::Timeflow, dataset);
     let flows: Vec<u64> = flows.map(|flow| flow.number).collect();
-    flows.into_iter().for_each(|flow| draft.remove(flow));
+    for flow in flows {
+        draft.remove(flow);
+    }
 }
 
 /// A VDB's data is another timeflow's from now on.
@@ -243,58 +247,4 @@ impl Engine {
         })?;
         Some(self.timeflow_root(vdb, &id))
     }
-
-    /// Pools of engines that knew no timeflows name some that were never written down.
-    pub(crate) fn register_timeflows(&self) -> Result<(), store::Error> {
-        for kind in [Kind::DSource, Kind::Vdb] {
-            self.store.change(|draft| {
-                let all: Vec<Object> = draft.state.objects(kind).cloned().collect();
-                for object in all {
-                    let named = object.doc.get("current_timeflow_id");
-                    let named = named.and_then(|v| v.as_str());
-                    if named.is_none_or(|id| draft.state.any(Kind::Timeflow, id).is_none()) {
-                        register(draft, &object)?;
-                    }
-                }
-                Ok::<(), store::Error>(())
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn register(draft: &mut Draft<'_>, object: &Object) -> Result<(), store::Error> {
-    let snapshot = object
-        .parent
-        .as_deref()
-        .and_then(|id| draft.state.any(Kind::Snapshot, id));
-    let point = match snapshot {
-        Some(snapshot) => Dataset::of(draft.state, snapshot)?
-            .map(|dataset| Ok::<_, store::Error>((typed::<Snapshot>(snapshot)?, dataset)))
-            .transpose()?,
-        None => None,
-    };
-    let begun = Begin {
-        dataset: &object.id,
-        kind: INITIAL,
-        point: point
-            .as_ref()
-            .map(|(snapshot, dataset)| (snapshot, dataset)),
-    };
-    let id = begin(draft, &begun, object.phase)?;
-    let own: Vec<Object> = draft
-        .state
-        .children(Kind::Snapshot, &object.id)
-        .cloned()
-        .collect();
-    for (holder, field) in own
-        .iter()
-        .map(|snapshot| (snapshot, "timeflow_id"))
-        .chain([(object, "current_timeflow_id")])
-    {
-        let mut doc = holder.doc.as_ref().clone();
-        doc[field] = id.clone().into();
-        draft.rewrite(holder, doc);
-    }
-    Ok(())
 }

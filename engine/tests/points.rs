@@ -20,7 +20,7 @@ impl App {
     async fn bookmarked(&self, body: Value) -> String {
         let (status, answer) = self.call("POST", "/bookmarks", body).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
-        assert_eq!(answer["bookmark"]["bookmark_status"], "CREATING");
+        assert_eq!(answer["bookmark"]["bookmark_status"], "INACTIVE");
         let job = self.over(&answer).await;
         assert_eq!(job["status"], "COMPLETED", "{job}");
         text(&answer["bookmark"]["id"]).to_owned()

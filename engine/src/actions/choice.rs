@@ -1,11 +1,8 @@
 //! Which snapshot a copy is made from, and what dataset that is of.
 
-use dct::types::{
-    Bookmark, BySnapshot, DSource, FromBookmark, PointInTime, ProvisionBySnapshot, Snapshot, Vdb,
-};
+use dct::types::{Bookmark, BySnapshot, DSource, FromBookmark, ProvisionBySnapshot, Snapshot, Vdb};
 
 use super::{Refusal, typed};
-use crate::clock;
 use crate::model::{Kind, Object};
 use crate::store::{self, State};
 
@@ -90,15 +87,14 @@ pub(super) fn for_refresh(
     vdb: &Object,
     request: &BySnapshot,
 ) -> Result<Chosen, Refusal> {
-    let wanted = match request.snapshot_id.as_deref() {
-        Some(wanted) => snapshot(state, wanted)?,
-        None => {
-            let parent = vdb.doc.get("parent_id").and_then(|v| v.as_str());
-            let parent = parent.ok_or_else(|| {
-                Refusal::Conflict(format!("{} has no parent to be refreshed from", vdb.name))
-            })?;
-            latest_of(state, dataset(state, parent)?)?
-        }
+    let wanted = if let Some(wanted) = request.snapshot_id.as_deref() {
+        snapshot(state, wanted)?
+    } else {
+        let parent = vdb.doc.get("parent_id").and_then(|v| v.as_str());
+        let parent = parent.ok_or_else(|| {
+            Refusal::Conflict(format!("{} has no parent to be refreshed from", vdb.name))
+        })?;
+        latest_of(state, dataset(state, parent)?)?
     };
     if wanted.parent.as_deref() == Some(&vdb.id) {
         return Err(Refusal::Invalid(format!(
@@ -159,85 +155,6 @@ pub(super) fn of_bookmark(
     Ok(BySnapshot {
         snapshot_id: entry.snapshot_id.clone(),
     })
-}
-
-/// The snapshot that holds exactly this moment. Nothing between snapshots can be served.
-pub(super) fn at(
-    state: &State,
-    request: &PointInTime,
-    fallback: Option<&str>,
-) -> Result<BySnapshot, Refusal> {
-    let text = request
-        .timestamp
-        .as_deref()
-        // Data is kept in UTC, and so is the zone that snapshots name.
-        .map(str::to_owned)
-        .or_else(|| {
-            Some(format!(
-                "{}Z",
-                request.timestamp_in_database_timezone.as_deref()?
-            ))
-        })
-        .ok_or_else(|| Refusal::Invalid("timestamp is missing".to_owned()))?;
-    let wanted = clock::instant(&text).ok_or_else(|| {
-        Refusal::Invalid(format!(
-            "timestamp {text:?} is not like 2026-11-23T10:00:00Z"
-        ))
-    })?;
-    let flow = match request.timeflow_id.as_deref() {
-        None => None,
-        Some(id) => Some(
-            state
-                .get(Kind::Timeflow, id)
-                .ok_or_else(|| Refusal::NotFound(format!("there is no timeflow {id:?}")))?,
-        ),
-    };
-    let of = flow
-        .and_then(|flow| flow.parent.as_deref())
-        .or(request.dataset_id.as_deref())
-        .or(fallback)
-        .ok_or_else(|| Refusal::Invalid("neither timeflow_id nor a dataset is given".to_owned()))?;
-    let dataset = dataset(state, of)?;
-    let mut known = times(state, &dataset.id);
-    if let Some(flow) = flow {
-        known.retain(|(_, s)| s.doc.get("timeflow_id").and_then(|v| v.as_str()) == Some(&flow.id));
-    }
-    match known.iter().rev().find(|(time, _)| *time == wanted) {
-        Some((_, snapshot)) => Ok(BySnapshot {
-            snapshot_id: Some(snapshot.id.clone()),
-        }),
-        None => Err(Refusal::Invalid(between(
-            &dataset.name,
-            &text,
-            wanted,
-            &known,
-        ))),
-    }
-}
-
-/// Snapshots of a dataset by the time of their data, in milliseconds: what clients can name.
-pub(crate) fn times<'a>(state: &'a State, dataset: &'a str) -> Vec<(i64, &'a Object)> {
-    let mut known: Vec<(i64, &Object)> = state
-        .live(Kind::Snapshot)
-        .filter(|s| s.parent.as_deref() == Some(dataset))
-        .filter_map(|s| Some((clock::instant(timestamp(s)?)?, s)))
-        .collect();
-    known.sort_by_key(|(time, snapshot)| (*time, snapshot.number));
-    known
-}
-
-fn between(name: &str, text: &str, wanted: i64, known: &[(i64, &Object)]) -> String {
-    let show = |found: Option<&(i64, &Object)>| {
-        found.map_or_else(
-            || "none".to_owned(),
-            |(_, s)| format!("{} ({})", timestamp(s).unwrap_or_default(), s.id),
-        )
-    };
-    format!(
-        "no snapshot of {name} holds exactly {text}, and this engine replays no logs between snapshots; the last before: {}; the first after: {}",
-        show(known.iter().rev().find(|(time, _)| *time < wanted)),
-        show(known.iter().find(|(time, _)| *time > wanted)),
-    )
 }
 
 pub(crate) fn dataset<'a>(state: &'a State, wanted: &str) -> Result<&'a Object, Refusal> {
@@ -302,6 +219,6 @@ fn latest_of<'a>(state: &'a State, dataset: &Object) -> Result<&'a Object, Refus
     })
 }
 
-fn timestamp(snapshot: &Object) -> Option<&str> {
+pub(super) fn timestamp(snapshot: &Object) -> Option<&str> {
     snapshot.doc.get("timestamp")?.as_str()
 }

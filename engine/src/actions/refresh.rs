@@ -3,7 +3,7 @@
 use dct::types::{BySnapshot, FromBookmark, Job, PointInTime, Timeflow, Vdb};
 
 use super::choice::{self, Chosen};
-use super::{Refusal, free, order_on, typed, unlocked};
+use super::{Refusal, free, moment, order_on, typed, unlocked};
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object, Phase};
 use crate::store::{Draft, State};
@@ -21,7 +21,7 @@ impl Engine {
     pub fn refresh_at(&self, id: &str, request: &PointInTime) -> Result<Job, Refusal> {
         self.renew(id, "DB_REFRESH", timeflows::REFRESH, |state, vdb| {
             let parent = vdb.doc.get("parent_id").and_then(|v| v.as_str());
-            choice::for_refresh(state, vdb, &choice::at(state, request, parent)?)
+            choice::for_refresh(state, vdb, &moment::at(state, request, parent)?)
         })
     }
 
@@ -51,7 +51,7 @@ impl Engine {
 
     pub fn rollback_at(&self, id: &str, request: &PointInTime) -> Result<Job, Refusal> {
         self.renew(id, "DB_ROLLBACK", timeflows::ROLLBACK, |state, vdb| {
-            choice::for_rollback(state, vdb, &choice::at(state, request, Some(&vdb.id))?)
+            choice::for_rollback(state, vdb, &moment::at(state, request, Some(&vdb.id))?)
         })
     }
 

@@ -7,6 +7,7 @@ import argparse
 import datetime
 import importlib.metadata
 import time
+import types
 
 from delphix.api.gateway import ApiClient, ApiException, Configuration
 from delphix.api.gateway.api.bookmarks_api import BookmarksApi
@@ -65,9 +66,11 @@ def step(what):
 
 def done(answer):
     """Waits as the vendor's tools do: PENDING or STARTED, and nothing else, is not over yet."""
+    # Not answer.job: in answers that the SDK composes of two schemas it finds the field twice and refuses to choose.
+    job_id = answer.to_dict()["job"]["id"]
     deadline = time.monotonic() + 300
     while True:
-        job = jobs.get_job_by_id(answer.job.id)
+        job = jobs.get_job_by_id(job_id)
         if job.status not in ("PENDING", "STARTED"):
             assert job.status == "COMPLETED", job.to_dict()
             return job
@@ -94,8 +97,13 @@ def search(expression):
     return SearchBody(filter_expression=expression)
 
 
+def plain(answer):
+    """Enumerations of the SDK are objects of their own until they are written as a dictionary."""
+    return types.SimpleNamespace(**answer.to_dict())
+
+
 def vdb(vdb_id):
-    return vdbs.get_vdb_by_id(vdb_id)
+    return plain(vdbs.get_vdb_by_id(vdb_id))
 
 
 step(f"SDK {importlib.metadata.version('delphix-dct-api')}")
@@ -142,12 +150,12 @@ done(ordered)
 dev = vdb(ordered.vdb_id)
 assert dev.containerization_state == "READY_FOR_CONTAINER" and not dev.enabled and dev.storage_size > 0
 assert dev.parent_id == dsource.id and dev.appdata_source_params["postgresPort"] == 5434
-first_flow = timeflows.get_timeflow_by_id(dev.current_timeflow_id)
+first_flow = plain(timeflows.get_timeflow_by_id(dev.current_timeflow_id))
 assert first_flow.creation_type == "INITIAL" and first_flow.parent_snapshot_id == latest.id
 step("provisioned")
 
 vdbs.create_vdb_tags(dev.id, TagsRequest(tags=[Tag(key="cost", value="7"), Tag(key="cost", value="8")]))
-vdbs.delete_vdb_tags(dev.id, DeleteTag(key="cost", value="7"))
+vdbs.delete_vdb_tags(dev.id, delete_tag=DeleteTag(key="cost", value="7"))
 assert sorted(t.value for t in vdbs.get_tags_vdb(dev.id).tags) == ["8", "team-a"]
 nested = "tags CONTAINS { key EQ 'cost' AND value EQ '8' } and not name in ['x', 'y']"
 assert only(vdbs.search_vdbs(search_body=search(nested)).items, id=dev.id)
@@ -175,7 +183,7 @@ answer = bookmarks.create_bookmark(
     BookmarkCreateParameters(name="before", vdb_ids=[dev.id], expiration=datetime.date(2999, 1, 1))
 )
 done(answer)
-bookmark = bookmarks.get_bookmark_by_id(answer.bookmark.id)
+bookmark = plain(bookmarks.get_bookmark_by_id(answer.bookmark.id))
 assert bookmark.bookmark_status == "ACTIVE" and bookmark.vdbs[0]["vdb_id"] == dev.id
 done(bookmarks.update_bookmark(bookmark.id, update_bookmark_parameters=UpdateBookmarkParameters(retain_forever=True)))
 assert "expiration" not in bookmarks.get_bookmark_by_id("before").to_dict()
@@ -197,7 +205,7 @@ step("refreshed, and that undone")
 done(vdbs.rollback_vdb_from_bookmark(
     dev.id, rollback_vdb_from_bookmark_parameters=RollbackVDBFromBookmarkParameters(bookmark_id="before")))
 done(vdbs.rollback_vdb_by_snapshot(dev.id, rollback_vdbby_snapshot_parameters=RollbackVDBBySnapshotParameters()))
-flow = timeflows.get_timeflow_by_id(vdb(dev.id).current_timeflow_id)
+flow = plain(timeflows.get_timeflow_by_id(vdb(dev.id).current_timeflow_id))
 assert flow.creation_type == "ROLLBACK" and flow.is_active
 flows = timeflows.search_timeflows(search_body=search(f"dataset_id EQ '{dev.id}'")).items
 assert only(flows, is_active=True)
@@ -221,9 +229,9 @@ step("copies of a bookmark and of a moment")
 
 group = VDBGroupsApi(client).create_vdb_group(CreateVDBGroupRequest(name="pair", vdb_ids=[dev.id, child.id]))
 done(group)
-assert VDBGroupsApi(client).get_vdb_group("pair").status == "RUNNING"
+assert plain(VDBGroupsApi(client).get_vdb_group("pair")).status == "RUNNING"
 VDBGroupsApi(client).delete_vdb_group(group.vdb_group.id)
-assert vdbs.lock_vdb(dev.id, LockVDBParameters()).is_locked
+assert vdbs.lock_vdb(dev.id, lock_vdb_parameters=LockVDBParameters()).is_locked
 refused(409, vdbs.delete_vdb, dev.id)
 assert not vdbs.unlock_vdb(dev.id).is_locked
 reporting = ReportingApi(client)
