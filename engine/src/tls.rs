@@ -93,6 +93,11 @@ async fn accept(
     }
 }
 
+/// What is wrong with certificate and key as they are now.
+pub(crate) fn problem(settings: &TlsSettings) -> Option<String> {
+    config(settings).err().map(|error| error_chain(&error))
+}
+
 struct Certificate {
     settings: TlsSettings,
     seen: Option<[SystemTime; 2]>,
@@ -153,4 +158,22 @@ fn config(settings: &TlsSettings) -> Result<ServerConfig, Error> {
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = TlsSettings {
+            cert_file: dir.path().join("tls.crt"),
+            key_file: dir.path().join("tls.key"),
+            ca_file: None,
+        };
+        assert!(problem(&settings).unwrap().contains("tls.crt"));
+        std::fs::write(&settings.cert_file, "").unwrap();
+        assert!(problem(&settings).unwrap().contains("tls.key"));
+    }
 }
