@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::programs::{as_nobody, client};
+use support::programs::{as_nobody, certificate, client, run};
 
 /// Told to end, whatever happens, and waited for.
 struct Running(Child, &'static str);
@@ -24,12 +24,6 @@ impl Drop for Running {
             self.0.wait().unwrap();
         }
     }
-}
-
-fn run(program: &Path, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", program.display());
 }
 
 fn free() -> SocketAddr {
@@ -112,34 +106,6 @@ fn source(bin: &Path, dir: &Path, port: u16) -> Running {
         "create table orders as select n from generate_series(1, 1000) n"
     ));
     running
-}
-
-fn certificate(dir: &Path) {
-    let at = |name: &str| dir.join(name).display().to_string();
-    run(
-        Path::new("openssl"),
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=engine",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-keyout",
-            &at("tls.key"),
-            "-out",
-            &at("tls.crt"),
-        ],
-    );
 }
 
 fn engine(bin: &Path, dir: &Path, address: SocketAddr, source: u16) -> Running {

@@ -78,3 +78,38 @@ pub(crate) fn as_nobody(name: &str, test: fn(&Path)) {
         .unwrap();
     assert!(status.success());
 }
+
+pub(crate) fn run(program: &Path, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", program.display());
+}
+
+/// `tls.crt` and `tls.key` for 127.0.0.1, trusted by nobody.
+pub(crate) fn certificate(dir: &Path) {
+    let at = |name: &str| dir.join(name).display().to_string();
+    run(
+        Path::new("openssl"),
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=engine",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &at("tls.key"),
+            "-out",
+            &at("tls.crt"),
+        ],
+    );
+}
