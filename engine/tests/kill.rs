@@ -148,7 +148,7 @@ const PROVISION: Case = Case {
                 .delete(&vdb(engine), &DeleteVdb::default())
                 .unwrap()
                 .id,
-        )
+        );
     },
     order: |engine| provision(engine, "largedb"),
     after: |engine| drop(vdb(engine)),

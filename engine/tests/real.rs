@@ -3,6 +3,10 @@
 //! on btrfs for thin copies.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are what one runs this test for"
+)]
 #![expect(clippy::zombie_processes, reason = "pg_ctl stops the servers")]
 
 mod support;

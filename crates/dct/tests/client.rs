@@ -303,7 +303,8 @@ async fn what_renews_a_copy_names_it_in_the_path_and_sends_a_body() {
             ResponseTemplate::new(201).set_body_json(created),
         )
         .await;
-    let answer = client.create_bookmark(&dct::types::CreateBookmark::default());
-    assert_eq!(answer.await.unwrap().bookmark.unwrap().id, "b");
+    let request = dct::types::CreateBookmark::default();
+    let answer = client.create_bookmark(&request).await;
+    assert_eq!(answer.unwrap().bookmark.unwrap().id, "b");
     assert_eq!(client.timeflow("none").await.unwrap(), None);
 }

@@ -59,6 +59,7 @@ pub(crate) fn client(bin: &Path, dir: &Path) -> PathBuf {
 }
 
 /// As another number for the same user if that is root: the test runs again.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so aloud")]
 pub(crate) fn as_nobody(name: &str, test: fn(&Path)) {
     let Some(bin) = server() else {
         println!(
