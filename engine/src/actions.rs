@@ -15,7 +15,7 @@ use dct::types::{
 };
 
 pub(crate) use checks::{checked_name, checked_tags, free, order_on, typed, unlocked};
-pub(crate) use choice::{Dataset, dataset, snapshot};
+pub(crate) use choice::{Dataset, dataset, going, snapshot};
 pub(crate) use moment::times;
 pub(crate) use order::Order;
 
@@ -164,6 +164,7 @@ impl Engine {
         }
         self.store.change(|draft| {
             let vdb = unlocked(free(draft.state, id)?)?.clone();
+            deletion::refuse_busy_snapshots(draft.state, &vdb.id)?;
             deletion::refuse_dependants(&vdb.name, &deletion::on_vdb(draft.state, &vdb.id))?;
             let intent = Intent::Delete {
                 vdb: vdb.id.clone(),

@@ -9,7 +9,9 @@ use dct::types::{
     Vdb,
 };
 
-use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on, snapshot, typed};
+use crate::actions::{
+    Order, Refusal, checked_name, checked_tags, free, going, order_on, snapshot, typed,
+};
 use crate::deletion;
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object, Phase, TakenOf};
@@ -202,7 +204,9 @@ impl Engine {
                 .live(Kind::Snapshot)
                 .filter(|s| s.scope == object.id);
             let needless = own.filter(|s| {
+                let dataset = s.parent.as_deref().unwrap_or_default();
                 draft.state.busy(&s.id).is_none()
+                    && going(draft.state, dataset).is_none()
                     && deletion::on_snapshot(draft.state, &s.id)
                         .iter()
                         .all(|d| d.id == object.id)

@@ -2,7 +2,7 @@
 
 use dct::types::{Bookmark, DeleteDSource, DeleteSnapshot, Job, Source, VdbGroup};
 
-use crate::actions::{Order, Refusal, order_on, snapshot, typed};
+use crate::actions::{Order, Refusal, going, order_on, snapshot, typed};
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object};
 use crate::store::{self, Draft, State};
@@ -34,6 +34,18 @@ pub(crate) fn refuse_dependants(name: &str, dependants: &[Dependant]) -> Result<
         "{name} cannot be deleted while others depend on it: {}",
         list.join(", ")
     )))
+}
+
+/// Two jobs that delete the same files would be in each other's way.
+pub(crate) fn refuse_busy_snapshots(state: &State, dataset: &str) -> Result<(), Refusal> {
+    let mut own = state.children(Kind::Snapshot, dataset);
+    match own.find_map(|s| state.busy(&s.id)) {
+        Some(job) => Err(Refusal::Conflict(format!(
+            "job {} still works on a snapshot of {dataset}",
+            job.job.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn one_by_one() -> Refusal {
@@ -117,7 +129,12 @@ impl Engine {
         }
         self.store.change(|draft| {
             let object = snapshot(draft.state, id)?.clone();
-            if let Some(job) = draft.state.busy(&object.id) {
+            let dataset = object.parent.as_deref().unwrap_or_default();
+            if let Some(job) = draft
+                .state
+                .busy(&object.id)
+                .or_else(|| going(draft.state, dataset))
+            {
                 return Err(Refusal::Conflict(format!(
                     "job {} still works on {}",
                     job.job.id, object.id
@@ -152,6 +169,7 @@ impl Engine {
                     job.job.id, object.id
                 )));
             }
+            refuse_busy_snapshots(draft.state, &object.id)?;
             refuse_dependants(
                 &format!("dSource {}", object.name),
                 &on_dsource(draft.state, &object.id),

@@ -3,7 +3,7 @@
 use dct::types::{Bookmark, BySnapshot, DSource, FromBookmark, ProvisionBySnapshot, Snapshot, Vdb};
 
 use super::{Refusal, typed};
-use crate::model::{Kind, Object};
+use crate::model::{Intent, JobRecord, Kind, Object};
 use crate::store::{self, State};
 
 /// A dSource or a virtual database, as far as copies of it need it.
@@ -175,15 +175,8 @@ pub(crate) fn snapshot<'a>(state: &'a State, wanted: &str) -> Result<&'a Object,
 }
 
 fn usable(state: &State, snapshot: &Object) -> Result<Chosen, Refusal> {
-    let touched = snapshot.parent.as_deref().and_then(|id| state.busy(id));
-    let going = |job: &&crate::model::JobRecord| {
-        use crate::model::Intent;
-        matches!(
-            job.intent,
-            Some(Intent::Delete { .. } | Intent::DeleteDSource { .. })
-        )
-    };
-    if let Some(job) = state.busy(&snapshot.id).or(touched.filter(going)) {
+    let of_dataset = snapshot.parent.as_deref().and_then(|id| going(state, id));
+    if let Some(job) = state.busy(&snapshot.id).or(of_dataset) {
         return Err(Refusal::Conflict(format!(
             "snapshot {} is being deleted by job {}",
             snapshot.id, job.job.id
@@ -196,6 +189,17 @@ fn usable(state: &State, snapshot: &Object) -> Result<Chosen, Refusal> {
         snapshot: typed(snapshot)?,
         dataset,
     })
+}
+
+/// The job that deletes a dataset, with all its snapshots.
+pub(crate) fn going<'a>(state: &'a State, dataset: &str) -> Option<&'a JobRecord> {
+    let deletes = |job: &&JobRecord| {
+        matches!(
+            job.intent,
+            Some(Intent::Delete { .. } | Intent::DeleteDSource { .. })
+        )
+    };
+    state.busy(dataset).filter(deletes)
 }
 
 fn latest_of<'a>(state: &'a State, dataset: &Object) -> Result<&'a Object, Refusal> {

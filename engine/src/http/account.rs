@@ -62,7 +62,7 @@ pub(super) async fn logout(Extension(keys): Shared, headers: HeaderMap) -> Statu
     if let Some((_, token)) = header.and_then(presented) {
         keys.log_out(token);
     }
-    StatusCode::NO_CONTENT
+    StatusCode::OK
 }
 
 pub(super) async fn token_info(
