@@ -115,28 +115,9 @@ impl Engine {
         }
         let (mut entries, mut taken) = (Vec::new(), Vec::new());
         for wanted in vdbs {
-            let id = draft
-                .state
-                .resolve(Kind::Vdb, &wanted)
-                .ok_or_else(|| crate::edits::no_vdb(&wanted))?
-                .id
-                .clone();
-            let vdb = free(draft.state, &id)?.clone();
-            self.can_snapshot(&vdb)?;
-            let id = self.new_snapshot(draft, &vdb)?;
-            // Its scope is the bookmark it was taken for: it goes with that.
-            if let Some(snapshot) = draft.object(Kind::Snapshot, &id) {
-                entries.push(entry(draft.state, &vdb, &typed(&snapshot)?)?);
-                draft.put(Object {
-                    scope: doc.id.clone(),
-                    name: id.clone(),
-                    ..snapshot
-                });
-            }
-            taken.push(TakenOf {
-                vdb: vdb.id.clone(),
-                snapshot: id,
-            });
+            let (entry, of) = self.new_point(draft, &wanted, &doc.id)?;
+            entries.push(entry);
+            taken.push(of);
         }
         for wanted in known {
             entries.push(of_snapshot(draft.state, &wanted)?);
@@ -157,6 +138,40 @@ impl Engine {
         doc.vdb_ids = Some(ids);
         doc.vdbs = Some(entries);
         Ok(taken)
+    }
+
+    /// A snapshot to be taken of a virtual database as it is now.
+    fn new_point(
+        &self,
+        draft: &mut Draft<'_>,
+        wanted: &str,
+        bookmark: &str,
+    ) -> Result<(BookmarkVdb, TakenOf), Refusal> {
+        let id = draft
+            .state
+            .resolve(Kind::Vdb, wanted)
+            .ok_or_else(|| crate::edits::no_vdb(wanted))?
+            .id
+            .clone();
+        let vdb = free(draft.state, &id)?.clone();
+        self.can_snapshot(&vdb)?;
+        let id = self.new_snapshot(draft, &vdb)?;
+        let object = draft
+            .object(Kind::Snapshot, &id)
+            .ok_or_else(|| crate::store::Error::Damaged(format!("{id} is missing")))?;
+        let entry = entry(draft.state, &vdb, &typed(&object)?)?;
+        // Its scope is the bookmark it was taken for: it goes with that.
+        draft.put(Object {
+            scope: bookmark.to_owned(),
+            // Two of the same microsecond would have the same name in it.
+            name: id.clone(),
+            ..object
+        });
+        let taken = TakenOf {
+            vdb: vdb.id,
+            snapshot: id,
+        };
+        Ok((entry, taken))
     }
 
     pub fn update_bookmark(&self, id: &str, request: &UpdateBookmark) -> Result<Job, Refusal> {

@@ -5,6 +5,7 @@
 mod support;
 
 use axum::http::StatusCode;
+use dct::types::{DeleteSnapshot, DeleteVdb};
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::KEY;
@@ -340,7 +341,7 @@ async fn what_is_being_deleted_is_neither_used_nor_deleted_again() {
     // Ordered, and not begun.
     let job = app
         .engine
-        .delete_snapshot(&snapshot, &Default::default())
+        .delete_snapshot(&snapshot, &DeleteSnapshot::default())
         .unwrap();
     let copy = json!({"name": "two", "snapshot_id": snapshot, "container_mode": true});
     app.refused(
@@ -377,7 +378,7 @@ async fn what_is_being_deleted_is_neither_used_nor_deleted_again() {
         .await;
     let own = app.get(&format!("/vdbs/{id}/snapshots")).await;
     let snapshot = text(&own["items"][0]["id"]).to_owned();
-    let job = app.engine.delete(&id, &Default::default()).unwrap();
+    let job = app.engine.delete(&id, &DeleteVdb::default()).unwrap();
     app.refused(
         "DELETE",
         &format!("/snapshots/{snapshot}"),
