@@ -1,24 +1,32 @@
 //! What callers may ask of a VDB. Each action is checked and written down as a job with its intent in one change; the
 //! effect follows in `jobs`.
 
+mod checks;
 mod choice;
+mod moment;
 mod order;
+mod refresh;
 
 use std::sync::Arc;
 
 use dct::types::{
-    ContainerizationState, DSource, DeleteVdb, DisableVdb, EnableVdb, Job, ProvisionAnswer,
-    ProvisionBySnapshot, Snapshot, Tag, Vdb,
+    ContainerizationState, DeleteVdb, DisableVdb, EnableVdb, FromBookmark, Job, PointInTime,
+    ProvisionAnswer, ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, Vdb,
 };
 
+pub(crate) use checks::{checked_name, checked_tags, free, order_on, typed, unlocked};
+pub(crate) use choice::{Dataset, dataset, going, snapshot};
+pub(crate) use moment::times;
 pub(crate) use order::Order;
 
-use choice::chosen;
+use checks::only_containers;
+use choice::{Chosen, chosen};
 
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
-use crate::store::{self, Draft, State};
-use crate::{clock, document};
+use crate::store::{self, Draft};
+use crate::timeflows::{self, Begin};
+use crate::{clock, deletion, document};
 
 /// Why an action is not begun; the caller is told at once.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +52,7 @@ impl Engine {
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
         self.store.change(|draft| {
-            let (snapshot, dsource) = chosen(draft.state, request)?;
+            let from = chosen(draft.state, request)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
             if let Some(other) = draft.state.named(Kind::Vdb, &group.id, &name) {
                 return Err(Refusal::Conflict(format!(
@@ -53,7 +61,13 @@ impl Engine {
                 )));
             }
             let number = draft.number();
-            let mut vdb = self.new_vdb(number, &name, &snapshot, &dsource);
+            let mut vdb = self.new_vdb(number, &name, &from);
+            let begun = Begin {
+                dataset: &vdb.id,
+                kind: timeflows::INITIAL,
+                point: Some((&from.snapshot, &from.dataset)),
+            };
+            vdb.current_timeflow_id = Some(timeflows::begin(draft, &begun, Phase::Creating)?);
             vdb.group_name = Some(group.name);
             vdb.description.clone_from(&request.description);
             vdb.appdata_source_params
@@ -64,7 +78,7 @@ impl Engine {
             vdb.tags = Some(tags).filter(|t| !t.is_empty());
             let intent = Intent::Provision {
                 vdb: vdb.id.clone(),
-                snapshot: snapshot.id.clone(),
+                snapshot: from.snapshot.id.clone(),
             };
             let order = Order {
                 kind: "DB_PROVISION",
@@ -81,7 +95,7 @@ impl Engine {
                 name: name.clone(),
                 scope: group.id,
                 phase: Phase::Creating,
-                parent: Some(snapshot.id),
+                parent: Some(from.snapshot.id),
                 doc: Arc::new(document(&vdb)),
             });
             Ok(ProvisionAnswer {
@@ -89,6 +103,39 @@ impl Engine {
                 vdb_id: Some(vdb.id),
             })
         })
+    }
+
+    /// By a moment that a snapshot holds exactly; others are refused with those next to them.
+    pub fn provision_at(&self, request: &ProvisionByTimestamp) -> Result<ProvisionAnswer, Refusal> {
+        let mut by_snapshot = request.provision.clone();
+        let named = by_snapshot.source_data_id.take();
+        by_snapshot.snapshot_id = self.point(&request.point, named.as_deref())?;
+        self.provision(&by_snapshot)
+    }
+
+    pub(crate) fn point(
+        &self,
+        point: &PointInTime,
+        dataset: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
+        self.store
+            .read(|state| Ok(moment::at(state, point, dataset)?.snapshot_id))
+    }
+
+    pub fn provision_from_bookmark(
+        &self,
+        request: &ProvisionFromBookmark,
+    ) -> Result<ProvisionAnswer, Refusal> {
+        let mut by_snapshot = request.provision.clone();
+        let bookmark = FromBookmark {
+            bookmark_id: request.bookmark_id.clone(),
+        };
+        by_snapshot.source_data_id = None;
+        by_snapshot.snapshot_id = self
+            .store
+            .read(|state| choice::of_bookmark(state, &bookmark, None))?
+            .snapshot_id;
+        self.provision(&by_snapshot)
     }
 
     pub fn enable(&self, id: &str, request: &EnableVdb) -> Result<Job, Refusal> {
@@ -111,8 +158,19 @@ impl Engine {
         self.begin(id, "DB_DISABLE", |vdb| Intent::Disable { vdb })
     }
 
-    pub fn delete(&self, id: &str, _request: &DeleteVdb) -> Result<Job, Refusal> {
-        self.begin(id, "DB_DELETE", |vdb| Intent::Delete { vdb })
+    pub fn delete(&self, id: &str, request: &DeleteVdb) -> Result<Job, Refusal> {
+        if request.delete_all_dependent_vdbs == Some(true) {
+            return Err(deletion::one_by_one());
+        }
+        self.store.change(|draft| {
+            let vdb = unlocked(free(draft.state, id)?)?.clone();
+            deletion::refuse_busy_snapshots(draft.state, &vdb.id)?;
+            deletion::refuse_dependants(&vdb.name, &deletion::on_vdb(draft.state, &vdb.id))?;
+            let intent = Intent::Delete {
+                vdb: vdb.id.clone(),
+            };
+            Ok(order_on(&vdb, "DB_DELETE", intent).begin(draft))
+        })
     }
 
     fn begin(
@@ -123,14 +181,7 @@ impl Engine {
     ) -> Result<Job, Refusal> {
         self.store.change(|draft| {
             let vdb = free(draft.state, id)?.clone();
-            Ok(Order {
-                kind,
-                target: &vdb.id,
-                name: &vdb.name,
-                intent: intent(vdb.id.clone()),
-                warning: None,
-            }
-            .begin(draft))
+            Ok(order_on(&vdb, kind, intent(vdb.id.clone())).begin(draft))
         })
     }
 
@@ -166,26 +217,26 @@ impl Engine {
         Ok(Named { id, name })
     }
 
-    fn new_vdb(&self, number: u64, name: &str, snapshot: &Snapshot, dsource: &DSource) -> Vdb {
+    fn new_vdb(&self, number: u64, name: &str, from: &Chosen) -> Vdb {
+        let (snapshot, dataset) = (&from.snapshot, &from.dataset);
         Vdb {
             id: Kind::Vdb.id(number),
             name: Some(name.to_owned()),
             database_type: Some(TOOLKIT_ID.to_owned()),
-            database_version: dsource.database_version.clone(),
+            database_version: dataset.version.clone(),
             status: Some("INACTIVE".to_owned()),
             enabled: Some(false),
             engine_id: Some(ENGINE_ID.to_owned()),
             engine_name: Some(self.settings.engine_name.clone()),
-            parent_id: Some(dsource.id.clone()),
-            parent_name: dsource.name.clone(),
-            parent_dsource_id: Some(dsource.id.clone()),
-            parent_dsource_name: dsource.name.clone(),
-            root_parent_id: Some(dsource.id.clone()),
+            parent_id: Some(dataset.id.clone()),
+            parent_name: dataset.name.clone(),
+            parent_dsource_id: dataset.dsource_id.clone(),
+            parent_dsource_name: dataset.dsource_name.clone(),
+            root_parent_id: dataset.dsource_id.clone(),
             parent_timeflow_timestamp: snapshot.timestamp.clone(),
             parent_timeflow_timezone: snapshot.timezone.clone(),
-            current_timeflow_id: Some(Kind::timeflow(number)),
             creation_date: Some(clock::now()),
-            size: dsource.size,
+            size: dataset.size,
             is_appdata: Some(true),
             masked: Some(false),
             is_replica: Some(false),
@@ -200,55 +251,4 @@ impl Engine {
 struct Named {
     id: String,
     name: String,
-}
-
-/// A live VDB that no unfinished job works on.
-pub(crate) fn free<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
-    let vdb = state
-        .get(Kind::Vdb, id)
-        .ok_or_else(|| Refusal::NotFound(format!("there is no virtual database {id:?}")))?;
-    match state.busy(&vdb.id) {
-        Some(job) => Err(Refusal::Conflict(format!(
-            "job {} still works on {id}",
-            job.job.id
-        ))),
-        None => Ok(vdb),
-    }
-}
-
-/// The document as its type.
-pub(crate) fn typed<T: serde::de::DeserializeOwned>(object: &Object) -> Result<T, store::Error> {
-    T::deserialize(object.doc.as_ref())
-        .map_err(|_| store::Error::Damaged(format!("document of {}", object.id)))
-}
-
-fn only_containers(container_mode: Option<bool>) -> Result<(), Refusal> {
-    match container_mode {
-        Some(true) => Ok(()),
-        _ => Err(Refusal::Invalid(
-            "this engine serves containers alone: send container_mode: true".to_owned(),
-        )),
-    }
-}
-
-pub(crate) fn checked_name(name: Option<&str>) -> Result<String, Refusal> {
-    let Some(name) = name else {
-        return Ok(format!("vdb-{}", hex::encode(rand::random::<[u8; 4]>())));
-    };
-    if name.is_empty() || name.chars().count() > 256 || name.chars().any(char::is_control) {
-        return Err(Refusal::Invalid(
-            "a name has 1 to 256 characters on one line".to_owned(),
-        ));
-    }
-    Ok(name.to_owned())
-}
-
-pub(crate) fn checked_tags(tags: &[Tag]) -> Result<(), Refusal> {
-    let fits = |text: &str| (1..=4000).contains(&text.chars().count());
-    if tags.len() > 1000 || !tags.iter().all(|t| fits(&t.key) && fits(&t.value)) {
-        return Err(Refusal::Invalid(
-            "tags: at most 1000, key and value with 1 to 4000 characters each".to_owned(),
-        ));
-    }
-    Ok(())
 }

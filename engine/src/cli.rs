@@ -86,11 +86,18 @@ fn client(settings: &Settings) -> anyhow::Result<Client> {
         .api_keys
         .first()
         .context("the settings name no api key")?;
-    Ok(Client::new(ClientSettings::new(
-        format!("http://{address}"),
-        &key.key_file,
-        "vdb-engine",
-    ))?)
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = format!("{scheme}://{address}");
+    let mut client = ClientSettings::new(url, &key.key_file, "vdb-engine");
+    client.ca_file = settings
+        .tls
+        .as_ref()
+        .map(|tls| tls.ca_file.as_ref().unwrap_or(&tls.cert_file).clone());
+    Ok(Client::new(client)?)
 }
 
 async fn link(settings: &Settings, source: String) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use crate::error_chain;
 use crate::origin::{Origin as _, Postgres};
 use crate::serve::storage;
 use crate::settings::{Settings, SourceSettings};
+use crate::tls;
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,11 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
             )),
         });
     }
+    findings.push(match settings.tls.as_ref().map(tls::problem) {
+        None => good("connections are not encrypted: tls is not set"),
+        Some(None) => good("tls certificate and key"),
+        Some(Some(problem)) => bad(problem),
+    });
     let postgres = Postgres::new(settings);
     let server = postgres.server_major();
     findings.push(match &server {

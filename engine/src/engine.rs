@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::model::Kind;
 use crate::origin::Origin;
 use crate::settings::Settings;
 use crate::storage::{self, Storage};
 use crate::store::{self, Store};
+use crate::timeflows;
 
 /// More clones at once only wait for each other in the file system.
 const CLONES_AT_ONCE: usize = 8;
 /// Sizes are looked at again when a caller asks and they are older.
-const SIZE_AGE: Duration = Duration::from_secs(30);
+const SIZE_AGE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -85,16 +87,20 @@ impl Engine {
             sizes: Mutex::default(),
         };
         engine.register_sources()?;
+        engine.register_timeflows()?;
         Ok(engine)
     }
 
-    /// The root of a copy: its data directory is `data` below.
+    /// The root of a copy as it is now: its data directory is `data` below.
     pub fn vdb_root(&self, id: &str) -> PathBuf {
-        self.settings.vdbs().join(id)
+        let name = self.store.read(|state| timeflows::current(state, id));
+        self.settings.vdbs().join(name)
     }
 
-    pub fn export_path(&self, id: &str) -> String {
-        format!("{}/{id}", self.settings.export_prefix.trim_end_matches('/'))
+    /// Where others see a directory of a copy.
+    pub(crate) fn export_of(&self, directory: &str) -> String {
+        let prefix = self.settings.export_prefix.trim_end_matches('/');
+        format!("{prefix}/{directory}")
     }
 
     pub fn snapshot_home(&self, id: &str) -> PathBuf {
@@ -106,6 +112,18 @@ impl Engine {
         self.snapshot_home(id).join("raw")
     }
 
+    /// What copies of a snapshot are made from. A backup of a source is never copied as it is.
+    pub(crate) fn clone_root(&self, id: &str) -> PathBuf {
+        let of_vdb = self.store.read(|state| {
+            let dataset = state.any(Kind::Snapshot, id)?.parent.clone()?;
+            state.any(Kind::Vdb, &dataset).map(drop)
+        });
+        match of_vdb {
+            Some(()) => self.raw_root(id),
+            None => self.template_root(id),
+        }
+    }
+
     /// Recovered and harmless: what copies are made from.
     pub fn template_root(&self, id: &str) -> PathBuf {
         self.snapshot_home(id).join("template")
@@ -115,25 +133,24 @@ impl Engine {
         self.settings.pool.join("run").join(id)
     }
 
-    /// Disk use of a copy by itself, as last seen; looks again behind the caller's back when that is old.
-    pub fn own_size(self: &Arc<Self>, id: &str) -> Option<i64> {
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = sizes.get(id).copied();
-        if known.is_none_or(|size| size.at.elapsed() > SIZE_AGE)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            // Marked as seen now, so that callers who ask meanwhile start no second look.
-            sizes.insert(
-                id.to_owned(),
-                Size {
-                    bytes: known.map_or(0, |s| s.bytes),
-                    at: Instant::now(),
-                },
-            );
-            let (engine, id) = (Arc::clone(self), id.to_owned());
-            runtime.spawn_blocking(move || engine.measure(&id));
+    /// Disk use of a copy by itself, as it is now or was seconds ago; none if it cannot be told.
+    pub fn own_size(&self, id: &str) -> Option<i64> {
+        let known = self.seen_size(id);
+        if let Some(size) = known.filter(|size| size.at.elapsed() < SIZE_AGE) {
+            return Some(size.bytes);
         }
-        known.map(|size| size.bytes)
+        self.measure(id);
+        self.seen_size(id).map(|size| size.bytes)
+    }
+
+    /// As somebody last asked for it; looks at no disk.
+    pub(crate) fn last_size(&self, id: &str) -> Option<i64> {
+        self.seen_size(id).map(|size| size.bytes)
+    }
+
+    fn seen_size(&self, id: &str) -> Option<Size> {
+        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.get(id).copied()
     }
 
     pub(crate) fn measure(&self, id: &str) {
@@ -149,9 +166,18 @@ impl Engine {
                     .insert(id.to_owned(), size);
             }
             Err(error) => {
+                self.forget_size(id);
                 tracing::debug!(vdb = id, "cannot measure: {}", crate::error_chain(&error));
             }
         }
+    }
+
+    /// Every size is looked at anew.
+    pub fn forget_sizes(&self) {
+        self.sizes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     pub(crate) fn forget_size(&self, id: &str) {

@@ -1,5 +1,6 @@
 //! The tower's interface. This file lists every route; what is not here is answered honestly as not served.
 
+mod account;
 mod auth;
 mod catalog;
 mod datasets;
@@ -7,6 +8,9 @@ mod error;
 mod extract;
 mod jobs;
 mod page;
+mod points;
+mod renewal;
+mod reports;
 mod vdbs;
 
 use std::sync::Arc;
@@ -15,66 +19,44 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::{get, patch, post};
+use axum::{Extension, Json, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use auth::Keys;
 
 use crate::engine::Engine;
+use crate::model::Kind;
 
 /// Bodies are small; the largest list of tags stays below.
 const LARGEST_BODY: usize = 8 << 20;
+/// What anybody may send without a key.
+const SMALL_BODY: usize = 64 << 10;
 /// Answers come from memory; only a disk that hangs takes longer.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
-    let api = Router::new()
-        .route("/reporting/product_info", get(catalog::product_info))
-        .route("/management/engines", get(catalog::engines))
-        .route("/management/engines/search", post(catalog::search_engines))
-        .route("/management/engines/{id}", get(catalog::engine))
-        .route("/groups", get(catalog::groups))
-        .route("/groups/search", post(catalog::search_groups))
-        .route("/groups/{id}", get(catalog::group))
-        .route("/toolkits", get(catalog::toolkits))
-        .route("/toolkits/search", post(catalog::search_toolkits))
-        .route("/environments", get(catalog::environments))
-        .route("/environments/search", post(catalog::search_environments))
-        .route("/environments/{id}", get(catalog::environment))
-        .route("/sources", get(catalog::sources))
-        .route("/sources/search", post(catalog::search_sources))
-        .route("/sources/{id}", get(catalog::source))
-        .route("/dsources", get(datasets::dsources))
-        .route("/dsources/search", post(datasets::search_dsources))
-        .route("/dsources/appdata", post(datasets::link))
-        .route("/dsources/{id}", get(datasets::dsource))
-        .route(
-            "/dsources/{id}/snapshots",
-            get(datasets::snapshots_of).post(datasets::take_snapshot),
-        )
-        .route("/snapshots", get(datasets::snapshots))
-        .route("/snapshots/search", post(datasets::search_snapshots))
-        .route("/snapshots/{id}", get(datasets::snapshot))
-        .route("/vdbs", get(vdbs::list))
-        .route("/vdbs/search", post(vdbs::search))
-        .route("/vdbs/provision_by_snapshot", post(vdbs::provision))
-        .route("/vdbs/{id}", get(vdbs::one).patch(vdbs::update))
-        .route("/vdbs/{id}/enable", post(vdbs::enable))
-        .route("/vdbs/{id}/disable", post(vdbs::disable))
-        .route("/vdbs/{id}/delete", post(vdbs::delete))
-        .route("/vdbs/{id}/tags", get(vdbs::tags).post(vdbs::add_tags))
-        .route("/vdbs/{id}/tags/delete", post(vdbs::delete_tags))
-        .route("/jobs", get(jobs::list))
-        .route("/jobs/search", post(jobs::search))
-        .route("/jobs/{id}", get(jobs::one))
-        .route("/jobs/{id}/abandon", post(jobs::abandon))
+    let api = infrastructure()
+        .merge(dsources())
+        .merge(points())
+        .merge(vdbs())
+        .merge(reports())
         .fallback(error::not_served)
         .method_not_allowed_fallback(error::not_served)
-        .layer(middleware::from_fn_with_state(keys, auth::require))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&keys),
+            auth::require,
+        ))
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
+    let login = Router::new()
+        .route("/login", post(account::login))
+        .route("/logout", post(account::logout))
+        .route("/token-info", post(account::token_info))
+        .layer(Extension(keys))
+        .layer(DefaultBodyLimit::max(SMALL_BODY));
     Router::new()
+        .nest(dct::BASE_PATH, login)
         .nest(dct::BASE_PATH, api)
         .route("/healthz", get(async || StatusCode::OK))
         .route("/readyz", get(ready))
@@ -87,12 +69,202 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
         .with_state(engine)
 }
 
+type Routes = Router<Arc<Engine>>;
+
+fn infrastructure() -> Routes {
+    let objects = catalog::objects;
+    Router::new()
+        .route("/reporting/product_info", get(catalog::product_info))
+        .route("/management/engines", get(catalog::engines))
+        .route("/management/engines/search", post(catalog::search_engines))
+        .route("/management/engines/{id}", get(catalog::engine))
+        .route("/toolkits", get(catalog::toolkits))
+        .route("/toolkits/search", post(catalog::search_toolkits))
+        .route("/toolkits/{id}", get(catalog::one_toolkit))
+        .route(
+            "/environments/compatible_repositories_by_snapshot",
+            post(catalog::compatible),
+        )
+        .merge(objects(
+            "/environments",
+            Kind::Environment,
+            "environment",
+            &catalog::ENVIRONMENT_FIELDS,
+        ))
+        .merge(objects(
+            "/groups",
+            Kind::Group,
+            "group",
+            &catalog::GROUP_FIELDS,
+        ))
+        .merge(objects(
+            "/sources",
+            Kind::Source,
+            "source",
+            &catalog::SOURCE_FIELDS,
+        ))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/search", post(jobs::search))
+        .route("/jobs/{id}", get(jobs::one))
+        .route("/jobs/{id}/abandon", post(jobs::abandon))
+}
+
+fn dsources() -> Routes {
+    Router::new()
+        .route("/dsources", get(datasets::dsources))
+        .route("/dsources/search", post(datasets::search_dsources))
+        .route("/dsources/appdata", post(datasets::link))
+        .route("/dsources/delete", post(points::delete_dsource))
+        .route("/dsources/{id}", get(datasets::dsource))
+        .route(
+            "/dsources/{id}/snapshots",
+            get(datasets::snapshots_of).post(datasets::take_snapshot),
+        )
+}
+
+/// Snapshots, timeflows, bookmarks, groups.
+fn points() -> Routes {
+    let objects = catalog::objects;
+    Router::new()
+        .merge(objects(
+            "/snapshots",
+            Kind::Snapshot,
+            "snapshot",
+            &points::SNAPSHOT_FIELDS,
+        ))
+        .route(
+            "/snapshots/{id}",
+            patch(points::update_snapshot).delete(points::delete_snapshot),
+        )
+        .route("/snapshots/{id}/delete", post(points::delete_snapshot))
+        .route(
+            "/snapshots/{id}/timeflow_range",
+            get(points::timeflow_range),
+        )
+        .route("/snapshots/{id}/runtime", get(points::runtime))
+        .route(
+            "/snapshots/{id}/deletion-dependencies",
+            get(points::snapshot_dependencies),
+        )
+        .route(
+            "/snapshots/find_by_timestamp",
+            get(points::find_by_timestamp),
+        )
+        .route("/snapshots/find_by_location", get(points::find_by_location))
+        .merge(objects(
+            "/timeflows",
+            Kind::Timeflow,
+            "timeflow",
+            &points::TIMEFLOW_FIELDS,
+        ))
+        .merge(objects(
+            "/bookmarks",
+            Kind::Bookmark,
+            "bookmark",
+            &points::BOOKMARK_FIELDS,
+        ))
+        .route("/bookmarks", post(points::create_bookmark))
+        .route(
+            "/bookmarks/{id}",
+            patch(points::update_bookmark).delete(points::delete_bookmark),
+        )
+        .merge(objects(
+            "/vdb-groups",
+            Kind::VdbGroup,
+            "VDB group",
+            &points::VDB_GROUP_FIELDS,
+        ))
+        .route("/vdb-groups", post(points::create_vdb_group))
+        .route(
+            "/vdb-groups/{id}",
+            patch(points::update_vdb_group).delete(points::delete_vdb_group),
+        )
+}
+
+fn vdbs() -> Routes {
+    let action = |name: &str| format!("/vdbs/{{id}}/{name}");
+    Router::new()
+        .route("/vdbs", get(vdbs::list))
+        .route("/vdbs/search", post(vdbs::search))
+        .route("/vdbs/provision_by_snapshot", post(vdbs::provision))
+        .route(
+            "/vdbs/provision_by_timestamp",
+            post(renewal::provision_by_timestamp),
+        )
+        .route(
+            "/vdbs/provision_from_bookmark",
+            post(renewal::provision_from_bookmark),
+        )
+        .route("/vdbs/{id}", get(vdbs::one).patch(vdbs::update))
+        .route(&action("enable"), post(vdbs::enable))
+        .route(&action("disable"), post(vdbs::disable))
+        .route(&action("start"), post(renewal::start_or_stop))
+        .route(&action("stop"), post(renewal::start_or_stop))
+        .route(&action("delete"), post(vdbs::delete))
+        .route(
+            &action("refresh_by_snapshot"),
+            post(renewal::refresh_by_snapshot),
+        )
+        .route(
+            &action("refresh_by_timestamp"),
+            post(renewal::refresh_by_timestamp),
+        )
+        .route(
+            &action("refresh_from_bookmark"),
+            post(renewal::refresh_from_bookmark),
+        )
+        .route(&action("undo_refresh"), post(renewal::undo_refresh))
+        .route(
+            &action("rollback_by_snapshot"),
+            post(renewal::rollback_by_snapshot),
+        )
+        .route(
+            &action("rollback_by_timestamp"),
+            post(renewal::rollback_by_timestamp),
+        )
+        .route(
+            &action("rollback_from_bookmark"),
+            post(renewal::rollback_from_bookmark),
+        )
+        .route(&action("lock"), post(renewal::lock))
+        .route(&action("unlock"), post(renewal::unlock))
+        .route(
+            &action("snapshots"),
+            get(renewal::snapshots).post(renewal::take_snapshot),
+        )
+        .route(&action("bookmarks"), get(renewal::bookmarks))
+        .route(&action("bookmarks/search"), post(renewal::search_bookmarks))
+        .route(&action("deletion-dependencies"), get(renewal::dependencies))
+        .route(&action("tags"), get(vdbs::tags).post(vdbs::add_tags))
+        .route(&action("tags/delete"), post(vdbs::delete_tags))
+}
+
+fn reports() -> Routes {
+    Router::new()
+        .route("/reporting/vdb-inventory-report", get(reports::inventory))
+        .route(
+            "/reporting/vdb-inventory-report/search",
+            post(reports::search_inventory),
+        )
+        .route("/reporting/storage-savings-report", get(reports::savings))
+        .route(
+            "/reporting/storage-savings-report/search",
+            post(reports::search_savings),
+        )
+        .route(
+            "/reporting/virtualization-storage-summary-report",
+            get(reports::summary),
+        )
+        .route(
+            "/reporting/virtualization-storage-summary-report/search",
+            post(reports::search_summary),
+        )
+}
+
 /// Ready to answer; whether a source is linked yet is told, but does not matter.
 async fn ready(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<serde_json::Value>) {
     let problems = engine.storage.problems(&engine.settings.pool);
-    let linked = engine
-        .store
-        .read(|state| state.live(crate::model::Kind::DSource).count());
+    let linked = engine.store.read(|state| state.live(Kind::DSource).count());
     let status = if problems.is_empty() {
         StatusCode::OK
     } else {

@@ -3,17 +3,17 @@
 //! A crash between the two leaves the intent, and the start carries it out again. Nothing here needs to be undone
 //! except a base backup, which is not repeated behind the source's back.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dct::types::{ContainerizationState, JobStatus, Vdb};
+use dct::types::JobStatus;
 
-use crate::actions::typed;
 use crate::engine::Engine;
 use crate::linking::Taken;
-use crate::model::{Intent, JobRecord, Kind, Object, Phase};
-use crate::store::{self, Draft};
-use crate::{clock, document, error_chain, origin, storage};
+use crate::model::{Intent, JobRecord, TakenOf};
+use crate::snapshots::Copied;
+use crate::{clock, error_chain, origin, storage, store};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +29,7 @@ pub enum Error {
 pub(crate) enum Outcome {
     Done,
     Taken(Taken),
+    Copied(Vec<Copied>),
 }
 
 impl Engine {
@@ -82,7 +83,7 @@ impl Engine {
             );
             std::thread::sleep(Duration::from_secs(2));
         }
-        if let Intent::Provision { vdb, .. } = &intent {
+        if let Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } = &intent {
             self.measure(vdb);
         }
     }
@@ -92,17 +93,38 @@ impl Engine {
         match intent {
             Intent::Provision { vdb, snapshot } => {
                 self.storage
-                    .copy(&self.template_root(snapshot), &self.vdb_root(vdb))?;
+                    .copy(&self.clone_root(snapshot), &self.vdb_root(vdb))?;
             }
-            Intent::Enable { vdb } => {
-                let version = pgdata::version::major(&self.vdb_root(vdb).join("data"));
-                version.map_err(|e| Error::Failed(format!("{vdb} cannot be enabled: {e}")))?;
+            Intent::Refresh {
+                vdb,
+                snapshot,
+                timeflow,
+            } => {
+                let to = self.timeflow_root(vdb, timeflow);
+                self.storage.copy(&self.clone_root(snapshot), &to)?;
             }
+            Intent::Switch { vdb, timeflow } => {
+                readable(vdb, &self.timeflow_root(vdb, timeflow))?;
+            }
+            Intent::Enable { vdb } => readable(vdb, &self.vdb_root(vdb))?,
             Intent::Disable { .. } | Intent::Nothing => {}
-            Intent::Delete { vdb } => {
-                self.storage.delete(&self.vdb_root(vdb))?;
-                self.forget_size(vdb);
+            Intent::Delete { vdb } => self.delete_vdb_files(vdb)?,
+            Intent::SnapshotVdb { vdb, snapshot } => {
+                return Ok(Outcome::Copied(vec![self.copy_vdb(vdb, snapshot)?]));
             }
+            Intent::Bookmark { taken, .. } => {
+                let copy = |t: &TakenOf| self.copy_vdb(&t.vdb, &t.snapshot);
+                return Ok(Outcome::Copied(
+                    taken.iter().map(copy).collect::<Result<_, _>>()?,
+                ));
+            }
+            Intent::DeleteSnapshot { snapshot } => self.delete_snapshot_files(snapshot)?,
+            Intent::DeleteBookmark { snapshots, .. } => {
+                for snapshot in snapshots {
+                    self.delete_snapshot_files(snapshot)?;
+                }
+            }
+            Intent::DeleteDSource { dsource } => self.delete_snapshots_of(dsource)?,
             Intent::Snapshot {
                 snapshot, source, ..
             } => return Ok(Outcome::Taken(self.take_snapshot(snapshot, source)?)),
@@ -117,18 +139,13 @@ impl Engine {
         intent: &Intent,
         result: &Result<Outcome, Error>,
     ) -> Result<(), store::Error> {
-        if let (Intent::Snapshot { snapshot, .. }, Err(_)) = (intent, result) {
-            self.discard_snapshot(snapshot);
+        if result.is_err() {
+            self.discard(intent);
         }
-        if let (Intent::Provision { vdb, .. }, Err(_)) = (intent, result)
-            && let Err(error) = self.storage.delete(&self.vdb_root(vdb))
-        {
-            tracing::warn!(
-                vdb,
-                "left for the sweep at the next start: {}",
-                error_chain(&error)
-            );
-        }
+        let retired = match (intent, result) {
+            (Intent::Refresh { vdb, .. }, Ok(_)) => self.retired(vdb),
+            _ => None,
+        };
         self.store.change(|draft| {
             let Some(record) = draft.state.job(job) else {
                 return Ok(());
@@ -136,77 +153,48 @@ impl Engine {
             let ended = ended(record, result.as_ref().err());
             draft.job(ended);
             self.settle(draft, intent, result)
-        })
-    }
-
-    fn settle(
-        &self,
-        draft: &mut Draft<'_>,
-        intent: &Intent,
-        result: &Result<Outcome, Error>,
-    ) -> Result<(), store::Error> {
-        match (intent, result) {
-            (Intent::Provision { vdb, .. }, result) => {
-                if let Some(object) = draft.state.any(Kind::Vdb, vdb).cloned() {
-                    match result {
-                        Ok(_) => draft.put(Object {
-                            phase: Phase::Live,
-                            ..object
-                        }),
-                        Err(_) => draft.remove(object.number),
-                    }
-                }
-            }
-            (Intent::Enable { vdb }, Ok(_)) => {
-                let export = self.export_path(vdb);
-                edit(draft, vdb, |doc| {
-                    doc.enabled = Some(true);
-                    doc.status = Some("RUNNING".to_owned());
-                    doc.containerization_state = Some(ContainerizationState::RunningInContainer);
-                    doc.exported_data_directory = Some(export);
-                })?;
-            }
-            (Intent::Disable { vdb }, Ok(_)) => edit(draft, vdb, |doc| {
-                doc.enabled = Some(false);
-                doc.status = Some("INACTIVE".to_owned());
-                doc.containerization_state = Some(ContainerizationState::ReadyForContainer);
-                doc.exported_data_directory = None;
-            })?,
-            (Intent::Delete { vdb }, Ok(_)) => {
-                if let Some(object) = draft.state.any(Kind::Vdb, vdb) {
-                    draft.remove(object.number);
-                }
-            }
-            (
-                Intent::Snapshot {
-                    dsource, snapshot, ..
-                },
-                result,
-            ) => {
-                let taken = match result {
-                    Ok(Outcome::Taken(taken)) => Some(taken),
-                    _ => None,
-                };
-                self.settle_snapshot(draft, dsource, snapshot, taken)?;
-            }
-            (Intent::Enable { .. } | Intent::Disable { .. } | Intent::Delete { .. }, Err(_))
-            | (Intent::Nothing, _) => {}
+        })?;
+        if let Some(root) = retired {
+            self.discard_root(&root);
         }
         Ok(())
     }
+
+    /// The files of what failed; the sweep at the next start does what does not work now.
+    fn discard(&self, intent: &Intent) {
+        match intent {
+            Intent::Provision { vdb, .. } => self.discard_root(&self.vdb_root(vdb)),
+            Intent::Refresh { vdb, timeflow, .. } => {
+                self.discard_root(&self.timeflow_root(vdb, timeflow));
+            }
+            Intent::Snapshot { snapshot, .. } | Intent::SnapshotVdb { snapshot, .. } => {
+                self.discard_snapshot(snapshot);
+            }
+            Intent::Bookmark { taken, .. } => {
+                for taken in taken {
+                    self.discard_snapshot(&taken.snapshot);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn discard_root(&self, root: &Path) {
+        if let Err(error) = self.storage.delete(root) {
+            tracing::warn!(
+                path = %root.display(),
+                "left for the sweep at the next start: {}",
+                error_chain(&error)
+            );
+        }
+    }
 }
 
-fn edit(
-    draft: &mut Draft<'_>,
-    vdb: &str,
-    change: impl FnOnce(&mut Vdb),
-) -> Result<(), store::Error> {
-    if let Some(object) = draft.state.any(Kind::Vdb, vdb) {
-        let mut doc: Vdb = typed(object)?;
-        change(&mut doc);
-        draft.rewrite(object, document(&doc));
-    }
-    Ok(())
+/// Whether a directory holds a database.
+fn readable(vdb: &str, root: &Path) -> Result<(), Error> {
+    let version = pgdata::version::major(&root.join("data"));
+    let refused = |e| Error::Failed(format!("{vdb} cannot be enabled: {e}"));
+    version.map(drop).map_err(refused)
 }
 
 /// The job as it is after its end. Who abandoned it keeps that answer.

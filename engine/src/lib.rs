@@ -4,11 +4,14 @@
 //! databases, `http` speaks the tower's interface. Metadata lives in `store`; `recovery` runs at every start.
 
 pub mod actions;
+mod bookmarks;
 mod clock;
+mod deletion;
 pub mod doctor;
 mod edits;
 pub mod engine;
 pub mod filter;
+mod groups;
 pub mod http;
 pub mod jobs;
 pub mod linking;
@@ -16,10 +19,15 @@ pub mod model;
 pub mod origin;
 pub mod process;
 mod recovery;
+mod schedule;
 pub mod serve;
 pub mod settings;
+mod settling;
+mod snapshots;
 pub mod storage;
 pub mod store;
+mod timeflows;
+mod tls;
 
 use serde_json::Value;
 

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::settings::SourceSettings;
 use crate::store::Draft;
+use crate::timeflows::{self, Begin};
 use crate::{clock, document, error_chain};
 
 impl Engine {
@@ -60,7 +61,13 @@ impl Engine {
                 )));
             }
             let number = draft.number();
-            let doc = self.dsource_doc(number, &name, &source_id, tags);
+            let begun = Begin {
+                dataset: &Kind::DSource.id(number),
+                kind: timeflows::INITIAL,
+                point: None,
+            };
+            let timeflow = timeflows::begin(draft, &begun, Phase::Creating)?;
+            let doc = self.dsource_doc(number, &name, &source_id, timeflow, tags);
             let dsource = object(
                 number,
                 Kind::DSource,
@@ -112,7 +119,14 @@ impl Engine {
         })
     }
 
-    fn dsource_doc(&self, number: u64, name: &str, source: &str, tags: Vec<Tag>) -> DSource {
+    fn dsource_doc(
+        &self,
+        number: u64,
+        name: &str,
+        source: &str,
+        timeflow: String,
+        tags: Vec<Tag>,
+    ) -> DSource {
         DSource {
             id: Kind::DSource.id(number),
             name: Some(name.to_owned()),
@@ -122,7 +136,7 @@ impl Engine {
             is_detached: Some(false),
             is_appdata: Some(true),
             source_id: Some(source.to_owned()),
-            current_timeflow_id: Some(Kind::timeflow(number)),
+            current_timeflow_id: Some(timeflow),
             creation_date: Some(clock::now()),
             engine_id: Some(ENGINE_ID.to_owned()),
             engine_name: Some(self.settings.engine_name.clone()),
@@ -140,14 +154,18 @@ impl Engine {
     pub async fn keep_linking(self: Arc<Self>, source: String) {
         let mut pause = Duration::from_secs(2);
         loop {
-            let linked = self.store.read(|state| {
-                let id = state.named(Kind::Source, "", &source)?.id.clone();
-                let linked = state
-                    .live(Kind::DSource)
-                    .any(|d| d.parent.as_deref() == Some(id.as_str()));
-                linked.then_some(())
+            let over = self.store.read(|state| {
+                let Some(object) = state.named(Kind::Source, "", &source) else {
+                    return false;
+                };
+                // Whoever deleted the dSource did not mean it to come back at the next start.
+                let unwanted = object.doc.get("linking_enabled") == Some(&false.into());
+                unwanted
+                    || state
+                        .live(Kind::DSource)
+                        .any(|d| d.parent.as_ref() == Some(&object.id))
             });
-            if linked.is_some() {
+            if over {
                 return;
             }
             let request = LinkAppdata {
@@ -170,7 +188,7 @@ impl Engine {
         }
     }
 
-    async fn end_of(&self, job: &str) -> JobStatus {
+    pub(crate) async fn end_of(&self, job: &str) -> JobStatus {
         loop {
             let status = self.store.read(|state| {
                 state

@@ -12,17 +12,35 @@ pub enum Kind {
     Vdb,
     DSource,
     Snapshot,
+    Timeflow,
+    Bookmark,
+    VdbGroup,
     Source,
     Environment,
     Group,
 }
 
 impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Vdb,
+        Self::DSource,
+        Self::Snapshot,
+        Self::Timeflow,
+        Self::Bookmark,
+        Self::VdbGroup,
+        Self::Source,
+        Self::Environment,
+        Self::Group,
+    ];
+
     pub fn key(self) -> &'static str {
         match self {
             Self::Vdb => "vdb",
             Self::DSource => "dsource",
             Self::Snapshot => "snapshot",
+            Self::Timeflow => "timeflow",
+            Self::Bookmark => "bookmark",
+            Self::VdbGroup => "vdb_group",
             Self::Source => "source",
             Self::Environment => "environment",
             Self::Group => "group",
@@ -30,32 +48,21 @@ impl Kind {
     }
 
     pub fn parse(key: &str) -> Option<Self> {
-        [
-            Self::Vdb,
-            Self::DSource,
-            Self::Snapshot,
-            Self::Source,
-            Self::Environment,
-            Self::Group,
-        ]
-        .into_iter()
-        .find(|k| k.key() == key)
+        Self::ALL.into_iter().find(|k| k.key() == key)
     }
 
-    /// The id of the object with this number: engine, kind, number.
+    /// The id of the object with this number: engine, kind, number. The tower's own objects have ids without any.
     pub fn id(self, number: u64) -> String {
         let word = match self {
             Self::Vdb | Self::DSource => "APPDATA_CONTAINER",
             Self::Snapshot => "APPDATA_SNAPSHOT",
+            Self::Timeflow => "APPDATA_TIMEFLOW",
             Self::Source => "APPDATA_STAGED_SOURCE_CONFIG",
             Self::Environment => "UNIX_HOST_ENVIRONMENT",
             Self::Group => "GROUP",
+            Self::Bookmark | Self::VdbGroup => return hex::encode(rand::random::<[u8; 16]>()),
         };
         format!("{ENGINE_ID}-{word}-{number}")
-    }
-
-    pub fn timeflow(number: u64) -> String {
-        format!("{ENGINE_ID}-APPDATA_TIMEFLOW-{number}")
     }
 }
 
@@ -108,6 +115,37 @@ pub enum Intent {
     Delete {
         vdb: String,
     },
+    /// A snapshot's data under a new timeflow: a refresh, or a rewind if the snapshot is the VDB's own.
+    Refresh {
+        vdb: String,
+        snapshot: String,
+        timeflow: String,
+    },
+    /// Back to a timeflow that is kept.
+    Switch {
+        vdb: String,
+        timeflow: String,
+    },
+    SnapshotVdb {
+        vdb: String,
+        snapshot: String,
+    },
+    /// New snapshots of virtual databases, or none for a bookmark of known ones; all of them or nothing.
+    Bookmark {
+        bookmark: String,
+        taken: Vec<TakenOf>,
+    },
+    /// With the snapshots that were taken for it and that nothing else needs.
+    DeleteBookmark {
+        bookmark: String,
+        snapshots: Vec<String>,
+    },
+    DeleteSnapshot {
+        snapshot: String,
+    },
+    DeleteDSource {
+        dsource: String,
+    },
     /// A base backup becomes the snapshot; the first of a dSource makes that live too.
     Snapshot {
         dsource: String,
@@ -116,6 +154,26 @@ pub enum Intent {
     },
     /// Nothing but metadata, which was changed together with the job.
     Nothing,
+}
+
+/// A snapshot to be taken of a virtual database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOf {
+    pub vdb: String,
+    pub snapshot: String,
+}
+
+impl Intent {
+    /// Whether it changes or needs this object besides its job's target.
+    pub fn touches(&self, id: &str) -> bool {
+        match self {
+            Self::Bookmark { taken, .. } => taken.iter().any(|t| t.vdb == id),
+            Self::DeleteBookmark { snapshots, .. } => snapshots.iter().any(|s| s == id),
+            Self::DeleteSnapshot { snapshot } => snapshot == id,
+            Self::DeleteDSource { dsource } => dsource == id,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

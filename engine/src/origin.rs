@@ -53,6 +53,10 @@ pub trait Origin: Send + Sync {
         root: &Path,
         scratch: &Path,
     ) -> Result<DataPoint, Error>;
+    /// Makes the copy of a VDB's directory harmless once more. Repeating it changes nothing.
+    fn tidy(&self, root: &Path) -> Result<(), Error>;
+    /// Whether a server stopped there cleanly, and where its log stands.
+    fn look(&self, root: &Path) -> Result<(bool, DataPoint), Error>;
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,13 @@
 //! The start after a stop or a crash: unfinished jobs are carried out or given up, and files that no metadata knows go.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::engine::{Engine, children};
 use crate::jobs::Error;
 use crate::model::{Intent, Kind, Phase, number};
 use crate::store;
-use crate::{error_chain, storage};
+use crate::{error_chain, storage, timeflows};
 
 impl Engine {
     /// Gives interrupted base backups up and sweeps the pool. Returns the jobs to be carried out again, oldest first.
@@ -36,22 +37,24 @@ impl Engine {
 
     fn sweep(&self) {
         let (vdbs, snapshots) = self.store.read(|state| {
-            let ids = |kind| {
-                state
-                    .objects(kind)
-                    .map(|o| o.id.clone())
-                    .collect::<Vec<String>>()
-            };
-            (ids(Kind::Vdb), ids(Kind::Snapshot))
+            let flows = state.objects(Kind::Timeflow);
+            let directories = flows
+                .filter(|flow| timeflows::has_data(state, flow))
+                .filter_map(|flow| Some(timeflows::directory(flow.parent.as_deref()?, flow)));
+            let snapshots = state.objects(Kind::Snapshot).map(|o| o.id.clone());
+            (
+                directories.collect::<HashSet<String>>(),
+                snapshots.collect::<HashSet<String>>(),
+            )
         });
         for name in children(&self.settings.vdbs()) {
-            if is_ours(&name, Kind::Vdb) && !vdbs.contains(&name) {
+            if is_copy(&name) && !vdbs.contains(&name) {
                 let root = self.settings.vdbs().join(&name);
                 report(&root, self.storage.delete(&root));
             }
         }
         for name in children(&self.settings.pool.join("snapshots")) {
-            if is_ours(&name, Kind::Snapshot) && !snapshots.contains(&name) {
+            if is_whole_id(whole(&name), Kind::Snapshot) && !snapshots.contains(&name) {
                 self.discard_snapshot(&name);
             }
         }
@@ -84,12 +87,23 @@ impl Engine {
     }
 }
 
-/// An id of this kind, or what a copy leaves beside one.
-fn is_ours(name: &str, kind: Kind) -> bool {
-    let name = [storage::PARTIAL, storage::TRASH]
+/// The directory of a copy, with the number of a later timeflow or without, or what was left beside one.
+fn is_copy(name: &str) -> bool {
+    let name = whole(name);
+    let first = name.rsplit_once('-').is_some_and(|(vdb, flow)| {
+        flow.bytes().all(|b| b.is_ascii_digit()) && is_whole_id(vdb, Kind::Vdb)
+    });
+    first || is_whole_id(name, Kind::Vdb)
+}
+
+fn whole(name: &str) -> &str {
+    [storage::PARTIAL, storage::TRASH]
         .iter()
         .find_map(|ending| name.strip_suffix(ending))
-        .unwrap_or(name);
+        .unwrap_or(name)
+}
+
+fn is_whole_id(name: &str, kind: Kind) -> bool {
     number(name).is_some_and(|number| kind.id(number) == name)
 }
 

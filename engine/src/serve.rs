@@ -8,6 +8,7 @@ use crate::http::{self, Keys};
 use crate::origin::Postgres;
 use crate::settings::{Settings, StorageKind};
 use crate::storage::{Btrfs, Copy, Storage};
+use crate::tls::{self, Encrypted};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,6 +18,8 @@ pub enum Error {
     Pool(String),
     #[error("cannot listen on {0}")]
     Listen(std::net::SocketAddr, #[source] std::io::Error),
+    #[error("tls")]
+    Tls(#[from] tls::Error),
     #[error("serving ended")]
     Serve(#[source] std::io::Error),
 }
@@ -45,7 +48,9 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     }
     for source in &engine.settings.sources {
         tokio::spawn(Arc::clone(&engine).keep_linking(source.name.clone()));
+        tokio::spawn(Arc::clone(&engine).keep_snapshots(source.clone()));
     }
+    tokio::spawn(Arc::clone(&engine).keep_tidy());
     let keys = Arc::new(Keys::new(&engine.settings.api_keys));
     let listen = engine.settings.listen;
     let listener = tokio::net::TcpListener::bind(listen)
@@ -53,10 +58,17 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         .map_err(|e| Error::Listen(listen, e))?;
     tracing::info!(%listen, pool = %engine.settings.pool.display(), storage = engine.storage.name(), owner = engine.owner, "serving");
     let router = http::router(Arc::clone(&engine), keys);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop())
-        .await
-        .map_err(Error::Serve)?;
+    let served = match &engine.settings.tls {
+        None => {
+            let serving = axum::serve(listener, router);
+            serving.with_graceful_shutdown(stop()).await
+        }
+        Some(tls) => {
+            let serving = axum::serve(Encrypted::new(listener, tls.clone())?, router);
+            serving.with_graceful_shutdown(stop()).await
+        }
+    };
+    served.map_err(Error::Serve)?;
     tracing::info!("stopped; unfinished jobs go on at the next start");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -21,6 +22,9 @@ pub struct Settings {
     pub client_bin: PathBuf,
     #[serde(default)]
     pub sources: Vec<SourceSettings>,
+    /// Without it, connections are not encrypted.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     /// How the engine calls itself.
     #[serde(default = "engine_name")]
     pub engine_name: String,
@@ -41,6 +45,27 @@ pub struct ApiKey {
     pub key_file: PathBuf,
 }
 
+/// PEM files; read again when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSettings {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Whom this program's own commands trust when they ask a serving engine; the certificate itself if absent.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Snapshots that are taken by themselves.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SnapshotSettings {
+    /// A number with m, h or d.
+    pub every: String,
+    /// How many of them stay; those that copies depend on stay besides.
+    pub keep: usize,
+}
+
 /// A database server that is linked at the start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -56,6 +81,17 @@ pub struct SourceSettings {
     /// As pg_basebackup takes it, for example 100M a second.
     #[serde(default)]
     pub max_rate: Option<String>,
+    /// Without it, snapshots are taken when they are ordered.
+    #[serde(default)]
+    pub snapshots: Option<SnapshotSettings>,
+}
+
+impl SourceSettings {
+    /// How often a snapshot is taken, and how many stay.
+    pub(crate) fn schedule(&self) -> Option<(Duration, usize)> {
+        let snapshots = self.snapshots.as_ref()?;
+        Some((every(&snapshots.every)?, snapshots.keep))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +172,19 @@ impl Settings {
                 text,
                 format!("sources: {name:?} needs host, database and user on one line each"),
             );
+            if let Some(snapshots) = &source.snapshots {
+                let span = &snapshots.every;
+                wrong(
+                    every(span).is_none(),
+                    format!(
+                        "sources: snapshots.every {span:?} of {name:?} must be a number with m, h or d from 5m to 365d, for example 6h"
+                    ),
+                );
+                wrong(
+                    !(1..=1000).contains(&snapshots.keep),
+                    format!("sources: snapshots.keep of {name:?} must be 1 to 1000"),
+                );
+            }
             let rate = source.max_rate.as_deref().is_none_or(is_rate);
             wrong(
                 !rate,
@@ -153,10 +202,49 @@ fn is_rate(text: &str) -> bool {
     !digits.is_empty() && digits.len() < 10 && digits.chars().all(|c| c.is_ascii_digit())
 }
 
+/// Base backups more often than every five minutes would do nothing else.
+fn every(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    let seconds = number.checked_mul(seconds)?;
+    (300..=365 * 86_400)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
 fn engine_name() -> String {
     "embedded".to_owned()
 }
 
 fn port() -> u16 {
     5432
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_numbers_with_a_unit_and_neither_tiny_nor_endless() {
+        assert_eq!(every("6h"), Some(Duration::from_hours(6)));
+        assert_eq!(every("5m"), Some(Duration::from_mins(5)));
+        for wrong in [
+            "",
+            "h",
+            "6",
+            "4m",
+            "366d",
+            "-1h",
+            "99999999999999999999d",
+            "6ħ",
+        ] {
+            assert_eq!(every(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub trait Storage: Send + Sync {
     fn name(&self) -> &'static str;
     /// What whoever orders a copy should know.
     fn warning(&self) -> Option<&'static str>;
+    /// Whether a copy holds all files as they were at one moment, even while somebody writes.
+    fn at_one_instant(&self) -> bool;
     /// A new, empty, writable root.
     fn create(&self, root: &Path) -> Result<(), Error>;
     /// A writable copy of a root. Nothing happens if `to` exists: it is whole.
@@ -71,4 +73,13 @@ pub(crate) fn private_directory(path: &Path) -> Result<(), Error> {
 
 pub(crate) fn exists(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
+}
+
+/// Bytes of the file system in all, and free ones.
+pub(crate) fn capacity(pool: &Path) -> Option<(u64, u64)> {
+    let mut command = process::command(Path::new("df"));
+    command.args(["--output=size,avail", "-B1"]).arg(pool);
+    let table = process::run(&mut command).ok()?;
+    let mut row = table.lines().nth(1)?.split_whitespace();
+    Some((row.next()?.parse().ok()?, row.next()?.parse().ok()?))
 }

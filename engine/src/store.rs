@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::model::{JobRecord, Kind, Object, Phase, number};
+use crate::model::{JobRecord, Kind, Object, Phase};
 
 /// Finished jobs beyond this number are forgotten, oldest first; a caller that polls sees its job for long enough.
 const KEPT_JOBS: usize = 5_000;
@@ -38,6 +38,7 @@ struct Inner {
 #[derive(Default)]
 pub struct State {
     objects: BTreeMap<u64, Object>,
+    object_numbers: HashMap<String, u64>,
     jobs: BTreeMap<u64, JobRecord>,
     job_numbers: HashMap<String, u64>,
     next: u64,
@@ -116,8 +117,8 @@ impl State {
 
     pub fn any(&self, kind: Kind, id: &str) -> Option<&Object> {
         self.objects
-            .get(&number(id)?)
-            .filter(|o| o.kind == kind && o.id == id)
+            .get(self.object_numbers.get(id)?)
+            .filter(|o| o.kind == kind)
     }
 
     /// A live object by its id, else by a name that only one has.
@@ -144,10 +145,21 @@ impl State {
     /// The unfinished job on an object.
     pub fn busy(&self, target: &str) -> Option<&JobRecord> {
         // Unfinished jobs are among the youngest.
-        self.jobs
-            .values()
-            .rev()
-            .find(|j| j.intent.is_some() && j.job.target_id.as_deref() == Some(target))
+        self.jobs.values().rev().find(|j| {
+            j.intent.as_ref().is_some_and(|intent| {
+                j.job.target_id.as_deref() == Some(target) || intent.touches(target)
+            })
+        })
+    }
+
+    /// Objects made from this one, whether they are live yet or not.
+    pub fn children<'a>(
+        &'a self,
+        kind: Kind,
+        parent: &'a str,
+    ) -> impl DoubleEndedIterator<Item = &'a Object> {
+        self.objects(kind)
+            .filter(move |o| o.parent.as_deref() == Some(parent))
     }
 
     fn surplus_jobs(&self) -> Vec<Write> {
@@ -164,8 +176,15 @@ impl State {
         self.next = next;
         for write in writes {
             match write {
-                Write::Put(object) => drop(self.objects.insert(object.number, object)),
-                Write::Remove(number) => drop(self.objects.remove(&number)),
+                Write::Put(object) => {
+                    self.object_numbers.insert(object.id.clone(), object.number);
+                    self.objects.insert(object.number, object);
+                }
+                Write::Remove(number) => {
+                    if let Some(object) = self.objects.remove(&number) {
+                        self.object_numbers.remove(&object.id);
+                    }
+                }
                 Write::Job(record) => {
                     self.job_numbers
                         .insert(record.job.id.clone(), record.number);
@@ -198,6 +217,17 @@ impl Draft<'_> {
 
     pub fn job(&mut self, record: JobRecord) {
         self.writes.push(Write::Job(Box::new(record)));
+    }
+
+    /// As the change so far left it: an object may be written more than once.
+    pub fn object(&self, kind: Kind, id: &str) -> Option<Object> {
+        let written = self.writes.iter().rev().find_map(|write| match write {
+            Write::Put(object) if object.id == id && object.kind == kind => {
+                Some(Some(object.clone()))
+            }
+            _ => None,
+        });
+        written.unwrap_or_else(|| self.state.any(kind, id).cloned())
     }
 
     /// The same object with another document.

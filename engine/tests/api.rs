@@ -4,123 +4,11 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
-use engine::engine::Engine;
-use engine::http::{Keys, router};
+use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::{KEY, Pool};
-use tower::ServiceExt as _;
-
-struct App {
-    pool: Pool,
-    engine: Arc<Engine>,
-    router: axum::Router,
-}
-
-impl App {
-    fn new() -> Self {
-        let pool = Pool::new();
-        let engine = pool.linked();
-        let keys = Arc::new(Keys::new(&engine.settings.api_keys));
-        let router = router(Arc::clone(&engine), keys);
-        Self {
-            pool,
-            engine,
-            router,
-        }
-    }
-
-    async fn raw(
-        &self,
-        method: &str,
-        path: &str,
-        authorization: Option<&str>,
-        body: &str,
-    ) -> (StatusCode, String) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, "application/json");
-        if let Some(value) = authorization {
-            request = request.header(header::AUTHORIZATION, value);
-        }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(Body::from(body.to_owned())).unwrap())
-            .await
-            .unwrap();
-        let status = response.status();
-        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, String::from_utf8(bytes.to_vec()).unwrap())
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let (status, text) = self
-            .raw(
-                method,
-                &format!("/dct/v3{path}"),
-                Some(&format!("apk {KEY}")),
-                &body,
-            )
-            .await;
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.call("GET", path, Value::Null).await;
-        assert_eq!(status, StatusCode::OK, "{path}: {body}");
-        body
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, body) = self.call("POST", path, body).await;
-        assert!(status.is_success(), "{path}: {status} {body}");
-        body
-    }
-
-    async fn refused(&self, method: &str, path: &str, body: Value, status: u16, part: &str) {
-        let (got, answer) = self.call(method, path, body).await;
-        let said = answer["error_description"].as_str().unwrap_or_default();
-        assert_eq!(got.as_u16(), status, "{path}: {answer}");
-        assert!(said.contains(part), "{path}: {said:?} lacks {part:?}");
-    }
-
-    /// Polls as a caller does; a job on a small directory is over in no time.
-    async fn over(&self, answer: &Value) -> Value {
-        let id = answer["job"]["id"].as_str().unwrap();
-        assert_eq!(answer["job"]["status"], "PENDING");
-        for _ in 0..500 {
-            let job = self.get(&format!("/jobs/{id}")).await;
-            if job["status"] != "STARTED" {
-                return job;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("job {id} does not end");
-    }
-
-    async fn provisioned(&self, name: &str) -> String {
-        let body = json!({"name": name, "source_data_id": "largedb", "container_mode": true, "target_group_id": "postgres-vdbs",
-            "tags": [{"key": "cr-uid", "value": name}]});
-        let answer = self.post("/vdbs/provision_by_snapshot", body).await;
-        assert_eq!(self.over(&answer).await["status"], "COMPLETED");
-        answer["vdb_id"].as_str().unwrap().to_owned()
-    }
-}
+use support::KEY;
+use support::app::App;
 
 #[tokio::test]
 async fn without_a_known_key_nothing_is_told() {
@@ -524,7 +412,7 @@ async fn what_cannot_be_read_is_refused_with_a_text_and_what_is_not_served_is_sa
     assert_eq!(status, StatusCode::OK);
     app.refused(
         "POST",
-        "/vdbs/x/refresh_by_snapshot",
+        "/vdbs/x/refresh_by_location",
         json!({}),
         501,
         "does not serve POST",

@@ -188,15 +188,7 @@ fn what_is_on_disk_is_what_is_in_memory() {
     engine.execute(&job.id);
     let dump = |engine: &Engine| {
         engine.store.read(|state| {
-            let kinds = [
-                Kind::Vdb,
-                Kind::DSource,
-                Kind::Snapshot,
-                Kind::Source,
-                Kind::Environment,
-                Kind::Group,
-            ];
-            let objects: Vec<_> = kinds
+            let objects: Vec<_> = Kind::ALL
                 .into_iter()
                 .flat_map(|k| {
                     state

@@ -1,5 +1,6 @@
-//! A real PostgreSQL from base backup to a query on a copy. Needs VDB_TEST_POSTGRES_BIN (server programs, and the
-//! client's unless VDB_TEST_CLIENT_BIN says otherwise); VDB_TEST_BTRFS names a directory on btrfs for thin copies.
+//! A real PostgreSQL from base backup to a query on a copy, with the programs of the local stack's image, or of
+//! VDB_TEST_POSTGRES_BIN (the client's too unless VDB_TEST_CLIENT_BIN says otherwise). VDB_TEST_BTRFS names a directory
+//! on btrfs for thin copies.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(
@@ -8,11 +9,16 @@
 )]
 #![expect(clippy::zombie_processes, reason = "pg_ctl stops the servers")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dct::types::{DeleteVdb, EnableVdb, JobStatus, LinkAppdata, ProvisionBySnapshot, Vdb};
+use dct::types::{
+    BySnapshot, CreateBookmark, DeleteVdb, DisableVdb, EnableVdb, JobStatus, LinkAppdata,
+    ProvisionBySnapshot, ProvisionFromBookmark, Snapshot, Vdb,
+};
 use engine::engine::Engine;
 use engine::model::Kind;
 use engine::origin::Postgres;
@@ -20,10 +26,7 @@ use engine::serve::storage;
 use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind};
 use pgdata::{Control, State};
 use serde::Deserialize as _;
-
-const NAME: &str = "a_source_becomes_a_copy_that_answers_and_contacts_nobody";
-/// postgres refuses to run as root.
-const NOBODY: &str = "65534";
+use support::programs::{as_nobody, client};
 
 struct Server {
     bin: PathBuf,
@@ -60,9 +63,8 @@ impl Server {
     }
 
     fn psql(&self, database: &str, sql: &str) -> Command {
-        let bin =
-            std::env::var_os("VDB_TEST_CLIENT_BIN").map_or_else(|| self.bin.clone(), PathBuf::from);
-        let mut command = Command::new(bin.join("psql"));
+        let mut command =
+            Command::new(client(&self.bin, self.socket.parent().unwrap()).join("psql"));
         command
             .args([
                 "-X",
@@ -190,8 +192,6 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
     } else {
         StorageKind::Copy
     };
-    let client =
-        std::env::var_os("VDB_TEST_CLIENT_BIN").map_or_else(|| bin.to_owned(), PathBuf::from);
     Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         pool: pool
@@ -204,7 +204,7 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
             key_file: dir.join("password"),
         }],
         postgres_bin: bin.to_owned(),
-        client_bin: client,
+        client_bin: client(bin, dir),
         sources: vec![SourceSettings {
             name: "largedb".to_owned(),
             host: "127.0.0.1".to_owned(),
@@ -213,7 +213,9 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
             user: "replicator".to_owned(),
             password_file: dir.join("password"),
             max_rate: Some("900M".to_owned()),
+            snapshots: None,
         }],
+        tls: None,
         engine_name: "embedded".to_owned(),
     }
 }
@@ -266,42 +268,30 @@ fn no_secret_below(root: &Path) {
 
 #[test]
 fn a_source_becomes_a_copy_that_answers_and_contacts_nobody() {
-    let Some(bin) = std::env::var_os("VDB_TEST_POSTGRES_BIN").map(PathBuf::from) else {
-        println!("SKIPPED: VDB_TEST_POSTGRES_BIN is not set");
-        return;
-    };
-    if std::fs::metadata("/proc/self")
-        .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
-        .unwrap()
-        == 0
-    {
-        let ids = [
-            format!("--reuid={NOBODY}"),
-            format!("--regid={NOBODY}"),
-            "--clear-groups".to_owned(),
-            "--bounding-set=-all".to_owned(),
-        ];
-        let status = Command::new("setpriv")
-            .args(ids)
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--nocapture"])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        return;
-    }
-    from_source_to_copy(&bin);
+    as_nobody(
+        "a_source_becomes_a_copy_that_answers_and_contacts_nobody",
+        from_source_to_copy,
+    );
 }
 
-fn from_source_to_copy(bin: &Path) {
-    let dir = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let origin = source(bin, dir.path(), port);
-    let settings = settings(bin, dir.path(), port);
+#[test]
+fn a_copy_is_refreshed_rewound_and_bookmarked_and_copied_while_it_runs() {
+    as_nobody(
+        "a_copy_is_refreshed_rewound_and_bookmarked_and_copied_while_it_runs",
+        from_copy_to_copy,
+    );
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A source, and an engine that has linked it.
+fn linked(bin: &Path, dir: &Path) -> (Server, Engine) {
+    let port = free_port();
+    let origin = source(bin, dir, port);
+    let settings = settings(bin, dir, port);
     let engine = Engine::open(
         settings.clone(),
         storage(settings.storage),
@@ -318,8 +308,136 @@ fn from_source_to_copy(bin: &Path) {
         .job
         .unwrap();
     carried_out(&engine, &job.id);
+    (origin, engine)
+}
+
+fn rows(server: &Server) -> String {
+    server.query("largedb", "select count(*) from orders")
+}
+
+/// Rows written, a snapshot under the running server, refresh, rewind, bookmark, copies of copies: each recovers to
+/// exactly what was committed.
+fn from_copy_to_copy(bin: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, engine) = linked(bin, dir.path());
+    let id = enabled(&engine, "dev-vdb");
+    let first = engine.vdb_root(&id);
+    let at_one_instant = engine.storage.at_one_instant();
+    let server = copy(bin, dir.path(), &first);
+    server.query(
+        "largedb",
+        "insert into orders select n, 'mine' from generate_series(1, 1000) n",
+    );
+    if at_one_instant {
+        carried_out(&engine, &engine.snapshot_vdb(&id).unwrap().id);
+        server.query("largedb", "delete from orders where md5 = 'mine'");
+    } else {
+        assert!(
+            engine
+                .snapshot_vdb(&id)
+                .unwrap_err()
+                .to_string()
+                .contains("disable it first")
+        );
+    }
+    drop(server);
+    let disable = DisableVdb {
+        container_mode: Some(true),
+        ..Default::default()
+    };
+    carried_out(&engine, &engine.disable(&id, &disable).unwrap().id);
+    if !at_one_instant {
+        carried_out(&engine, &engine.snapshot_vdb(&id).unwrap().id);
+    }
+    let own = own_snapshots(&engine, &id);
+    let expected = if at_one_instant {
+        "CRASH_CONSISTENT"
+    } else {
+        "CONSISTENT"
+    };
+    assert_eq!(own[0].consistency.as_deref(), Some(expected));
+
+    origin.query(
+        "largedb",
+        "set default_transaction_read_only = off; delete from orders where n > 10",
+    );
+    carried_out(&engine, &engine.snapshot("largedb").unwrap().id);
+    let refresh = engine.refresh(&id, &BySnapshot::default()).unwrap();
+    carried_out(&engine, &refresh.id);
+    let second = engine.vdb_root(&id);
+    assert_ne!(first, second);
+    assert_eq!(rows(&copy(bin, dir.path(), &second)), "10");
+    carried_out(&engine, &engine.undo_refresh(&id).unwrap().id);
+    assert_eq!(engine.vdb_root(&id), first);
+    carried_out(&engine, &engine.undo_refresh(&id).unwrap().id);
+
+    let wanted = BySnapshot {
+        snapshot_id: Some(own[0].id.clone()),
+    };
+    carried_out(&engine, &engine.rollback(&id, &wanted).unwrap().id);
+    assert_eq!(rows(&copy(bin, dir.path(), &engine.vdb_root(&id))), "21000");
+    assert!(!first.exists() && second.exists());
+
+    let bookmark = CreateBookmark {
+        name: Some("release".to_owned()),
+        vdb_ids: Some(vec![id.clone()]),
+        ..Default::default()
+    };
+    carried_out(
+        &engine,
+        &engine.bookmark(&bookmark).unwrap().job.unwrap().id,
+    );
+    let request = ProvisionFromBookmark {
+        bookmark_id: Some("release".to_owned()),
+        provision: ProvisionBySnapshot {
+            name: Some("child".to_owned()),
+            container_mode: Some(true),
+            ..Default::default()
+        },
+    };
+    let answer = engine.provision_from_bookmark(&request).unwrap();
+    carried_out(&engine, &answer.job.unwrap().id);
+    let child = answer.vdb_id.unwrap();
     assert_eq!(
-        std::fs::read_dir(settings.pool.join("run"))
+        rows(&copy(bin, dir.path(), &engine.vdb_root(&child))),
+        "21000"
+    );
+    no_secret_below(&engine.vdb_root(&child));
+    assert_eq!(
+        own_snapshots(&engine, &id)[1].consistency.as_deref(),
+        Some("CONSISTENT")
+    );
+
+    assert!(
+        engine
+            .delete(&id, &DeleteVdb::default())
+            .unwrap_err()
+            .to_string()
+            .contains("child")
+    );
+    for id in [child, id] {
+        let job = engine.delete(&id, &DeleteVdb::default()).unwrap();
+        carried_out(&engine, &job.id);
+    }
+    let vdbs = std::fs::read_dir(engine.settings.vdbs()).unwrap();
+    assert_eq!(vdbs.count(), 0);
+    leave_nothing(&engine);
+}
+
+fn own_snapshots(engine: &Engine, vdb: &str) -> Vec<Snapshot> {
+    engine.store.read(|state| {
+        let own = state.live(Kind::Snapshot);
+        let own = own.filter(|s| s.parent.as_deref() == Some(vdb));
+        own.map(|s| Snapshot::deserialize(s.doc.as_ref()).unwrap())
+            .collect()
+    })
+}
+
+fn from_source_to_copy(bin: &Path) {
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, engine) = linked(bin, dir.path());
+    assert_eq!(
+        std::fs::read_dir(engine.settings.pool.join("run"))
             .unwrap()
             .count(),
         0,
@@ -373,8 +491,10 @@ fn from_source_to_copy(bin: &Path) {
 
 /// As the operator starts one: with files of its own, without a network.
 fn copy(bin: &Path, dir: &Path, root: &Path) -> Server {
-    let socket = dir.join("copy-socket");
-    std::fs::create_dir(&socket).unwrap();
+    let name = root.file_name().unwrap().to_string_lossy();
+    let number = name.rsplit('-').next().unwrap().to_owned();
+    let socket = dir.join(format!("copy-{number}"));
+    std::fs::create_dir_all(&socket).unwrap();
     std::fs::write(socket.join("pg_hba.conf"), "local all all trust\n").unwrap();
     let server = Server {
         bin: bin.to_owned(),

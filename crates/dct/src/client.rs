@@ -1,5 +1,6 @@
 //! The typed client. One request per method; what to do about a failure is the caller's decision.
 
+mod renewal;
 mod transport;
 
 use std::fmt::Write as _;

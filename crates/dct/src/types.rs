@@ -7,15 +7,19 @@ mod dataset;
 mod infrastructure;
 mod job;
 mod page;
+mod points;
 mod requests;
 
 pub use dataset::{ContainerizationState, DSource, Snapshot, Source, Tag, Vdb};
 pub use infrastructure::{Engine, Environment, Group, Host, ProductInfo, Repository, Toolkit};
 pub use job::{Job, JobEngine, JobStatus};
 pub use page::{ErrorResponse, Page, PartialError, ResponseMetadata, SearchBody};
+pub use points::{Bookmark, BookmarkVdb, Timeflow, VdbGroup, VdbGroupMember};
 pub use requests::{
-    DeleteTags, DeleteVdb, DisableVdb, EnableVdb, JobAnswer, LinkAnswer, LinkAppdata,
-    ProvisionAnswer, ProvisionBySnapshot, TagsBody, UpdateVdb,
+    BookmarkAnswer, BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteTags,
+    DeleteVdb, DisableVdb, EnableVdb, FromBookmark, JobAnswer, LinkAnswer, LinkAppdata, LockVdb,
+    PointInTime, ProvisionAnswer, ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark,
+    TagsBody, UpdateBookmark, UpdateSnapshot, UpdateVdb, VdbGroupAnswer, VdbGroupBody,
 };
 
 /// Declares an object: required fields before the bar, optional ones after it.

@@ -262,3 +262,49 @@ fn job_states_that_end_are_told_from_those_that_do_not() {
     }
     assert!(status("TIMEDOUT").is_inconclusive() && !status("FAILED").is_inconclusive());
 }
+
+#[tokio::test]
+async fn what_renews_a_copy_names_it_in_the_path_and_sends_a_body() {
+    let tower = Tower::start().await;
+    let vdb = "1-APPDATA_CONTAINER-1";
+    let job = json!({"job": {"id": "ab", "status": "PENDING"}});
+    for (action, body) in [
+        ("refresh_by_snapshot", json!({})),
+        ("rollback_from_bookmark", json!({"bookmark_id": "b"})),
+        ("undo_refresh", json!({})),
+        ("snapshots", json!({})),
+    ] {
+        Mock::given(method("POST"))
+            .and(path(format!("/dct/v3/vdbs/{vdb}/{action}")))
+            .and(body_json(body))
+            .respond_with(ResponseTemplate::new(200).set_body_json(job.clone()))
+            .expect(1)
+            .mount(&tower.server)
+            .await;
+    }
+    let bookmark = dct::types::FromBookmark {
+        bookmark_id: Some("b".into()),
+    };
+    let latest = dct::types::BySnapshot::default();
+    let client = &tower.client;
+    for job in [
+        client.refresh_by_snapshot(vdb, &latest).await,
+        client.rollback_from_bookmark(vdb, &bookmark).await,
+        client.undo_refresh(vdb).await,
+        client.snapshot_vdb(vdb).await,
+    ] {
+        assert_eq!(job.unwrap().status, JobStatus::Pending);
+    }
+    let created = json!({"bookmark": {"id": "b", "bookmark_status": "CREATING"}, "job": {"id": "ab", "status": "PENDING"}});
+    tower
+        .answers(
+            "POST",
+            "/dct/v3/bookmarks",
+            ResponseTemplate::new(201).set_body_json(created),
+        )
+        .await;
+    let request = dct::types::CreateBookmark::default();
+    let answer = client.create_bookmark(&request).await;
+    assert_eq!(answer.unwrap().bookmark.unwrap().id, "b");
+    assert_eq!(client.timeflow("none").await.unwrap(), None);
+}

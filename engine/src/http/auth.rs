@@ -1,8 +1,9 @@
-//! `Authorization: apk <key>`. Memory holds hashes alone, compared in constant time; a changed key file counts at once.
+//! `Authorization: apk <key>`, or `Bearer <token>` after a login. Memory holds hashes alone, compared in constant time;
+//! a changed key file counts at once, and ends the tokens it was logged in with.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -15,7 +16,22 @@ use subtle::ConstantTimeEq as _;
 use super::error::ApiError;
 use crate::settings::ApiKey;
 
-pub struct Keys(Mutex<Vec<Key>>);
+/// Longer ones would outlive a key that was taken away without a restart.
+pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(1);
+/// More logins at once push the oldest out.
+const MOST_TOKENS: usize = 1000;
+
+pub struct Keys {
+    keys: Mutex<Vec<Key>>,
+    tokens: Mutex<Vec<Token>>,
+}
+
+struct Token {
+    hash: [u8; 32],
+    /// Of the key that it was given for.
+    key: [u8; 32],
+    until: Instant,
+}
 
 struct Key {
     name: String,
@@ -32,15 +48,64 @@ impl Keys {
             seen: None,
             hash: None,
         };
-        let keys = Self(Mutex::new(settings.iter().map(key).collect()));
+        let keys = Self {
+            keys: Mutex::new(settings.iter().map(key).collect()),
+            tokens: Mutex::default(),
+        };
         keys.owner("");
         keys
     }
 
+    /// A token for a key that is known.
+    pub(super) fn log_in(&self, key: &str) -> Option<String> {
+        self.owner(key)?;
+        let token = hex::encode(rand::random::<[u8; 32]>());
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        tokens.retain(|token| token.until > now);
+        if tokens.len() >= MOST_TOKENS {
+            tokens.remove(0);
+        }
+        tokens.push(Token {
+            hash: Sha256::digest(&token).into(),
+            key: Sha256::digest(key).into(),
+            until: now + TOKEN_LIFE,
+        });
+        Some(token)
+    }
+
+    pub(super) fn log_out(&self, token: &str) {
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|known| !bool::from(known.hash.ct_eq(&hash)));
+    }
+
+    /// Whose token this is and how long it lives, as long as its key is known.
+    pub(super) fn token(&self, presented: &str) -> Option<(String, Duration)> {
+        let hash: [u8; 32] = Sha256::digest(presented).into();
+        let found = {
+            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = tokens.iter().find(|t| bool::from(t.hash.ct_eq(&hash)))?;
+            (known.key, known.until)
+        };
+        let left = found.1.checked_duration_since(Instant::now())?;
+        Some((self.owner_of(found.0)?, left))
+    }
+
+    fn caller(&self, scheme: Scheme, secret: &str) -> Option<String> {
+        match scheme {
+            Scheme::Key => self.owner(secret),
+            Scheme::Bearer => self.token(secret).map(|(owner, _)| owner),
+        }
+    }
+
     /// Whose key this is. Every key is compared, whichever fits.
     fn owner(&self, presented: &str) -> Option<String> {
-        let presented: [u8; 32] = Sha256::digest(presented).into();
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.owner_of(Sha256::digest(presented).into())
+    }
+
+    fn owner_of(&self, presented: [u8; 32]) -> Option<String> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut owner = None;
         for key in keys.iter_mut() {
             key.refresh();
@@ -95,14 +160,10 @@ pub(super) async fn require(
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    let presented = header.and_then(|value| {
-        let (scheme, key) = value.trim().split_once(' ')?;
-        scheme.eq_ignore_ascii_case("apk").then(|| key.trim())
-    });
-    let why = match presented {
+    let why = match header.and_then(presented) {
         None => "no api key: send the header Authorization: apk <key>",
-        Some("") => "the api key is empty",
-        Some(key) => match keys.owner(key) {
+        Some((_, "")) => "the api key is empty",
+        Some((scheme, secret)) => match keys.caller(scheme, secret) {
             Some(owner) => {
                 let client = request
                     .headers()
@@ -112,8 +173,28 @@ pub(super) async fn require(
                 tracing::debug!(owner, client, method = %request.method(), path = request.uri().path(), "call");
                 return Ok(next.run(request).await);
             }
+            None if scheme == Scheme::Bearer => "the token is not known or has expired",
             None => "the api key is not known",
         },
     };
     Err(ApiError::new(StatusCode::UNAUTHORIZED, why))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Key,
+    Bearer,
+}
+
+/// What the header presents.
+pub(super) fn presented(header: &str) -> Option<(Scheme, &str)> {
+    let (scheme, secret) = header.trim().split_once(' ')?;
+    let scheme = if scheme.eq_ignore_ascii_case("apk") {
+        Scheme::Key
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        Scheme::Bearer
+    } else {
+        return None;
+    };
+    Some((scheme, secret.trim()))
 }

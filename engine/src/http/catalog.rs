@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use dct::types::{Engine as EngineDoc, ProductInfo, SearchBody, Toolkit};
 use serde_json::Value;
 
@@ -27,9 +28,9 @@ const ENGINE_FIELDS: [&str; 8] = [
     "status",
     "engine_connection_status",
 ];
-const GROUP_FIELDS: [&str; 4] = ["id", "name", "engine_id", "engine_name"];
+pub(super) const GROUP_FIELDS: [&str; 4] = ["id", "name", "engine_id", "engine_name"];
 const TOOLKIT_FIELDS: [&str; 4] = ["id", "name", "version", "engine_id"];
-const ENVIRONMENT_FIELDS: [&str; 8] = [
+pub(super) const ENVIRONMENT_FIELDS: [&str; 8] = [
     "id",
     "name",
     "engine_id",
@@ -39,7 +40,7 @@ const ENVIRONMENT_FIELDS: [&str; 8] = [
     "hosts",
     "tags",
 ];
-const SOURCE_FIELDS: [&str; 15] = [
+pub(super) const SOURCE_FIELDS: [&str; 16] = [
     "id",
     "name",
     "database_type",
@@ -50,6 +51,7 @@ const SOURCE_FIELDS: [&str; 15] = [
     "fqdn",
     "size",
     "is_dsource",
+    "linking_enabled",
     "repository",
     "toolkit_id",
     "engine_id",
@@ -145,6 +147,14 @@ pub(super) async fn search_toolkits(
     page(vec![toolkit()], &TOOLKIT_FIELDS, &search, &wanted)
 }
 
+pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
+    if id == TOOLKIT_ID {
+        Ok(Json(Shown(toolkit())))
+    } else {
+        Err(ApiError::not_found("toolkit", &id))
+    }
+}
+
 /// All live objects of a kind as callers see them.
 pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Arc<Value>> {
     engine
@@ -166,79 +176,39 @@ pub(super) fn one(
         .ok_or_else(|| ApiError::not_found(what, id))
 }
 
-pub(super) async fn groups(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Group),
-        &GROUP_FIELDS,
-        &SearchBody::default(),
-        &wanted,
-    )
-}
-
-pub(super) async fn search_groups(
+/// Every environment: copies of a container need no place of their own.
+pub(super) async fn compatible(
     State(engine): Shared,
-    wanted: Wanted,
-    Body(search): Body<SearchBody>,
-) -> Result<List, ApiError> {
-    page(all(&engine, Kind::Group), &GROUP_FIELDS, &search, &wanted)
+    Body(request): Body<dct::types::BySnapshot>,
+) -> Result<Json<Value>, ApiError> {
+    if let Some(id) = request.snapshot_id.as_deref() {
+        one(&engine, Kind::Snapshot, "snapshot", id).map(drop)?;
+    }
+    let items: Vec<Shown> = all(&engine, Kind::Environment)
+        .into_iter()
+        .map(Shown)
+        .collect();
+    Ok(Json(serde_json::json!({ "items": items })))
 }
 
-pub(super) async fn group(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<Shown>, ApiError> {
-    one(&engine, Kind::Group, "group", &id)
-}
-
-pub(super) async fn environments(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Environment),
-        &ENVIRONMENT_FIELDS,
-        &SearchBody::default(),
-        &wanted,
-    )
-}
-
-pub(super) async fn search_environments(
-    State(engine): Shared,
-    wanted: Wanted,
-    Body(search): Body<SearchBody>,
-) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Environment),
-        &ENVIRONMENT_FIELDS,
-        &search,
-        &wanted,
-    )
-}
-
-pub(super) async fn environment(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<Shown>, ApiError> {
-    one(&engine, Kind::Environment, "environment", &id)
-}
-
-pub(super) async fn sources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Source),
-        &SOURCE_FIELDS,
-        &SearchBody::default(),
-        &wanted,
-    )
-}
-
-pub(super) async fn search_sources(
-    State(engine): Shared,
-    wanted: Wanted,
-    Body(search): Body<SearchBody>,
-) -> Result<List, ApiError> {
-    page(all(&engine, Kind::Source), &SOURCE_FIELDS, &search, &wanted)
-}
-
-pub(super) async fn source(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<Shown>, ApiError> {
-    one(&engine, Kind::Source, "source", &id)
+/// Lists, searches and single objects of a kind that is shown as it is kept.
+pub(super) fn objects(
+    path: &str,
+    kind: Kind,
+    what: &'static str,
+    fields: &'static [&'static str],
+) -> Router<Arc<Engine>> {
+    let list = move |State(engine): Shared, wanted: Wanted| async move {
+        page(all(&engine, kind), fields, &SearchBody::default(), &wanted)
+    };
+    let search = move |State(engine): Shared, wanted: Wanted, Body(search): Body<SearchBody>| async move {
+        page(all(&engine, kind), fields, &search, &wanted)
+    };
+    let single = move |State(engine): Shared, Path(id): Path<String>| async move {
+        one(&engine, kind, what, &id)
+    };
+    Router::new()
+        .route(path, get(list))
+        .route(&format!("{path}/search"), post(search))
+        .route(&format!("{path}/{{id}}"), get(single))
 }

@@ -11,6 +11,7 @@ use super::catalog::{all, one};
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Shown, Wanted, page};
+use super::points::SNAPSHOT_FIELDS;
 use crate::engine::Engine;
 use crate::model::Kind;
 
@@ -33,23 +34,6 @@ const DSOURCE_FIELDS: [&str; 17] = [
     "engine_name",
     "tags",
 ];
-const SNAPSHOT_FIELDS: [&str; 14] = [
-    "id",
-    "engine_id",
-    "engine_name",
-    "name",
-    "dataset_id",
-    "dataset_name",
-    "timeflow_id",
-    "consistency",
-    "creation_time",
-    "timestamp",
-    "location",
-    "timezone",
-    "version",
-    "tags",
-];
-
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn dsources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
@@ -116,33 +100,4 @@ pub(super) async fn snapshots_of(
     });
     let found = found.ok_or_else(|| ApiError::not_found("dSource", &id))?;
     page(found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
-}
-
-pub(super) async fn snapshots(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Snapshot),
-        &SNAPSHOT_FIELDS,
-        &SearchBody::default(),
-        &wanted,
-    )
-}
-
-pub(super) async fn search_snapshots(
-    State(engine): Shared,
-    wanted: Wanted,
-    Body(search): Body<SearchBody>,
-) -> Result<List, ApiError> {
-    page(
-        all(&engine, Kind::Snapshot),
-        &SNAPSHOT_FIELDS,
-        &search,
-        &wanted,
-    )
-}
-
-pub(super) async fn snapshot(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<Shown>, ApiError> {
-    one(&engine, Kind::Snapshot, "snapshot", &id)
 }

@@ -17,9 +17,9 @@ use super::page::{List, Shown, Wanted, page};
 use crate::actions::Refusal;
 use crate::edits::no_vdb;
 use crate::engine::Engine;
-use crate::model::{Kind, Object};
+use crate::model::Kind;
 
-const FIELDS: [&str; 38] = [
+const FIELDS: [&str; 40] = [
     "id",
     "name",
     "description",
@@ -52,6 +52,8 @@ const FIELDS: [&str; 38] = [
     "masked",
     "is_replica",
     "is_locked",
+    "locked_by",
+    "locked_by_name",
     "containerization_state",
     "exported_data_directory",
     "appdata_source_params",
@@ -62,19 +64,7 @@ const FIELDS: [&str; 38] = [
 
 type Shared = State<Arc<Engine>>;
 
-/// The document with the copy's own disk use, which only memory knows.
-fn seen(engine: &Arc<Engine>, vdb: &Object) -> Arc<Value> {
-    let Some(bytes) = engine.own_size(&vdb.id) else {
-        return Arc::clone(&vdb.doc);
-    };
-    let mut doc = vdb.doc.as_ref().clone();
-    if let Some(fields) = doc.as_object_mut() {
-        fields.insert("storage_size".to_owned(), bytes.into());
-    }
-    doc.into()
-}
-
-fn all(engine: &Arc<Engine>) -> Vec<Arc<Value>> {
+fn all(engine: &Engine) -> Vec<Arc<Value>> {
     engine
         .store
         .read(|state| state.live(Kind::Vdb).map(|o| Arc::clone(&o.doc)).collect())
@@ -92,19 +82,29 @@ pub(super) async fn search(
     page(all(&engine), &FIELDS, &search, &wanted)
 }
 
+/// With the copy's own disk use, which only the disk knows. A list does without.
 pub(super) async fn one(
     State(engine): Shared,
     Path(id): Path<String>,
 ) -> Result<Json<Shown>, ApiError> {
     let vdb = engine
         .store
-        .read(|state| state.resolve(Kind::Vdb, &id).cloned());
-    vdb.map(|vdb| Json(Shown(seen(&engine, &vdb))))
-        .ok_or_else(|| ApiError::not_found("virtual database", &id))
+        .read(|state| state.resolve(Kind::Vdb, &id).cloned())
+        .ok_or_else(|| ApiError::not_found("virtual database", &id))?;
+    let id = vdb.id.clone();
+    let bytes = begin(&engine, move |engine| Ok(engine.own_size(&id))).await?;
+    Ok(Json(Shown(match bytes {
+        Some(bytes) => {
+            let mut doc = vdb.doc.as_ref().clone();
+            doc["storage_size"] = bytes.into();
+            doc.into()
+        }
+        None => vdb.doc,
+    })))
 }
 
 /// Begins an action off the request's thread, since writing the intent down waits for the disk.
-async fn begin<T: Send + 'static>(
+pub(super) async fn begin<T: Send + 'static>(
     engine: &Arc<Engine>,
     action: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -120,7 +120,7 @@ async fn begin<T: Send + 'static>(
         .map_err(ApiError::from)
 }
 
-fn started(engine: &Arc<Engine>, job: Job) -> Json<JobAnswer> {
+pub(super) fn started(engine: &Arc<Engine>, job: Job) -> Json<JobAnswer> {
     engine.start(&job.id);
     Json(JobAnswer { job: Some(job) })
 }
@@ -137,7 +137,7 @@ pub(super) async fn provision(
 }
 
 /// Clients use names where the interface says id.
-fn id_of(engine: &Engine, id: &str) -> Result<String, Refusal> {
+pub(super) fn id_of(engine: &Engine, id: &str) -> Result<String, Refusal> {
     engine
         .store
         .read(|state| state.resolve(Kind::Vdb, id).map(|o| o.id.clone()))

@@ -11,6 +11,7 @@ use crate::model::{ENGINE_ID, Kind, Object, Phase, TOOLKIT_ID};
 use crate::settings::SourceSettings;
 use crate::storage;
 use crate::store::{self, Draft};
+use crate::timeflows;
 use crate::{clock, document, error_chain};
 
 pub(crate) struct Taken {
@@ -74,18 +75,28 @@ impl Engine {
     }
 
     pub(crate) fn discard_snapshot(&self, snapshot: &str) {
+        if let Err(error) = self.delete_snapshot_files(snapshot) {
+            tracing::error!(
+                snapshot,
+                "left for the sweep at the next start: {}",
+                error_chain(&error)
+            );
+        }
+    }
+
+    pub(crate) fn delete_snapshot_files(&self, snapshot: &str) -> Result<(), storage::Error> {
         let home = self.snapshot_home(snapshot);
-        for root in [self.template_root(snapshot), self.raw_root(snapshot)] {
-            if let Err(error) = self.storage.delete(&root) {
-                tracing::error!(path = %root.display(), "cannot delete: {}", error_chain(&error));
-                return;
-            }
+        for root in [
+            self.template_root(snapshot),
+            self.raw_root(snapshot),
+            self.taking_root(snapshot),
+        ] {
+            self.storage.delete(&root)?;
         }
-        if storage::exists(&home)
-            && let Err(error) = std::fs::remove_dir_all(&home)
-        {
-            tracing::error!(path = %home.display(), "cannot delete: {error}");
+        if storage::exists(&home) {
+            storage::files("delete", &home, std::fs::remove_dir_all(&home))?;
         }
+        Ok(())
     }
 
     pub(crate) fn settle_snapshot(
@@ -105,6 +116,7 @@ impl Engine {
             draft.remove(snapshot.number);
             if dsource.phase == Phase::Creating {
                 draft.remove(dsource.number);
+                timeflows::forget(draft, &dsource.id);
             }
             return Ok(());
         };
@@ -113,6 +125,7 @@ impl Engine {
         doc.database_version = Some(taken.version.clone());
         doc.size = bytes;
         let timeflow = doc.current_timeflow_id.clone();
+        timeflows::publish(draft, timeflow.as_deref());
         draft.put(Object {
             phase: Phase::Live,
             doc: Arc::new(document(&doc)),
@@ -131,6 +144,7 @@ impl Engine {
         {
             let mut doc: Source = typed(source)?;
             doc.is_dsource = Some(true);
+            doc.linking_enabled = None;
             doc.database_version = Some(taken.version.clone());
             doc.size = bytes;
             draft.rewrite(source, document(&doc));

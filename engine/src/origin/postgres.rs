@@ -186,6 +186,26 @@ impl Origin for Postgres {
         relative_tablespaces(&data, facts)
     }
 
+    fn tidy(&self, root: &Path) -> Result<(), Error> {
+        let data = root.join("data");
+        let gone = files("sweep", &data, pgdata::harmless::sweep(&data))?;
+        tracing::debug!(data = %data.display(), ?gone, "swept");
+        Ok(())
+    }
+
+    fn look(&self, root: &Path) -> Result<(bool, DataPoint), Error> {
+        let control = pgdata::Control::read(&root.join("data"))?;
+        let point = DataPoint {
+            timestamp: None,
+            location: format!(
+                "{:X}/{:X}",
+                control.checkpoint >> 32,
+                control.checkpoint & 0xffff_ffff
+            ),
+        };
+        Ok((control.state == pgdata::State::ShutDown, point))
+    }
+
     fn make_template(
         &self,
         source: &SourceSettings,

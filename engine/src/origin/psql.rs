@@ -170,6 +170,7 @@ mod tests {
             user: "replicator".to_owned(),
             password_file: secret.clone(),
             max_rate: None,
+            snapshots: None,
         };
         std::fs::write(&secret, "a:b\\c d\n").unwrap();
         let path = passfile(&source, dir.path()).unwrap();

@@ -29,6 +29,10 @@ impl Storage for Btrfs {
         None
     }
 
+    fn at_one_instant(&self) -> bool {
+        true
+    }
+
     fn create(&self, root: &Path) -> Result<(), Error> {
         Self::run(&["subvolume", "create"], &[root], &[])?;
         files(

@@ -26,6 +26,10 @@ impl Storage for Copy {
         )
     }
 
+    fn at_one_instant(&self) -> bool {
+        false
+    }
+
     fn create(&self, root: &Path) -> Result<(), Error> {
         private_directory(root)
     }

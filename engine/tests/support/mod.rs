@@ -3,9 +3,12 @@
 
 #![allow(dead_code, reason = "every test binary uses another part")]
 
+pub(crate) mod app;
+pub(crate) mod programs;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use engine::engine::Engine;
 use engine::origin::{DataPoint, Error as OriginError, Facts, Origin};
@@ -18,9 +21,27 @@ pub(crate) const KEY: &str = "1.0123456789abcdef";
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) broken: Arc<AtomicBool>,
+    pub(crate) file_by_file: Arc<AtomicBool>,
+    /// Steps until the engine is killed; 0 never kills it.
+    pub(crate) steps: Arc<AtomicUsize>,
 }
 
 impl Disk {
+    /// Killed here: nothing of the job's thread runs any more.
+    fn step(&self) {
+        let last = self
+            .steps
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        assert!(last != Ok(1), "killed");
+    }
+
+    fn stepped<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.step();
+        let done = work();
+        self.step();
+        done
+    }
+
     fn check(&self) -> Result<(), StorageError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StorageError::Unexpected("the disk is broken".to_owned()));
@@ -36,20 +57,23 @@ impl Storage for Disk {
     fn warning(&self) -> Option<&'static str> {
         Some("copies of a test")
     }
+    fn at_one_instant(&self) -> bool {
+        !self.file_by_file.load(Ordering::SeqCst)
+    }
     fn create(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
         Copy.create(root)
     }
     fn copy(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         self.check()?;
-        Copy.copy(from, to)
+        self.stepped(|| Copy.copy(from, to))
     }
     fn seal(&self, root: &Path) -> Result<(), StorageError> {
-        Copy.seal(root)
+        self.stepped(|| Copy.seal(root))
     }
     fn delete(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
-        Copy.delete(root)
+        self.stepped(|| Copy.delete(root))
     }
     fn own_bytes(&self, root: &Path) -> Result<u64, StorageError> {
         Copy.own_bytes(root)
@@ -99,6 +123,17 @@ impl Origin for Files {
             location: "0/3000000".to_owned(),
         })
     }
+    fn tidy(&self, root: &Path) -> Result<(), OriginError> {
+        let _ = std::fs::remove_file(root.join("data/postmaster.pid"));
+        Ok(())
+    }
+    fn look(&self, root: &Path) -> Result<(bool, DataPoint), OriginError> {
+        let point = DataPoint {
+            timestamp: None,
+            location: "0/4000000".to_owned(),
+        };
+        Ok((!root.join("data/dirty").exists(), point))
+    }
 }
 
 pub(crate) fn source(name: &str) -> SourceSettings {
@@ -110,6 +145,7 @@ pub(crate) fn source(name: &str) -> SourceSettings {
         user: "replicator".to_owned(),
         password_file: "/nowhere".into(),
         max_rate: None,
+        snapshots: None,
     }
 }
 
@@ -141,6 +177,7 @@ impl Pool {
             postgres_bin: "/nowhere".into(),
             client_bin: "/nowhere".into(),
             sources: vec![source("largedb"), source("down")],
+            tls: None,
             engine_name: "embedded".to_owned(),
         }
     }

@@ -76,6 +76,9 @@ wire! {
         masked: bool,
         is_replica: bool,
         is_locked: bool,
+        #[serde(deserialize_with = "lenient::integer")]
+        locked_by: i64,
+        locked_by_name: String,
         vdb_restart: bool,
         containerization_state: ContainerizationState,
         /// Where the files are offered, once the copy is enabled for a container.
@@ -121,6 +124,9 @@ wire! {
         location: String,
         timezone: String,
         version: String,
+        /// A date: it goes when this day is over.
+        expiration: String,
+        retain_forever: bool,
         temporary: bool,
         appdata_toolkit: String,
         /// JSON inside a string.
@@ -178,6 +184,8 @@ wire! {
         repository_id: String,
         toolkit_id: String,
         plugin_version: String,
+        /// False: it is not linked again by itself.
+        linking_enabled: bool,
         engine_id: String,
         engine_name: String,
         tags: Vec<Tag>,

@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use super::{dataset::Tag, job::Job, wire};
+use super::{
+    dataset::Tag,
+    job::Job,
+    points::{Bookmark, VdbGroup, VdbGroupMember},
+    wire,
+};
 use crate::lenient;
 
 wire! {
@@ -28,6 +33,126 @@ wire! {
         vdb_restart: bool,
         masked: bool,
         make_current_account_owner: bool,
+        tags: Vec<Tag>,
+    }
+}
+
+/// The same with a point in time in place of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ProvisionByTimestamp {
+    #[serde(flatten)]
+    pub provision: ProvisionBySnapshot,
+    #[serde(flatten)]
+    pub point: PointInTime,
+}
+
+/// The same with a bookmark of one virtual database in place of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ProvisionFromBookmark {
+    #[serde(flatten)]
+    pub provision: ProvisionBySnapshot,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookmark_id: Option<String>,
+}
+
+wire! {
+    PointInTime {
+        |
+        timestamp: String,
+        /// Without a zone, in that of the dataset.
+        timestamp_in_database_timezone: String,
+        timeflow_id: String,
+        dataset_id: String,
+    }
+}
+
+wire! {
+    /// For a refresh or a rewind: without an id, the latest.
+    BySnapshot {
+        |
+        snapshot_id: String,
+    }
+}
+
+wire! {
+    FromBookmark {
+        |
+        bookmark_id: String,
+    }
+}
+
+wire! {
+    CreateBookmark {
+        |
+        name: String,
+        vdb_ids: Vec<String>,
+        vdb_group_id: String,
+        snapshot_ids: Vec<String>,
+        timeflow_ids: Vec<String>,
+        timestamp: String,
+        location: String,
+        #[serde(deserialize_with = "lenient::integer")]
+        retention: i64,
+        expiration: String,
+        retain_forever: bool,
+        bookmark_type: String,
+        inherit_parent_tags: bool,
+        inherit_parent_vdb_tags: bool,
+        make_current_account_owner: bool,
+        tags: Vec<Tag>,
+    }
+}
+
+wire! {
+    UpdateBookmark {
+        |
+        name: String,
+        expiration: String,
+        retain_forever: bool,
+        bookmark_type: String,
+    }
+}
+
+wire! {
+    UpdateSnapshot {
+        |
+        expiration: String,
+        retain_forever: bool,
+    }
+}
+
+wire! {
+    DeleteSnapshot {
+        |
+        delete_all_dependencies: bool,
+    }
+}
+
+wire! {
+    DeleteDSource {
+        |
+        dsource_id: String,
+        force: bool,
+        delete_all_dependent_vdbs: bool,
+    }
+}
+
+wire! {
+    LockVdb {
+        |
+        #[serde(deserialize_with = "lenient::integer")]
+        account_id: i64,
+    }
+}
+
+wire! {
+    /// For a new group as for a change of one.
+    VdbGroupBody {
+        |
+        name: String,
+        vdb_ids: Vec<String>,
+        vdbs: Vec<VdbGroupMember>,
+        refresh_immediately: bool,
         tags: Vec<Tag>,
     }
 }
@@ -120,5 +245,21 @@ wire! {
         |
         job: Job,
         dsource_id: String,
+    }
+}
+
+wire! {
+    BookmarkAnswer {
+        |
+        bookmark: Bookmark,
+        job: Job,
+    }
+}
+
+wire! {
+    VdbGroupAnswer {
+        |
+        vdb_group: VdbGroup,
+        job: Job,
     }
 }

@@ -1,0 +1,84 @@
+//! What every action asks before it begins.
+
+use dct::types::Tag;
+
+use super::{Order, Refusal};
+use crate::model::{Intent, Kind, Object};
+use crate::store::{self, State};
+
+/// A live VDB that no unfinished job works on.
+pub(crate) fn free<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
+    let vdb = state
+        .get(Kind::Vdb, id)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no virtual database {id:?}")))?;
+    match state.busy(&vdb.id) {
+        Some(job) => Err(Refusal::Conflict(format!(
+            "job {} still works on {id}",
+            job.job.id
+        ))),
+        None => Ok(vdb),
+    }
+}
+
+/// Somebody protects it from losing its data.
+pub(crate) fn unlocked(vdb: &Object) -> Result<&Object, Refusal> {
+    if vdb
+        .doc
+        .get("is_locked")
+        .and_then(serde_json::Value::as_bool)
+        == Some(true)
+    {
+        return Err(Refusal::Conflict(format!(
+            "virtual database {} is locked; unlock it first",
+            vdb.name
+        )));
+    }
+    Ok(vdb)
+}
+
+pub(crate) fn order_on<'a>(vdb: &'a Object, kind: &'a str, intent: Intent) -> Order<'a> {
+    Order {
+        kind,
+        target: &vdb.id,
+        name: &vdb.name,
+        intent,
+        warning: None,
+    }
+}
+
+/// The document as its type.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(object: &Object) -> Result<T, store::Error> {
+    T::deserialize(object.doc.as_ref())
+        .map_err(|_| store::Error::Damaged(format!("document of {}", object.id)))
+}
+
+pub(super) fn only_containers(container_mode: Option<bool>) -> Result<(), Refusal> {
+    match container_mode {
+        Some(true) => Ok(()),
+        _ => Err(Refusal::Invalid(
+            "this engine serves containers alone: send container_mode: true".to_owned(),
+        )),
+    }
+}
+
+pub(crate) fn checked_name(name: Option<&str>) -> Result<String, Refusal> {
+    let Some(name) = name else {
+        return Ok(format!("vdb-{}", hex::encode(rand::random::<[u8; 4]>())));
+    };
+    if name.is_empty() || name.chars().count() > 256 || name.chars().any(char::is_control) {
+        return Err(Refusal::Invalid(
+            "a name has 1 to 256 characters on one line".to_owned(),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+pub(crate) fn checked_tags(tags: &[Tag]) -> Result<(), Refusal> {
+    let fits = |text: &str| (1..=4000).contains(&text.chars().count());
+    if tags.len() > 1000 || !tags.iter().all(|t| fits(&t.key) && fits(&t.value)) {
+        return Err(Refusal::Invalid(
+            "tags: at most 1000, key and value with 1 to 4000 characters each".to_owned(),
+        ));
+    }
+    Ok(())
+}

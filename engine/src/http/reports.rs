@@ -1,0 +1,182 @@
+//! Reports, computed when they are asked for. What is not known is left out, never zero.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use dct::types::SearchBody;
+use serde_json::{Map, Value, json};
+
+use super::catalog::all;
+use super::error::ApiError;
+use super::extract::Body;
+use super::page::{List, Wanted, page};
+use super::vdbs::begin;
+use crate::engine::Engine;
+use crate::model::{ENGINE_ID, Kind};
+use crate::storage;
+
+const INVENTORY_FIELDS: [&str; 14] = [
+    "vdb_id",
+    "engine_name",
+    "name",
+    "type",
+    "version",
+    "parent_name",
+    "parent_id",
+    "creation_date",
+    "last_refreshed_date",
+    "parent_timeflow_timestamp",
+    "parent_timeflow_timezone",
+    "enabled",
+    "status",
+    "storage_size",
+];
+const SAVINGS_FIELDS: [&str; 7] = [
+    "dsource_id",
+    "name",
+    "engine_name",
+    "dependant_vdbs",
+    "virtualized_space",
+    "unvirtualized_space",
+    "estimated_savings",
+];
+const SUMMARY_FIELDS: [&str; 6] = [
+    "engine_id",
+    "engine_name",
+    "total_capacity",
+    "free_storage",
+    "dsource_count",
+    "vdb_count",
+];
+
+type Shared = State<Arc<Engine>>;
+
+pub(super) async fn inventory(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    page(
+        vdbs(&engine),
+        &INVENTORY_FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
+}
+
+pub(super) async fn search_inventory(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    page(vdbs(&engine), &INVENTORY_FIELDS, &search, &wanted)
+}
+
+fn vdbs(engine: &Engine) -> Vec<Arc<Value>> {
+    let row = |vdb: Arc<Value>| {
+        let mut row = Map::new();
+        for field in INVENTORY_FIELDS {
+            let from = match field {
+                "vdb_id" => "id",
+                "type" => "database_type",
+                "version" => "database_version",
+                same => same,
+            };
+            if let Some(value) = vdb.get(from) {
+                row.insert(field.to_owned(), value.clone());
+            }
+        }
+        let id = vdb.get("id").and_then(Value::as_str).unwrap_or_default();
+        if let Some(bytes) = engine.last_size(id) {
+            row.insert("storage_size".to_owned(), bytes.into());
+        }
+        Arc::new(Value::Object(row))
+    };
+    all(engine, Kind::Vdb).into_iter().map(row).collect()
+}
+
+pub(super) async fn savings(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    let rows = on_disk(&engine, savings_of).await?;
+    page(rows, &SAVINGS_FIELDS, &SearchBody::default(), &wanted)
+}
+
+pub(super) async fn search_savings(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    let rows = on_disk(&engine, savings_of).await?;
+    page(rows, &SAVINGS_FIELDS, &search, &wanted)
+}
+
+/// Looks at the disk, off the threads that answer.
+async fn on_disk(
+    engine: &Arc<Engine>,
+    look: impl FnOnce(&Engine) -> Vec<Value> + Send + 'static,
+) -> Result<Vec<Arc<Value>>, ApiError> {
+    let rows = begin(engine, move |engine| Ok(look(engine))).await?;
+    Ok(rows.into_iter().map(Arc::new).collect())
+}
+
+fn savings_of(engine: &Engine) -> Vec<Value> {
+    let vdbs = all(engine, Kind::Vdb);
+    let dsources = all(engine, Kind::DSource);
+    dsources.iter().map(|d| saved(engine, d, &vdbs)).collect()
+}
+
+fn saved(engine: &Engine, dsource: &Value, vdbs: &[Arc<Value>]) -> Value {
+    let id = dsource.get("id");
+    let own: Vec<&Arc<Value>> = vdbs
+        .iter()
+        .filter(|vdb| vdb.get("parent_dsource_id") == id)
+        .collect();
+    let whole: Option<i64> = own.iter().map(|vdb| vdb.get("size")?.as_i64()).sum();
+    let taken: Option<i64> = own
+        .iter()
+        .map(|vdb| engine.own_size(vdb.get("id")?.as_str()?))
+        .sum();
+    let mut row = json!({
+        "dsource_id": id,
+        "name": dsource.get("name"),
+        "engine_name": dsource.get("engine_name"),
+        "dependant_vdbs": own.len(),
+        "is_replica": false,
+    });
+    if let (Some(whole), Some(taken)) = (whole, taken) {
+        row["unvirtualized_space"] = whole.into();
+        row["virtualized_space"] = taken.into();
+        row["estimated_savings"] = (whole - taken).max(0).into();
+    }
+    row
+}
+
+pub(super) async fn summary(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
+    let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
+    page(rows, &SUMMARY_FIELDS, &SearchBody::default(), &wanted)
+}
+
+pub(super) async fn search_summary(
+    State(engine): Shared,
+    wanted: Wanted,
+    Body(search): Body<SearchBody>,
+) -> Result<List, ApiError> {
+    let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
+    page(rows, &SUMMARY_FIELDS, &search, &wanted)
+}
+
+fn of_engine(engine: &Engine) -> Value {
+    let (dsources, vdbs) = engine.store.read(|state| {
+        let count = |kind| state.live(kind).count();
+        (count(Kind::DSource), count(Kind::Vdb))
+    });
+    let mut row = json!({
+        "engine_id": ENGINE_ID,
+        "engine_name": engine.settings.engine_name,
+        "engine_hostname": engine.settings.listen.ip().to_string(),
+        "dsource_count": dsources,
+        "vdb_count": vdbs,
+        "total_object_count": dsources + vdbs,
+    });
+    if let Some((total, free)) = storage::capacity(&engine.settings.pool) {
+        row["total_capacity"] = total.into();
+        row["free_storage"] = free.into();
+        row["used_storage"] = total.saturating_sub(free).into();
+    }
+    row
+}

@@ -1,0 +1,336 @@
+//! Killed at every step of every job: the next start carries it out, or finds it done; nothing is there twice and no
+//! file is left that nobody knows.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dct::types::{
+    BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteVdb, FromBookmark, JobStatus,
+    ProvisionBySnapshot,
+};
+use engine::engine::Engine;
+use engine::model::{Kind, Object};
+use rstest::rstest;
+use support::Pool;
+
+const VDB: &str = "dev-vdb";
+
+fn live(engine: &Engine, kind: Kind) -> Vec<Object> {
+    engine
+        .store
+        .read(|state| state.live(kind).cloned().collect())
+}
+
+fn vdb(engine: &Engine) -> String {
+    live(engine, Kind::Vdb)[0].id.clone()
+}
+
+fn provision(engine: &Engine, from: &str) -> String {
+    let request = ProvisionBySnapshot {
+        name: Some(VDB.to_owned()),
+        source_data_id: Some(from.to_owned()),
+        container_mode: Some(true),
+        ..Default::default()
+    };
+    engine.provision(&request).unwrap().job.unwrap().id
+}
+
+fn mark(engine: &Engine, text: &str) {
+    std::fs::write(engine.vdb_root(&vdb(engine)).join("data/mark"), text).unwrap();
+}
+
+fn marked(engine: &Engine) -> Option<String> {
+    std::fs::read_to_string(engine.vdb_root(&vdb(engine)).join("data/mark")).ok()
+}
+
+fn own_snapshot(engine: &Engine) -> String {
+    let id = vdb(engine);
+    live(engine, Kind::Snapshot)
+        .into_iter()
+        .rfind(|s| s.parent.as_ref() == Some(&id))
+        .unwrap()
+        .id
+}
+
+fn bookmark(engine: &Engine) -> String {
+    let request = CreateBookmark {
+        name: Some("b".to_owned()),
+        vdb_ids: Some(vec![vdb(engine)]),
+        ..Default::default()
+    };
+    engine.bookmark(&request).unwrap().job.unwrap().id
+}
+
+fn refresh(engine: &Engine) -> String {
+    engine
+        .refresh(&vdb(engine), &BySnapshot::default())
+        .unwrap()
+        .id
+}
+
+/// A VDB with two timeflows, a bookmark and a snapshot besides.
+fn busy_life(engine: &Engine) {
+    engine.execute(&refresh(engine));
+    engine.execute(&bookmark(engine));
+    engine.execute(&engine.snapshot_vdb(&vdb(engine)).unwrap().id);
+}
+
+/// What comes before, what is killed, and how it must end.
+struct Case {
+    before: fn(&Engine),
+    order: fn(&Engine) -> String,
+    after: fn(&Engine),
+}
+
+fn nothing(_: &Engine) {}
+
+const REFRESH: Case = Case {
+    before: |engine| {
+        engine.execute(&refresh(engine));
+        mark(engine, "old");
+    },
+    order: refresh,
+    after: |engine| assert_eq!(marked(engine), None),
+};
+const ROLLBACK: Case = Case {
+    before: |engine| {
+        mark(engine, "good");
+        engine.execute(&engine.snapshot_vdb(&vdb(engine)).unwrap().id);
+        mark(engine, "bad");
+    },
+    order: |engine| {
+        let request = BySnapshot {
+            snapshot_id: Some(own_snapshot(engine)),
+        };
+        engine.rollback(&vdb(engine), &request).unwrap().id
+    },
+    after: |engine| assert_eq!(marked(engine).as_deref(), Some("good")),
+};
+const UNDO: Case = Case {
+    before: |engine| {
+        mark(engine, "old");
+        engine.execute(&refresh(engine));
+    },
+    order: |engine| engine.undo_refresh(&vdb(engine)).unwrap().id,
+    after: |engine| assert_eq!(marked(engine).as_deref(), Some("old")),
+};
+const SNAPSHOT: Case = Case {
+    before: |engine| mark(engine, "good"),
+    order: |engine| engine.snapshot_vdb(&vdb(engine)).unwrap().id,
+    after: |engine| {
+        let root = engine.raw_root(&own_snapshot(engine));
+        assert_eq!(
+            std::fs::read_to_string(root.join("data/mark")).unwrap(),
+            "good"
+        );
+    },
+};
+const BOOKMARK: Case = Case {
+    before: nothing,
+    order: bookmark,
+    after: |engine| {
+        let from = FromBookmark {
+            bookmark_id: Some("b".to_owned()),
+        };
+        engine.rollback_from_bookmark(&vdb(engine), &from).unwrap();
+    },
+};
+const PROVISION: Case = Case {
+    before: |engine| {
+        engine.execute(
+            &engine
+                .delete(&vdb(engine), &DeleteVdb::default())
+                .unwrap()
+                .id,
+        );
+    },
+    order: |engine| provision(engine, "largedb"),
+    after: |engine| drop(vdb(engine)),
+};
+const DELETE: Case = Case {
+    before: busy_life,
+    order: |engine| {
+        engine
+            .delete(&vdb(engine), &DeleteVdb::default())
+            .unwrap()
+            .id
+    },
+    after: |engine| {
+        assert_eq!(
+            live(engine, Kind::Vdb).len() + live(engine, Kind::Bookmark).len(),
+            0
+        );
+        assert_eq!(live(engine, Kind::Timeflow).len(), 1, "the dSource's");
+    },
+};
+const DELETE_SNAPSHOT: Case = Case {
+    before: busy_life,
+    order: |engine| {
+        let id = own_snapshot(engine);
+        engine
+            .delete_snapshot(&id, &DeleteSnapshot::default())
+            .unwrap()
+            .id
+    },
+    after: |engine| assert_eq!(live(engine, Kind::Snapshot).len(), 2),
+};
+const DELETE_BOOKMARK: Case = Case {
+    before: busy_life,
+    order: |engine| engine.delete_bookmark("b").unwrap().id,
+    after: |engine| {
+        assert!(live(engine, Kind::Bookmark).is_empty());
+        assert_eq!(live(engine, Kind::Snapshot).len(), 2);
+    },
+};
+const DELETE_DSOURCE: Case = Case {
+    before: PROVISION.before,
+    order: |engine| {
+        let request = DeleteDSource {
+            dsource_id: Some("largedb".to_owned()),
+            ..Default::default()
+        };
+        engine.delete_dsource(&request).unwrap().id
+    },
+    after: |engine| assert!(live(engine, Kind::DSource).is_empty()),
+};
+
+/// Metadata and files say the same.
+fn agree(engine: &Engine) {
+    let list = |path| {
+        let entries = std::fs::read_dir(path).unwrap();
+        let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect::<HashSet<String>>()
+    };
+    let mut directories = 0;
+    for vdb in live(engine, Kind::Vdb) {
+        assert!(engine.vdb_root(&vdb.id).join("data/PG_VERSION").exists());
+        directories += 1 + usize::from(vdb.doc.get("previous_timeflow_id").is_some());
+    }
+    let found = list(engine.settings.vdbs());
+    assert_eq!(found.len(), directories, "{found:?}");
+    let snapshots = live(engine, Kind::Snapshot);
+    let homes = engine.settings.pool.join("snapshots");
+    let known: HashSet<String> = snapshots.iter().map(|s| s.id.clone()).collect();
+    assert_eq!(list(homes.clone()), known);
+    for id in known {
+        let roots = list(homes.join(id));
+        assert!(
+            roots.iter().all(|r| r == "raw" || r == "template"),
+            "{roots:?}"
+        );
+    }
+    engine.store.read(|state| {
+        let all = Kind::ALL.into_iter().flat_map(|kind| state.objects(kind));
+        assert!(
+            all.into_iter()
+                .all(|o| o.phase == engine::model::Phase::Live)
+        );
+        assert!(state.jobs().all(|j| j.intent.is_none()));
+    });
+}
+
+fn prepared(case: &Case) -> (Pool, Arc<Engine>, String) {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    engine.execute(&provision(&engine, "largedb"));
+    (case.before)(&engine);
+    let job = (case.order)(&engine);
+    (pool, engine, job)
+}
+
+#[rstest]
+#[case::refresh(REFRESH, 3)]
+#[case::rollback(ROLLBACK, 2)]
+#[case::undo(UNDO, 0)]
+#[case::snapshot(SNAPSHOT, 4)]
+#[case::bookmark(BOOKMARK, 4)]
+#[case::provision(PROVISION, 2)]
+#[case::delete(DELETE, 8)]
+#[case::delete_snapshot(DELETE_SNAPSHOT, 6)]
+#[case::delete_bookmark(DELETE_BOOKMARK, 6)]
+#[case::delete_dsource(DELETE_DSOURCE, 6)]
+fn killed_at_any_step_it_is_carried_out_once(#[case] case: Case, #[case] steps: usize) {
+    // Before the first step: ordered and never begun.
+    let (pool, engine, job) = prepared(&case);
+    drop(engine);
+    ended(&pool, &case, &job);
+    for step in 1.. {
+        let (pool, engine, job) = prepared(&case);
+        pool.disk.steps.store(step, Ordering::SeqCst);
+        let died = catch_unwind(AssertUnwindSafe(|| engine.execute(&job))).is_err();
+        pool.disk.steps.store(0, Ordering::SeqCst);
+        drop(engine);
+        ended(&pool, &case, &job);
+        if !died {
+            assert!(step > steps, "only {} steps", step - 1);
+            return;
+        }
+    }
+}
+
+fn ended(pool: &Pool, case: &Case, job: &str) {
+    let engine = pool.open();
+    let job = engine
+        .store
+        .read(|state| state.job(job).unwrap().job.clone());
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.error_details);
+    agree(&engine);
+    (case.after)(&engine);
+}
+
+#[test]
+fn a_refresh_that_cannot_be_carried_out_after_the_crash_leaves_the_old_data() {
+    let (pool, engine, job) = prepared(&REFRESH);
+    let snapshot = live(&engine, Kind::Snapshot)[0].id.clone();
+    std::fs::remove_dir_all(engine.template_root(&snapshot)).unwrap();
+    drop(engine);
+    let engine = pool.open();
+    let status = engine
+        .store
+        .read(|state| state.job(&job).unwrap().job.status);
+    assert_eq!(status, JobStatus::Failed);
+    assert_eq!(marked(&engine).as_deref(), Some("old"));
+    engine.undo_refresh(&vdb(&engine)).unwrap();
+}
+
+#[test]
+fn a_pool_from_before_timeflows_were_kept_is_brought_up_to_date() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    engine.execute(&provision(&engine, "largedb"));
+    let id = vdb(&engine);
+    engine
+        .store
+        .change(|draft| {
+            for flow in draft.state.live(Kind::Timeflow) {
+                draft.remove(flow.number);
+            }
+            Ok::<(), engine::store::Error>(())
+        })
+        .unwrap();
+    drop(engine);
+    let engine = pool.open();
+    agree(&engine);
+    let flows: HashSet<String> = live(&engine, Kind::Timeflow)
+        .into_iter()
+        .map(|flow| flow.id)
+        .collect();
+    for (kind, field) in [
+        (Kind::Vdb, "current_timeflow_id"),
+        (Kind::DSource, "current_timeflow_id"),
+        (Kind::Snapshot, "timeflow_id"),
+    ] {
+        let doc = &live(&engine, kind)[0].doc;
+        assert!(flows.contains(doc[field].as_str().unwrap()), "{field}");
+    }
+    engine.execute(&refresh(&engine));
+    assert_ne!(engine.vdb_root(&id), engine.settings.vdbs().join(&id));
+    engine.execute(&engine.undo_refresh(&id).unwrap().id);
+    assert_eq!(engine.vdb_root(&id), engine.settings.vdbs().join(&id));
+}

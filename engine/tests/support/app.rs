@@ -1,0 +1,126 @@
+//! The interface without a socket, on an engine of a test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use engine::engine::Engine;
+use engine::http::{Keys, router};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{KEY, Pool};
+
+pub(crate) struct App {
+    pub(crate) pool: Pool,
+    pub(crate) engine: Arc<Engine>,
+    router: axum::Router,
+}
+
+impl App {
+    pub(crate) fn new() -> Self {
+        let pool = Pool::new();
+        let engine = pool.linked();
+        let keys = Arc::new(Keys::new(&engine.settings.api_keys));
+        let router = router(Arc::clone(&engine), keys);
+        Self {
+            pool,
+            engine,
+            router,
+        }
+    }
+
+    pub(crate) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+            .unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, text) = self
+            .raw(
+                method,
+                &format!("/dct/v3{path}"),
+                Some(&format!("apk {KEY}")),
+                &body,
+            )
+            .await;
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, body) = self.call("POST", path, body).await;
+        assert!(status.is_success(), "{path}: {status} {body}");
+        body
+    }
+
+    pub(crate) async fn refused(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        status: u16,
+        part: &str,
+    ) {
+        let (got, answer) = self.call(method, path, body).await;
+        let said = answer["error_description"].as_str().unwrap_or_default();
+        assert_eq!(got.as_u16(), status, "{path}: {answer}");
+        assert!(said.contains(part), "{path}: {said:?} lacks {part:?}");
+    }
+
+    /// Polls as a caller does; a job on a small directory is over in no time.
+    pub(crate) async fn over(&self, answer: &Value) -> Value {
+        let id = answer["job"]["id"].as_str().unwrap();
+        assert_eq!(answer["job"]["status"], "PENDING");
+        for _ in 0..500 {
+            let job = self.get(&format!("/jobs/{id}")).await;
+            if job["status"] != "STARTED" {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("job {id} does not end");
+    }
+
+    pub(crate) async fn provisioned(&self, name: &str) -> String {
+        let body = json!({"name": name, "source_data_id": "largedb", "container_mode": true, "target_group_id": "postgres-vdbs",
+            "tags": [{"key": "cr-uid", "value": name}]});
+        let answer = self.post("/vdbs/provision_by_snapshot", body).await;
+        assert_eq!(self.over(&answer).await["status"], "COMPLETED");
+        answer["vdb_id"].as_str().unwrap().to_owned()
+    }
+}
