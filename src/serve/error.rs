@@ -83,6 +83,14 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "InputError", message)
     }
 
+    pub(crate) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PayloadTooLargeError",
+            "the body is larger than any order may be; shorten the SQL or the settings",
+        )
+    }
+
     pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "AuthenticationError", message)
     }

@@ -1,6 +1,9 @@
-//! What a handler takes out of a request's address: what does not fit is refused in our own words and shape.
+//! What a handler takes out of a request: what does not fit is refused in our own words and shape.
 
-use axum::extract::FromRequestParts;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::IntoResponse;
+use http::StatusCode;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -41,5 +44,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                     rejection.body_text()
                 ))
             })
+    }
+}
+
+/// The whole body.
+pub(crate) struct Body(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = Bytes::from_request(request, state).await;
+        read.map(Self).map_err(|rejection| {
+            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::too_large()
+            } else {
+                ApiError::input("the body broke off; send it again")
+            }
+        })
     }
 }

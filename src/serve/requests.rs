@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use environment::Problem;
 use environment::names::quoted;
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
-use crate::serve::extract::{Path, Query};
+use crate::serve::extract::{Body, Path, Query};
 use crate::serve::progress::{self, Until};
 use crate::serve::request::RequestId;
 use crate::serve::{actions, timeline};
@@ -36,11 +35,11 @@ const KEY: &str = "Idempotency-Key";
 #[utoipa::path(post, path = "/v1/requests", request_body = NewRequest,
     params(("Idempotency-Key" = String, Header, description = "The same for every repetition of one call")),
     responses((status = 201, body = Proposed), (status = 200, body = Proposed), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 403, body = Refusal),
-        (status = 404, body = Refusal), (status = 409, body = Refusal), (status = 429, body = Refusal), (status = 503, body = Refusal)))]
+        (status = 404, body = Refusal), (status = 409, body = Refusal), (status = 413, body = Refusal), (status = 429, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Body(bytes): Body,
 ) -> Result<
     (
         StatusCode,
@@ -69,11 +68,11 @@ pub(super) async fn create(
 }
 
 /// Everything that is wrong with an order, as an answer and not as a refusal.
-#[utoipa::path(post, path = "/v1/validate", request_body = Check, responses((status = 200, body = Checked), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 503, body = Refusal)))]
+#[utoipa::path(post, path = "/v1/validate", request_body = Check, responses((status = 200, body = Checked), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 413, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn validate(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Body(bytes): Body,
 ) -> Result<Json<Checked>, ApiError> {
     let caller = app.authenticator.plugin(&headers).await?;
     let Check { mut order } = read(&bytes)?;
@@ -85,11 +84,11 @@ pub(super) async fn validate(
 }
 
 /// The files that the pull request of an order would add.
-#[utoipa::path(post, path = "/v1/render", request_body = Check, responses((status = 200, body = Files), (status = 400, body = Refusal), (status = 401, body = Refusal)))]
+#[utoipa::path(post, path = "/v1/render", request_body = Check, responses((status = 200, body = Files), (status = 400, body = Refusal), (status = 401, body = Refusal), (status = 413, body = Refusal), (status = 503, body = Refusal)))]
 pub(super) async fn render(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Body(bytes): Body,
 ) -> Result<Json<Files>, ApiError> {
     let caller = app.authenticator.plugin(&headers).await?;
     let Check { order } = read(&bytes)?;

@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::serve::app::App;
 use crate::serve::error::{ApiError, Refused};
-use crate::serve::extract::Path;
+use crate::serve::extract::{Body, Path};
 use crate::serve::sources::Dataset;
 use crate::serve::{actions, environments, openapi, requests, webhook};
 
@@ -120,7 +120,7 @@ async fn invoke_v1(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: axum::body::Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let caller = app.authenticator.plugin(&headers).await?;
     let output = actions::invoke(app, &id, json_body(&body)?, caller).await?;
@@ -137,7 +137,7 @@ async fn invoke_v2(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: axum::body::Bytes,
+    Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let caller = app.authenticator.plugin(&headers).await?;
     let InvokeV2 { input } = serde_json::from_value(json_body(&body)?)

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::Body as Content;
 use http::{Method, Request};
 use rstest::rstest;
 
@@ -22,7 +22,7 @@ impl Stage {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("/api/vdb{path}"))
-            .body(Body::from(body.to_owned()))
+            .body(Content::from(body.to_owned()))
             .unwrap();
         *request.headers_mut() = self.issuer.call(user);
         if let Some(key) = key {
@@ -265,7 +265,7 @@ async fn a_signed_in_user_orders_nothing_here() {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("/api/vdb{path}"))
-            .body(Body::from("{}"))
+            .body(Content::from("{}"))
             .unwrap();
         *request.headers_mut() = stage.issuer.browser("user:default/guest");
         let answer = send(router::api(stage.app.clone()), request).await;
@@ -280,4 +280,20 @@ fn the_description_of_an_order_is_the_order_s_own_schema() {
     own.as_object_mut().unwrap().shift_remove("$schema");
     let document = serde_json::to_value(crate::serve::openapi::document()).unwrap();
     assert_eq!(document["components"]["schemas"]["Order"], own);
+}
+
+#[tokio::test]
+async fn an_order_that_is_too_large_is_refused_like_any_other() {
+    let stage = Stage::set().await;
+    let large = creation(&json!({"initSql": "x".repeat(300 << 10)})).to_string();
+    for path in ["/v1/requests", "/v1/validate", "/v1/render"] {
+        let answer = stage.post_as(GUEST, path, Some("large"), &large).await;
+        let said = answer.body["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            answer.status == 413 && said.contains("shorten"),
+            "{path}: {} {said}",
+            answer.status
+        );
+    }
+    assert!(stage.forge.pulls().is_empty());
 }
