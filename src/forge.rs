@@ -268,6 +268,17 @@ fn one_sentence(problems: &[String]) -> String {
     problems.join(" | ")
 }
 
+/// The request for reviews, which both forges read alike: users, and teams by their name within the organisation.
+fn asked(reviewers: &[String]) -> serde_json::Value {
+    let team = |name: &String| name.split('/').nth(1).map(str::to_owned);
+    let users: Vec<&String> = reviewers
+        .iter()
+        .filter(|name| team(name).is_none())
+        .collect();
+    let teams: Vec<String> = reviewers.iter().filter_map(team).collect();
+    serde_json::json!({"reviewers": users, "team_reviewers": teams})
+}
+
 fn colon(message: &str) -> String {
     if message.is_empty() {
         String::new()

@@ -9,15 +9,9 @@ use dct::types::{DeleteSnapshot, DeleteVdb};
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::KEY;
-use support::app::App;
+use support::app::{App, text};
 
 impl App {
-    async fn done(&self, path: &str, body: Value) {
-        let answer = self.post(path, body).await;
-        let job = self.over(&answer).await;
-        assert_eq!(job["status"], "COMPLETED", "{path}: {job}");
-    }
-
     async fn bookmarked(&self, body: Value) -> String {
         let (status, answer) = self.call("POST", "/bookmarks", body).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
@@ -49,12 +43,6 @@ impl App {
             })
             .unwrap();
     }
-}
-
-fn text(value: &Value) -> &str {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
 }
 
 #[tokio::test]

@@ -9,15 +9,9 @@ use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use support::app::App;
+use support::app::{App, text};
 
 impl App {
-    async fn done(&self, path: &str, body: Value) {
-        let answer = self.post(path, body).await;
-        let job = self.over(&answer).await;
-        assert_eq!(job["status"], "COMPLETED", "{path}: {job}");
-    }
-
     async fn vdb(&self, id: &str) -> Value {
         self.get(&format!("/vdbs/{id}")).await
     }
@@ -48,12 +42,6 @@ impl App {
         let last = own["items"].as_array().unwrap().last().unwrap().clone();
         last["id"].as_str().unwrap().to_owned()
     }
-}
-
-fn text(value: &Value) -> &str {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
 }
 
 #[tokio::test]

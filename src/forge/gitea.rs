@@ -325,20 +325,6 @@ impl Forge for Gitea {
     }
 
     fn file_url(&self, path: &str) -> String {
-        let Settings {
-            url,
-            owner,
-            repository,
-            branch,
-            ..
-        } = &self.0.settings;
-        let url = url.trim_end_matches('/');
-        format!(
-            "{url}/{}/{}/src/branch/{}/{}",
-            web::segment(owner),
-            web::segment(repository),
-            web::path(branch),
-            web::path(path)
-        )
+        self.0.settings.file_page("src/branch", path)
     }
 }

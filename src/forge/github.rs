@@ -207,21 +207,7 @@ impl Forge for GitHub {
     }
 
     fn file_url(&self, path: &str) -> String {
-        let Settings {
-            url,
-            owner,
-            repository,
-            branch,
-            ..
-        } = &self.0.settings;
-        let url = url.trim_end_matches('/');
-        format!(
-            "{url}/{}/{}/blob/{}/{}",
-            web::segment(owner),
-            web::segment(repository),
-            web::path(branch),
-            web::path(path)
-        )
+        self.0.settings.file_page("blob", path)
     }
 
     /// A branch without a commit, left by a crash, is finished too.

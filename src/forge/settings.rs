@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{Error, one_sentence};
+use crate::web;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -62,6 +63,18 @@ fn main_branch() -> String {
 }
 
 impl Settings {
+    /// Where people see a file of the base branch; `view` is what the forge's pages of files begin with.
+    pub(super) fn file_page(&self, view: &str, path: &str) -> String {
+        format!(
+            "{}/{}/{}/{view}/{}/{}",
+            self.url.trim_end_matches('/'),
+            web::segment(&self.owner),
+            web::segment(&self.repository),
+            web::path(&self.branch),
+            web::path(path)
+        )
+    }
+
     /// All that is wrong at once, so that nobody corrects one by one.
     pub fn check(&self) -> Result<(), Error> {
         let mut problems = self.addresses();

@@ -260,10 +260,12 @@ impl Sources {
         dataset: &Dataset,
         snapshot: Option<&str>,
     ) -> Result<Option<String>, ApiError> {
-        self.tower
-            .data_time(&dataset.id, snapshot)
-            .await
-            .map_err(|error| unavailable(&error))
+        if snapshot.is_none() {
+            let newest = self.newest_snapshot(&dataset.id).await?;
+            return Ok(newest.map(|at| at.to_string()));
+        }
+        let found = self.tower.data_time(&dataset.id, snapshot).await;
+        found.map_err(|error| unavailable(&error))
     }
 
     async fn fresh(&self, oldest: Duration) -> Result<Vec<Dataset>, ApiError> {

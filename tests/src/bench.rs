@@ -57,18 +57,13 @@ async fn disk(
     kubernetes: &Kubernetes<'_>,
     names: &[String],
 ) -> anyhow::Result<()> {
-    let key = std::fs::read_to_string(context.get("VDB_DCT_API_KEY_FILE")?)?;
     let mut own = Vec::new();
     let mut whole = 0.0_f64;
     for name in names {
         let vdb = kubernetes.vdb(name).await?;
         let id = vdb["status"]["vdb"]["id"].as_str().unwrap_or_default();
-        let url = format!("{}/dct/v3/vdbs/{id}", context.get("VDB_DCT_URL")?);
         let seen = async || -> anyhow::Result<Value> {
-            let asked = context
-                .http
-                .get(&url)
-                .header("authorization", format!("apk {}", key.trim()));
+            let asked = context.engine(reqwest::Method::GET, &format!("/vdbs/{id}"))?;
             Ok(asked.send().await?.error_for_status()?.json().await?)
         };
         // The engine answers with the size it saw last and looks again behind the caller's back.

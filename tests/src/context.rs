@@ -45,6 +45,18 @@ impl Context {
             .trim()
             .to_owned())
     }
+
+    /// A call of the engine, below its base path.
+    pub(crate) fn engine(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+    ) -> anyhow::Result<reqwest::RequestBuilder> {
+        let url = format!("{}/dct/v3{path}", self.get("VDB_DCT_URL")?);
+        let key = self.secret("dct.key")?;
+        let call = self.http.request(method, url);
+        Ok(call.header("authorization", format!("apk {key}")))
+    }
 }
 
 /// A client that finds `*.localhost` on this machine, as browsers do.

@@ -123,4 +123,17 @@ impl App {
         assert_eq!(self.over(&answer).await["status"], "COMPLETED");
         answer["vdb_id"].as_str().unwrap().to_owned()
     }
+
+    /// Begins an action and waits until its job is completed.
+    pub(crate) async fn done(&self, path: &str, body: Value) {
+        let answer = self.post(path, body).await;
+        let job = self.over(&answer).await;
+        assert_eq!(job["status"], "COMPLETED", "{path}: {job}");
+    }
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Gitea, wire};
-use crate::forge::{Error, one_sentence};
+use crate::forge::{Error, asked, one_sentence};
 use crate::web;
 
 impl Gitea {
@@ -67,15 +67,7 @@ impl Gitea {
         if !known.is_empty() {
             return Ok(());
         }
-        let (teams, users): (Vec<&str>, Vec<&str>) = reviewers
-            .iter()
-            .map(String::as_str)
-            .partition(|name| name.contains('/'));
-        let teams: Vec<&str> = teams
-            .iter()
-            .filter_map(|name| name.split('/').nth(1))
-            .collect();
-        let body = json!({"reviewers": users, "team_reviewers": teams});
+        let body = asked(reviewers);
         let path = format!("/pulls/{number}/requested_reviewers");
         self.0.post(&path, &body, &[]).await?;
         Ok(())

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{GitHub, wire};
-use crate::forge::{Error, one_sentence};
+use crate::forge::{Error, asked, one_sentence};
 use crate::web;
 
 /// The colour of labels that are made here.
@@ -94,15 +94,7 @@ impl GitHub {
                 return Ok(());
             }
         }
-        let (teams, users): (Vec<&str>, Vec<&str>) = reviewers
-            .iter()
-            .map(String::as_str)
-            .partition(|name| name.contains('/'));
-        let teams: Vec<&str> = teams
-            .iter()
-            .filter_map(|name| name.split('/').nth(1))
-            .collect();
-        let body = json!({"reviewers": users, "team_reviewers": teams});
+        let body = asked(reviewers);
         self.0
             .make(
                 Method::POST,

@@ -18,6 +18,5 @@ pub(super) async fn run(
     let by = caller.user()?;
     let change = read(input)?;
     let proposal = proposal::change(app, &change, by).await?;
-    app.wake().await;
     answer(app, &proposal).await
 }

@@ -27,13 +27,12 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
     app.metrics
         .publish_seconds
         .observe(since.elapsed().as_secs_f64());
-    // The pull request is judged like any other, by whoever leads.
-    app.wake().await;
     answer(app, &proposal).await
 }
 
-/// What every proposing action answers.
+/// What every proposing action answers. The pull request is judged like any other, by whoever leads.
 pub(super) async fn answer(app: &App, proposal: &Proposal) -> Result<Value, ApiError> {
+    app.wake().await;
     let request = &proposal.request;
     let seen = progress::observe(app, request, None).await?;
     let pull = proposal.pull.as_ref();

@@ -34,6 +34,5 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
         by,
     };
     let proposal = proposal::retire(app, &wanted).await?;
-    app.wake().await;
     answer(app, &proposal).await
 }

@@ -123,20 +123,11 @@ pub(crate) async fn forced(context: &Context) -> anyhow::Result<()> {
 
 /// What was recorded is deleted by hand, as the list says.
 async fn remove_orphan(context: &Context, vdb: &str) -> anyhow::Result<()> {
-    let key = context.secret("dct.key")?;
-    let url = format!("{}/dct/v3/vdbs/{vdb}", context.get("VDB_DCT_URL")?);
-    let authorization = format!("apk {key}");
-    let delete = context
-        .http
-        .post(format!("{url}/delete"))
-        .header("authorization", &authorization)
-        .json(&json!({}));
-    delete.send().await?.error_for_status()?;
+    let delete = context.engine(Method::POST, &format!("/vdbs/{vdb}/delete"))?;
+    let deleted = delete.json(&json!({})).send().await?;
+    deleted.error_for_status()?;
     wait::until("the orphan to go", Duration::from_secs(60), || async {
-        let asked = context
-            .http
-            .get(&url)
-            .header("authorization", &authorization);
+        let asked = context.engine(Method::GET, &format!("/vdbs/{vdb}"))?;
         Ok((asked.send().await?.status() == 404).then_some(()))
     })
     .await
