@@ -158,6 +158,10 @@ pub trait Forge: Send + Sync {
     async fn changed_between(&self, _from: &str, _to: &str) -> Result<Option<Vec<String>>, Error> {
         Ok(None)
     }
+    /// Closes a pull request without a merge and replaces its text. One that was merged meanwhile stays so: the answer says it.
+    async fn close(&self, number: u64, body: &str) -> Result<Pull, Error>;
+    /// Removes a branch, if it is there. The commits stay where the forge keeps those of a pull request.
+    async fn delete_branch(&self, name: &str) -> Result<(), Error>;
     /// The text of the one comment that holds this marker.
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error>;
     /// Writes that comment, or changes it.

@@ -268,6 +268,27 @@ impl Forge for Gitea {
         Ok((!files.is_empty() || comparison.total_commits == 0).then_some(files))
     }
 
+    async fn close(&self, number: u64, body: &str) -> Result<Pull, Error> {
+        let path = format!("/pulls/{number}");
+        let change = json!({"body": body, "state": "closed"});
+        let request = self.0.request(Method::PATCH, &path).json(&change);
+        // 412: it was merged meanwhile.
+        let answer = self.0.send(request, &[412]).await?;
+        let answer = if answer.status == 412 {
+            self.0.get(&path, &[]).await?
+        } else {
+            answer
+        };
+        Ok(answer.json::<wire::Pull>()?.into())
+    }
+
+    async fn delete_branch(&self, name: &str) -> Result<(), Error> {
+        let path = format!("/branches/{}", web::path(name));
+        let request = self.0.request(Method::DELETE, &path);
+        self.0.send(request, &[404]).await?;
+        Ok(())
+    }
+
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error> {
         Ok(self
             .marked(number, marker)

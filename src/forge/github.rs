@@ -140,6 +140,25 @@ impl Forge for GitHub {
         Ok(pulls.into_iter().map(Pull::from).collect())
     }
 
+    async fn close(&self, number: u64, body: &str) -> Result<Pull, Error> {
+        let path = format!("/pulls/{number}");
+        let change = json!({"body": body, "state": "closed"});
+        // 422: it was merged meanwhile.
+        let answer = self.0.make(Method::PATCH, &path, &change, &[422]).await?;
+        let answer = if answer.is_success() {
+            answer
+        } else {
+            self.0.get(&path, &[]).await?
+        };
+        Ok(answer.json::<wire::Pull>()?.into())
+    }
+
+    async fn delete_branch(&self, name: &str) -> Result<(), Error> {
+        let path = format!("/git/refs/heads/{}", web::path(name));
+        // 422: there is no such branch.
+        self.0.remove(&path, &[404, 422]).await
+    }
+
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, Error> {
         Ok(self.marked(number, marker).await?.and_then(|c| c.body))
     }

@@ -120,6 +120,30 @@ pub(super) async fn behaves(forge: &dyn Forge, salt: &str) {
     };
     forge.status(&made.head_sha, &check).await.unwrap();
     assert!(forge.contains(&base, &base).await.unwrap());
+    withdraws(forge, &made).await;
+}
+
+/// A pull request is closed with another text, its branch removed; both may be said twice, and it is still found.
+async fn withdraws(forge: &dyn Forge, made: &Pull) {
+    for _ in 0..2 {
+        let closed = forge.close(made.number, "Withdrawn.").await.unwrap();
+        assert_eq!(
+            (closed.state, closed.number, closed.body.trim()),
+            (PullState::Closed, made.number, "Withdrawn.")
+        );
+    }
+    for _ in 0..2 {
+        forge.delete_branch(&made.branch).await.unwrap();
+        assert_eq!(forge.branch(&made.branch).await.unwrap(), None);
+    }
+    let found = forge.find(&made.branch).await.unwrap().unwrap();
+    assert_eq!(
+        (found.state, found.number),
+        (PullState::Closed, made.number)
+    );
+    let among = |pulls: Vec<Pull>| pulls.iter().any(|pull| pull.number == made.number);
+    assert!(!among(forge.open_pulls().await.unwrap()));
+    assert!(among(forge.recent_pulls().await.unwrap()));
 }
 
 /// The files that a pull request changes, as a list and as they stand at its head; and how its base is protected.

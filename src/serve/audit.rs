@@ -5,7 +5,7 @@ use environment::EnvironmentName;
 use sha2::{Digest, Sha256};
 
 use crate::forge::Pull;
-use crate::serve::request::Marker;
+use crate::serve::request::{Marker, RequestId};
 use crate::web::one_line;
 
 /// Of a file that is not there.
@@ -76,6 +76,22 @@ pub(crate) fn proposed(by: &str, change: &Change, pull: &Pull) {
         after = change.after,
         pull = pull.number,
         commit = pull.head_sha,
+        "audit"
+    );
+}
+
+/// The platform closed what it had proposed: another pull request of the environment was earlier.
+pub(crate) fn withdrawn(pull: &Pull, earlier: u64) {
+    let marker = Marker::of(pull);
+    let environment = RequestId::parse(&marker.request_id).map(|id| id.environment().to_string());
+    tracing::info!(
+        target: "audit",
+        event = "withdrawn",
+        requested_by = one_line(&marker.requested_by, 200),
+        environment = environment.as_deref().unwrap_or(UNKNOWN),
+        pull = pull.number,
+        commit = pull.head_sha,
+        earlier,
         "audit"
     );
 }

@@ -42,6 +42,11 @@ pub(crate) fn pull(number: u64, branch: &str, body: &str) -> Pull {
 
 type Files = BTreeMap<String, String>;
 
+tokio::task_local! {
+    /// How many more calls a replica may make now: a test lets one work and the others stand still between two calls.
+    pub(crate) static TURNS: Arc<tokio::sync::Semaphore>;
+}
+
 /// A forge in memory. A commit's id is its place in the history.
 #[derive(Default)]
 pub(crate) struct FakeForge {
@@ -97,7 +102,13 @@ impl FakeForge {
     }
 
     /// Counts the call, and fails it before or after it is carried out.
-    fn call<T>(&self, work: impl FnOnce(&mut ForgeState) -> T) -> Result<T, ForgeError> {
+    async fn call<T>(
+        &self,
+        work: impl FnOnce(&mut ForgeState) -> T + Send,
+    ) -> Result<T, ForgeError> {
+        if let Ok(turns) = TURNS.try_with(Arc::clone) {
+            turns.acquire().await.unwrap().forget();
+        }
         let n = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let down = || ForgeError::Refused {
             call: format!("call {n}"),
@@ -236,11 +247,11 @@ impl FakeForge {
 #[async_trait]
 impl Forge for FakeForge {
     async fn base(&self) -> Result<String, ForgeError> {
-        self.call(|state| state.base.len().to_string())
+        self.call(|state| state.base.len().to_string()).await
     }
 
     async fn read(&self, at: &str, path: &str) -> Result<Option<String>, ForgeError> {
-        self.call(|state| state.files(at)?.get(path).cloned())
+        self.call(|state| state.files(at)?.get(path).cloned()).await
     }
 
     async fn list(&self, at: &str, directory: &str) -> Result<Vec<Entry>, ForgeError> {
@@ -272,10 +283,12 @@ impl Forge for FakeForge {
                 })
                 .collect()
         })
+        .await
     }
 
     async fn branch(&self, name: &str) -> Result<Option<String>, ForgeError> {
         self.call(|state| state.branches.get(name).map(|(sha, _)| sha.clone()))
+            .await
     }
 
     async fn commit(&self, draft: &Draft) -> Result<(), ForgeError> {
@@ -301,6 +314,7 @@ impl Forge for FakeForge {
             let sha = format!("head-of-{}", draft.branch);
             state.branches.insert(draft.branch.clone(), (sha, files));
         })
+        .await
     }
 
     async fn open(&self, draft: &Draft) -> Result<Pull, ForgeError> {
@@ -323,6 +337,7 @@ impl Forge for FakeForge {
             self.asked.lock().unwrap().push(draft.reviewers.clone());
             made
         })
+        .await
     }
 
     async fn find(&self, branch: &str) -> Result<Option<Pull>, ForgeError> {
@@ -334,6 +349,7 @@ impl Forge for FakeForge {
                 .find(|pull| pull.branch == branch)
                 .cloned()
         })
+        .await
     }
 
     async fn pull(&self, number: u64) -> Result<Option<Pull>, ForgeError> {
@@ -344,6 +360,7 @@ impl Forge for FakeForge {
                 .find(|pull| pull.number == number)
                 .cloned()
         })
+        .await
     }
 
     async fn open_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
@@ -355,6 +372,7 @@ impl Forge for FakeForge {
                 .cloned()
                 .collect()
         })
+        .await
     }
 
     async fn recent_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
@@ -366,6 +384,7 @@ impl Forge for FakeForge {
                 .cloned()
                 .collect()
         })
+        .await
     }
 
     async fn changes(&self, number: u64) -> Result<Vec<Changed>, ForgeError> {
@@ -385,6 +404,7 @@ impl Forge for FakeForge {
                 })
                 .collect()
         })
+        .await
     }
 
     async fn protection(&self) -> Result<Protection, ForgeError> {
@@ -394,6 +414,7 @@ impl Forge for FakeForge {
             required_checks: vec!["vdb/validate".into()],
             pushes_allowed: false,
         })
+        .await
     }
 
     async fn changed_between(
@@ -413,10 +434,40 @@ impl Forge for FakeForge {
                 .filter(|path| old.get(*path) != new.get(*path));
             Some(differ.cloned().collect())
         })
+        .await
+    }
+
+    async fn close(&self, number: u64, body: &str) -> Result<Pull, ForgeError> {
+        self.call(|state| {
+            let mut pulls = state.pulls.iter_mut();
+            let pull = pulls.find(|pull| pull.number == number).unwrap();
+            if pull.state == PullState::Open {
+                pull.state = PullState::Closed;
+                pull.finished_at = Some(jiff::Timestamp::now().to_string());
+            }
+            if pull.state == PullState::Closed {
+                body.clone_into(&mut pull.body);
+            }
+            pull.clone()
+        })
+        .await
+    }
+
+    async fn delete_branch(&self, name: &str) -> Result<(), ForgeError> {
+        self.call(|state| {
+            state.branches.remove(name);
+            for pull in &mut state.pulls {
+                if pull.branch == name && pull.state == PullState::Open {
+                    pull.state = PullState::Closed;
+                }
+            }
+        })
+        .await
     }
 
     async fn comment(&self, number: u64, marker: &str) -> Result<Option<String>, ForgeError> {
         self.call(|state| state.comments.get(&(number, marker.to_owned())).cloned())
+            .await
     }
 
     async fn upsert_comment(
@@ -430,14 +481,17 @@ impl Forge for FakeForge {
                 .comments
                 .insert((number, marker.to_owned()), text.to_owned());
         })
+        .await
     }
 
     async fn status(&self, sha: &str, check: &Check) -> Result<(), ForgeError> {
         self.call(|state| state.checks.push((sha.to_owned(), check.clone())))
+            .await
     }
 
     async fn contains(&self, revision: &str, commit: &str) -> Result<bool, ForgeError> {
         self.call(|_| revision.parse::<usize>().ok() >= commit.parse().ok())
+            .await
     }
 
     async fn check_reviewers(&self, _reviewers: &[String]) -> Result<(), ForgeError> {

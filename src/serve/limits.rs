@@ -62,7 +62,10 @@ fn usage(owner: &str, databases: &[LiveDatabase], pulls: &[Pull], now: Timestamp
     let mut orders: Vec<(&Pull, RequestId)> = pulls
         .iter()
         .filter_map(|pull| Some((pull, RequestId::of_branch(&pull.branch)?)))
-        .filter(|(pull, _)| same_entity(&Marker::of(pull).owner, owner))
+        .filter(|(pull, _)| {
+            let marker = Marker::of(pull);
+            marker.withdrawn_for.is_none() && same_entity(&marker.owner, owner)
+        })
         .collect();
     orders.sort_by_key(|(pull, _)| pull.number);
     usage.environments.extend(coming(&orders, now));

@@ -7,6 +7,7 @@ mod change;
 mod create;
 mod outlook;
 mod retire;
+pub(crate) mod rival;
 mod text;
 
 use crate::forge::{Change, Draft, Forge, Pull, PullState};
@@ -72,7 +73,8 @@ impl Wish<'_> {
             let Some(pull) = forge.find(&request.branch()).await? else {
                 return Ok(Standing::Free { request, digest });
             };
-            let same_key = self.key.is_some() && Marker::of(&pull).key.as_deref() == self.key;
+            let marker = Marker::of(&pull);
+            let same_key = self.key.is_some() && marker.key.as_deref() == self.key;
             match pull.state {
                 PullState::Open => {
                     return Ok(Standing::Found(Proposal {
@@ -90,7 +92,8 @@ impl Wish<'_> {
                 PullState::Merged if settled.is_none_or(|settled| settled < n) => {
                     return Ok(Standing::MergedMeanwhile { at: n });
                 }
-                PullState::Closed if same_key => {
+                // What the platform withdrew nobody rejected: the same call may try again.
+                PullState::Closed if same_key && marker.withdrawn_for.is_none() => {
                     return Err(ApiError::conflict(format!(
                         "pull request #{} was closed without a merge: {}; order again to open a new one",
                         pull.number, pull.url
@@ -114,7 +117,10 @@ pub(crate) async fn taken_by(
         RequestId::of_branch(&pull.branch)
             .is_some_and(|request| request.environment() == *environment)
     };
-    Ok(forge.open_pulls().await?.into_iter().find(of_environment))
+    let open = forge.open_pulls().await?;
+    let mut of_it: Vec<Pull> = open.into_iter().filter(of_environment).collect();
+    of_it.sort_by_key(|pull| pull.number);
+    Ok(of_it.into_iter().next())
 }
 
 fn taken(environment: &EnvironmentName, by: &Pull, wanted: Operation) -> ApiError {

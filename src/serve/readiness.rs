@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::argocd::{Application, ApplicationSet};
 use crate::forge::{Pull, PullState};
 use crate::serve::cluster::{LiveDatabase, NamespaceState};
-use crate::serve::request::{Operation, RequestId};
+use crate::serve::request::{Marker, Operation, RequestId};
 use crate::web::one_line;
 pub(crate) use reason::Reason;
 
@@ -120,10 +120,15 @@ pub(crate) fn decide(seen: &Observation<'_>) -> Readiness {
             Reason::PullRequestOpen.hint(),
             seen.pull.url
         )),
-        (PullState::Closed, _) => readiness(
-            Reason::PullRequestClosed,
-            format!("pull request #{number} was closed without a merge"),
-        ),
+        (PullState::Closed, _) => {
+            let why = match Marker::of(seen.pull).withdrawn_for {
+                Some(first) => format!(
+                    "pull request #{number} was withdrawn: #{first} of the same environment was opened first"
+                ),
+                None => format!("pull request #{number} was closed without a merge"),
+            };
+            readiness(Reason::PullRequestClosed, why)
+        }
         (PullState::Merged, Operation::Retire) => removal::retired(seen),
         (
             PullState::Merged,

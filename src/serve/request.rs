@@ -122,6 +122,9 @@ pub(crate) struct Marker {
     pub(crate) requested_by: String,
     /// Who is told about what becomes of it.
     pub(crate) owner: String,
+    /// The pull request of the same environment that was opened first: this one was closed by the platform, not by people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) withdrawn_for: Option<u64>,
 }
 
 impl Marker {

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::forge::{Check, Error, Forge, Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::audit;
+use crate::serve::proposal::rival;
 use crate::web;
 pub(crate) use judge::Verdict;
 use judge::{Content, Files};
@@ -44,12 +45,22 @@ pub(crate) struct Memory {
     quiet: HashMap<u64, Instant>,
     /// Merges that the audit has.
     merged: HashSet<u64>,
+    /// Withdrawn pull requests whose branch is gone.
+    cleared: HashSet<u64>,
 }
 
 impl Memory {
     fn is_quiet(&self, number: u64) -> bool {
         let until = self.quiet.get(&number);
         until.is_some_and(|until| Instant::now() < *until)
+    }
+
+    pub(crate) fn is_cleared(&self, number: u64) -> bool {
+        self.cleared.contains(&number)
+    }
+
+    pub(crate) fn cleared(&mut self, number: u64) {
+        self.cleared.insert(number);
     }
 }
 
@@ -92,7 +103,18 @@ pub(crate) async fn sweep(app: &App) {
 }
 
 async fn try_sweep(app: &App) -> Result<(), Error> {
-    let pulls = app.pulls.recent(app.forge.as_ref()).await?;
+    let mut pulls = app.pulls.recent(app.forge.as_ref()).await?;
+    match rival::sweep(app, &pulls).await {
+        Ok(false) => {}
+        Ok(true) => {
+            app.wake().await;
+            pulls = app.pulls.recent(app.forge.as_ref()).await?;
+        }
+        Err(error) => tracing::warn!(
+            error = web::error_chain(&error),
+            "cannot end the later of two pull requests of one environment yet"
+        ),
+    }
     let base = app.forge.base().await?;
     for pull in pulls.iter() {
         let look = async {
@@ -128,6 +150,7 @@ async fn forget(app: &App, pulls: &Arc<Vec<Pull>>) {
     memory.judged.retain(|number, _| known.contains(number));
     memory.quiet.retain(|number, _| known.contains(number));
     memory.merged.retain(|number| known.contains(number));
+    memory.cleared.retain(|number| known.contains(number));
 }
 
 /// What was said of this head before, if it is to be judged now.

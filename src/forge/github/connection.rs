@@ -152,6 +152,15 @@ impl Connection {
         self.judge(answer, expected)
     }
 
+    /// Removes something of the repository.
+    pub(super) async fn remove(&self, path: &str, expected: &[u16]) -> Result<(), Error> {
+        let request = self.http.delete(format!("{}{path}", self.repository));
+        let _alone = self.making.lock().await;
+        let answer = self.once(&request, true).await?;
+        self.judge(answer, expected)?;
+        Ok(())
+    }
+
     /// Asks GraphQL; what it says about limits is an error here, everything else is the caller's.
     pub(super) async fn ask(&self, query: &str, variables: &Value) -> Result<said::Graph, Error> {
         let request = self.graphql(query, variables);

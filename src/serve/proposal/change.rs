@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::create::already_there;
 use super::retire::owner;
-use super::{MOST_ATTEMPTS, Proposal, Standing, Wish, propose, taken, taken_by, text};
+use super::{MOST_ATTEMPTS, Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
 use crate::forge::{Change as FileChange, Forge};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -46,13 +46,14 @@ pub(crate) async fn change(app: &App, change: &Change, by: &str) -> Result<Propo
             return already_there(forge, request).await;
         }
         match wish.standing(forge, settled).await? {
-            Standing::Found(proposal) => return Ok(proposal),
+            Standing::Found(proposal) => return rival::first(app, proposal).await,
             Standing::MergedMeanwhile { at } => settled = Some(at),
             Standing::Free { request, digest } => {
                 if let Some(pull) = taken_by(forge, &environment).await? {
                     return Err(taken(&environment, &pull, operation(change)));
                 }
-                return offer(app, change, file, by, request, digest).await;
+                let proposal = offer(app, change, file, by, request, digest).await?;
+                return rival::first(app, proposal).await;
             }
         }
     }
@@ -158,6 +159,7 @@ async fn offer(
         key: change.key().map(str::to_owned),
         requested_by: by.to_owned(),
         owner: file.owner,
+        ..Marker::default()
     };
     let pull = propose(app.forge.as_ref(), file.base, changes, words, marker).await?;
     audit::proposed(by, &noted, &pull);

@@ -6,7 +6,7 @@ use environment::values::{Request, Values};
 use environment::{EnvironmentName, Problem, databases, resource, yaml};
 use serde_json::Value;
 
-use super::{Proposal, Standing, Wish, outlook, propose, taken, taken_by, text};
+use super::{Proposal, Standing, Wish, outlook, propose, rival, taken, taken_by, text};
 use crate::forge::{Change, Forge};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -42,7 +42,7 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
             Existing::Nothing => {}
         }
         match wish.standing(forge, settled).await? {
-            Standing::Found(proposal) => return Ok(proposal),
+            Standing::Found(proposal) => return rival::first(app, proposal).await,
             Standing::MergedMeanwhile { at } => settled = Some(at),
             Standing::Free { request, digest } => {
                 if let Some(pull) = taken_by(forge, &environment).await? {
@@ -52,7 +52,8 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
                     return Err(refusal.into());
                 }
                 checks::live(app, order).await?;
-                return offer(app, order, by, base, request, digest).await;
+                let proposal = offer(app, order, by, base, request, digest).await?;
+                return rival::first(app, proposal).await;
             }
         }
     }
@@ -107,6 +108,7 @@ async fn offer(
         key: order.request_id.clone(),
         requested_by: by.to_owned(),
         owner: order.owner.clone(),
+        ..Marker::default()
     };
     let pull = propose(app.forge.as_ref(), base, changes, words, marker).await?;
     audit::proposed(by, &change, &pull);

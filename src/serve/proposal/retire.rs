@@ -3,7 +3,7 @@
 use environment::{EnvironmentName, Values, yaml};
 use serde_json::Value;
 
-use super::{Proposal, Standing, Wish, propose, taken, taken_by, text};
+use super::{Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
 use crate::forge::{Change, Forge, Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -47,7 +47,7 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             key: wanted.key,
         };
         match wish.standing(forge, settled).await? {
-            Standing::Found(proposal) => return Ok(proposal),
+            Standing::Found(proposal) => return rival::first(app, proposal).await,
             Standing::MergedMeanwhile { at } => settled = Some(at),
             Standing::Free { request, digest } => {
                 if let Some(pull) = taken_by(forge, environment).await? {
@@ -70,15 +70,17 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                     key: wanted.key.map(str::to_owned),
                     requested_by: wanted.by.to_owned(),
                     owner,
+                    ..Marker::default()
                 };
                 let pull = propose(forge, base, changes, words, marker).await?;
                 let was = Some(values.as_str()).filter(|values| !values.is_empty());
                 let change = audit::Change::new(environment.clone(), was.into(), None.into());
                 audit::proposed(wanted.by, &change, &pull);
-                return Ok(Proposal {
+                let proposal = Proposal {
                     request,
                     pull: Some(pull),
-                });
+                };
+                return rival::first(app, proposal).await;
             }
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::forge::PullState;
 
-/// What stands before the first slash of these keys is the name: of each name there is one pull request, except where
-/// contents differ on two replicas.
+/// Of each name there is one open pull request, whoever orders what of it where.
 struct Wanted {
     identical: usize,
     other_content: usize,
@@ -84,7 +84,9 @@ fn each_order_has_one_pull_request(
     for i in 0..CROWD.alone {
         assert_eq!(numbers(&names[&format!("alone-{i}")]).len(), 1, "alone-{i}");
     }
-    let branches: Vec<String> = forge.pulls().into_iter().map(|pull| pull.branch).collect();
+    let pulls = forge.pulls().into_iter();
+    let open = pulls.filter(|pull| pull.state == PullState::Open);
+    let branches: Vec<String> = open.map(|pull| pull.branch).collect();
     let distinct: BTreeSet<&String> = branches.iter().collect();
     assert_eq!(
         distinct.len(),
@@ -93,8 +95,19 @@ fn each_order_has_one_pull_request(
     );
     assert_eq!(
         distinct.into_iter().cloned().collect::<Vec<_>>(),
-        forge.branches()
+        forge.branches(),
+        "nothing is left of what was withdrawn"
     );
+}
+
+/// The numbers of the open pull requests of a name.
+fn open_of(forge: &crate::serve::fakes::FakeForge, name: &str) -> Vec<u64> {
+    let prefix = format!("vdb/{name}.");
+    let pulls = forge.pulls().into_iter();
+    pulls
+        .filter(|pull| pull.state == PullState::Open && pull.branch.starts_with(&prefix))
+        .map(|pull| pull.number)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -116,14 +129,44 @@ async fn two_replicas_do_not_double_an_order() {
     one.forge.slow.store(true, Ordering::SeqCst);
     let answers = send_all(&[one.clone(), other]).await;
     each_order_has_one_pull_request(&one.forge, &answers);
-    // Different contents have different branches, so two replicas may each open one before either sees the other's:
-    // Git merges one of them. Who comes later is told.
     let rivals = &answers["rivals"];
-    let open = numbers(rivals).len();
-    assert!((1..=2).contains(&open), "{open}");
+    assert_eq!(
+        numbers(rivals).into_iter().collect::<Vec<_>>(),
+        open_of(&one.forge, "rivals")
+    );
     let refused = rivals.iter().filter(|answer| told_by_whom(answer)).count();
-    assert_eq!(refused, CROWD.other_content - open);
-    assert_eq!(one.forge.pulls().len(), CROWD.alone + 1 + open);
+    assert_eq!(refused, CROWD.other_content - 1);
+}
+
+/// 200 orders of one name, each with another content, over two replicas.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn one_name_for_two_hundred_contents_on_two_replicas_is_one_open_pull_request() {
+    let one = Arc::new(replica(Arc::default()).await);
+    let replicas = [one.clone(), Arc::new(replica(one.forge.clone()).await)];
+    one.forge.slow.store(true, Ordering::SeqCst);
+    let calls: Vec<_> = (0..200)
+        .map(|i| {
+            let stage = Arc::clone(&replicas[i % 2]);
+            let change = json!({"name": "rivals", "memory": format!("{}Mi", 512 + i), "requestId": format!("rival-{i}")});
+            tokio::spawn(async move { stage.invoke("publish", order(&change)).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    let open = open_of(&one.forge, "rivals");
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(numbers(&answers).into_iter().collect::<Vec<_>>(), open);
+    let refused = answers.iter().filter(|answer| told_by_whom(answer)).count();
+    assert_eq!(refused, 199);
+    assert_eq!(one.forge.branches().len(), 1);
+    // What was withdrawn says for whom.
+    for pull in one.forge.pulls() {
+        let marker = crate::serve::request::Marker::of(&pull);
+        let first = (pull.state == PullState::Closed).then_some(open[0]);
+        assert_eq!(marker.withdrawn_for, first, "#{}", pull.number);
+    }
 }
 
 /// A replica that lets one owner order as much as it likes.

@@ -43,11 +43,14 @@ pub(super) fn router(standin: Arc<Standin>) -> Router {
     let repository = Router::new()
         .route("/git/ref/heads/{*branch}", get(git::branch))
         .route("/git/refs", post(git::new_branch))
-        .route("/git/refs/heads/{*branch}", patch(git::move_branch))
+        .route(
+            "/git/refs/heads/{*branch}",
+            patch(git::move_branch).delete(git::delete_branch),
+        )
         .route("/contents/{*path}", get(git::contents))
         .route("/compare/{both}", get(git::compare))
         .route("/pulls", get(pulls::list).post(pulls::open))
-        .route("/pulls/{number}", get(pulls::one))
+        .route("/pulls/{number}", get(pulls::one).patch(pulls::change))
         .route("/pulls/{number}/files", get(pulls::files))
         .route("/pulls/{number}/reviews", get(pulls::reviews))
         .route(

@@ -26,6 +26,8 @@ pub(super) struct Commit {
 
 pub(super) struct PullRequest {
     pub(super) branch: String,
+    /// Where the branch pointed when it was removed.
+    pub(super) last_head: Option<String>,
     pub(super) base_sha: String,
     pub(super) state: &'static str,
     pub(super) merged: bool,

@@ -64,6 +64,19 @@ pub(super) async fn move_branch(
     ok(reference(&branch, sha))
 }
 
+/// An open pull request of the branch ends with it.
+pub(super) async fn delete_branch(State(standin): World, Path(branch): Path<String>) -> Response {
+    let mut world = standin.world();
+    let Some(sha) = world.branches.remove(&branch) else {
+        return refused("Reference does not exist").into_response();
+    };
+    for pull in world.pulls.iter_mut().filter(|pull| pull.branch == branch) {
+        pull.state = "closed";
+        pull.last_head = Some(sha.clone());
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
 pub(super) async fn contents(
     State(standin): World,
     Path(path): Path<String>,

@@ -23,7 +23,7 @@ fn shown(world: &standin::World, number: usize) -> Value {
         // Also while it is open: the trial merge.
         "merge_commit_sha": "7e57ab1e",
         "user": {"login": "bot"}, "requested_reviewers": pull.reviewers, "requested_teams": [],
-        "head": {"label": format!("acme:{}", pull.branch), "ref": pull.branch, "sha": world.branches.get(&pull.branch), "repo": repository},
+        "head": {"label": format!("acme:{}", pull.branch), "ref": pull.branch, "sha": world.branches.get(&pull.branch).or(pull.last_head.as_ref()), "repo": repository},
         "base": {"label": "acme:main", "ref": "main", "sha": pull.base_sha, "repo": repository},
     })
 }
@@ -74,6 +74,7 @@ pub(super) async fn open(State(standin): World, Json(body): Json<Value>) -> Answ
     }
     world.pulls.push(PullRequest {
         branch,
+        last_head: None,
         base_sha: base,
         state: "open",
         merged: false,
@@ -92,6 +93,19 @@ pub(super) async fn one(State(standin): World, Path(number): Path<usize>) -> Ans
     if number == 0 || number > world.pulls.len() {
         return not_found();
     }
+    ok(shown(&world, number))
+}
+
+pub(super) async fn change(
+    State(standin): World,
+    Path(number): Path<usize>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let mut world = standin.world();
+    assert_eq!(body["state"], "closed");
+    let pull = &mut world.pulls[number - 1];
+    pull.state = "closed";
+    pull.body = body["body"].clone();
     ok(shown(&world, number))
 }
 
