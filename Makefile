@@ -62,14 +62,15 @@ fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=6
 	@cd fuzz && for target in values webhook; do \
 	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${FUZZ_SECONDS:-60}" || exit 1; done
 
-generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI and its TypeScript types, tables of docs/operations.md
+generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI, actions and their TypeScript, tables of docs/operations.md
 	@UPDATE=1 cargo test --quiet --package operator --lib crd
 	@UPDATE=1 cargo test --quiet --package vdb --test gitops generated
 	@UPDATE=1 cargo test --quiet --package vdb --lib openapi
+	@UPDATE=1 cargo test --quiet --package vdb --lib the_committed_list_of_actions
 	@UPDATE=1 cargo test --quiet --package vdb --lib the_page_for_people
 	@UPDATE=1 cargo test --quiet --package operator --lib the_page_for_people
 	@if [ -d backstage/node_modules ]; then cd backstage && npm run --silent generate; \
-	else echo "the portal's packages are missing, so backstage/plugins/vdb-common/src/schema.ts stays as it is" >&2; fi
+	else echo "the portal's packages are missing, so schema.ts and listed.ts below backstage/plugins stay as they are" >&2; fi
 
 ## An installation
 

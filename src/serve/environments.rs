@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use environment::EnvironmentName;
+use environment::capabilities::{Capabilities, DayTwo};
 use environment::names::NAMESPACE_PREFIX;
 use environment::status::Stage;
 use jiff::Timestamp;
@@ -81,6 +82,32 @@ pub(crate) struct EnvironmentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<RequestView>,
     databases: Vec<DatabaseView>,
+    /// What can be done with it; absent in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    capabilities: Vec<CapabilityView>,
+}
+
+/// One thing to do with an environment that exists, and why not where the platform cannot.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub(crate) struct CapabilityView {
+    action: Doing,
+    possible: bool,
+    /// Why it is not possible
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What to do instead
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Doing {
+    Update,
+    Refresh,
+    Extend,
+    Bookmark,
+    Retire,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -127,8 +154,34 @@ pub(crate) async fn one(app: &App, name: &EnvironmentName) -> Result<Environment
         Err(_) => std::sync::Arc::default(),
     };
     let requests = requests(&pulls).remove(name.as_str()).unwrap_or_default();
-    view(name, databases, requests)
-        .ok_or_else(|| ApiError::not_found(format!("there is no environment {name}")))
+    let view = view(name, databases, requests)
+        .ok_or_else(|| ApiError::not_found(format!("there is no environment {name}")))?;
+    Ok(EnvironmentView {
+        capabilities: capabilities(&app.capabilities, name),
+        ..view
+    })
+}
+
+/// In the order in which people are offered them. Retiring takes no operator that knows how.
+fn capabilities(of: &Capabilities, name: &EnvironmentName) -> Vec<CapabilityView> {
+    [
+        (Doing::Update, Some(DayTwo::Update)),
+        (Doing::Refresh, Some(DayTwo::Refresh)),
+        (Doing::Extend, Some(DayTwo::Extend)),
+        (Doing::Bookmark, Some(DayTwo::Bookmark)),
+        (Doing::Retire, None),
+    ]
+    .into_iter()
+    .map(|(action, what)| {
+        let missing = what.and_then(|what| of.missing(what, name.as_str()));
+        CapabilityView {
+            action,
+            possible: missing.is_none(),
+            reason: missing.as_ref().map(|problem| problem.message.clone()),
+            hint: missing.and_then(|problem| problem.hint),
+        }
+    })
+    .collect()
 }
 
 /// The requests of each environment, with their pull requests. Each branch is read once: lists are long.
@@ -201,6 +254,7 @@ fn view(
         owner,
         request,
         databases: databases.iter().map(database_view).collect(),
+        capabilities: Vec::new(),
     })
 }
 

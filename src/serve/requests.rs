@@ -1,7 +1,8 @@
-//! Orders and retirements over HTTP, for a portal that has the platform's own module: ask once, then follow the events.
+//! Orders, changes and retirements over HTTP, for a portal that has the platform's own module: ask once, then follow
+//! the events.
 //!
-//! What is done, and what is refused, is what the actions `vdb:publish`, `vdb:retire`, `vdb:validate`, `vdb:render` do:
-//! they are called here, so that both ways in cannot differ.
+//! What is done, and what is refused, is what the actions of the same names do: they are called here, so that both ways
+//! in cannot differ.
 
 pub(super) mod body;
 
@@ -29,7 +30,7 @@ use body::{Check, Checked, Files, Following, NewRequest, Proposed};
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 const KEY: &str = "Idempotency-Key";
 
-/// Opens the pull request of an order or a retirement, once for each idempotency key.
+/// Opens the pull request of an order, a change or a retirement, once for each idempotency key.
 ///
 /// 201: the pull request is open, made now or before. 200: it is merged, or Git holds what was asked for already.
 #[utoipa::path(post, path = "/v1/requests", request_body = NewRequest,
@@ -52,6 +53,11 @@ pub(super) async fn create(
     let key = idempotency_key(&headers)?;
     let (action, input) = match read::<NewRequest>(&bytes)? {
         NewRequest::Create { order } => (actions::PUBLISH, with_key(order, key)),
+        NewRequest::Update { change } => (actions::UPDATE, with_key(change, key)),
+        NewRequest::Refresh { change } => (actions::REFRESH, with_key(change, key)),
+        NewRequest::Extend { change } => (actions::EXTEND, with_key(change, key)),
+        // No version of the operator makes one, so there is nothing yet that a key would have to keep single.
+        NewRequest::Bookmark { name } => (actions::BOOKMARK, json!({"name": name})),
         NewRequest::Retire { name, reason } => (
             actions::RETIRE,
             json!({"name": name, "reason": reason, "requestId": key}),
@@ -172,12 +178,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, ApiError> {
     })
 }
 
-/// The header is the key, whatever the order says; what is no object is refused as an order.
-fn with_key(mut order: Value, key: &str) -> Value {
-    if let Some(fields) = order.as_object_mut() {
+/// The header is the key, whatever the input says; what is no object is refused by the action.
+fn with_key(mut input: Value, key: &str) -> Value {
+    if let Some(fields) = input.as_object_mut() {
         fields.insert("requestId".into(), json!(key));
     }
-    order
+    input
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

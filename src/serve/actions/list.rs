@@ -13,6 +13,11 @@ const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// The answer to `GET /.backstage/actions/v1/actions`.
 pub(crate) fn list(capabilities: &Capabilities) -> Value {
+    of(Some(capabilities))
+}
+
+/// Without capabilities: what the actions are for, whatever the operator of the day can do.
+fn of(capabilities: Option<&Capabilities>) -> Value {
     let mut actions = vec![validate(), render(), publish(), wait(), retire()];
     actions.extend(day_two::all(capabilities));
     json!({"actions": actions})
@@ -157,13 +162,13 @@ fn wait() -> Value {
     Action {
         id: WAIT,
         title: "Wait for a request",
-        description: "Answers within 40 seconds with the state that a request has reached: REQUESTED, PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.".to_owned(),
+        description: "Answers with the state that a request has reached when the time is over or nothing more can happen: REQUESTED, PROPOSED, MERGED, SYNCING, PROVISIONING, READY, BLOCKED, SUPERSEDED or RETIRED. A failed or rejected request fails the step. Call it again to wait longer. Changes nothing.".to_owned(),
         read_only: true,
         destructive: false,
         input: object(
             &json!({
                 "requestId": text("Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend or vdb:retire"),
-                "timeoutSeconds": {"type": "integer", "minimum": 0, "maximum": 40, "description": "How long to wait at most; 40 where absent"},
+                "timeoutSeconds": {"type": "integer", "minimum": 0, "maximum": 3600, "description": "How long to wait at most; 40 where absent. Without the platform's module, an answer comes after 40 at the latest"},
             }),
             &["requestId"],
         ),
@@ -213,4 +218,48 @@ fn retire() -> Value {
         }),
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The scaffolder's module is built from this file. Run with `UPDATE=1` to write it anew.
+    #[test]
+    fn the_committed_list_of_actions_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/serve/actions.json");
+        let fresh = format!("{}\n", serde_json::to_string_pretty(&of(None)).unwrap());
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == fresh,
+            "src/serve/actions.json is stale: run make generate"
+        );
+    }
+
+    #[test]
+    fn what_can_be_done_changes_the_words_alone() {
+        use environment::capabilities::{EVERYTHING, OPERATOR};
+        let without_words = |list: Value| -> Vec<Value> {
+            let Value::Array(mut actions) = list["actions"].clone() else {
+                panic!("no list")
+            };
+            for action in &mut actions {
+                action["description"] = Value::Null;
+            }
+            actions
+        };
+        for capabilities in [OPERATOR, EVERYTHING] {
+            assert_eq!(without_words(list(&capabilities)), without_words(of(None)));
+        }
+        let ids: Vec<Value> = without_words(of(None))
+            .iter()
+            .map(|action| action["id"].clone())
+            .collect();
+        let mut known = super::super::ALL.map(Value::from).to_vec();
+        known.sort_by_key(|id| ids.iter().position(|listed| listed == id));
+        assert_eq!(ids, known);
+    }
 }

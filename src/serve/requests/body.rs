@@ -17,6 +17,26 @@ pub(crate) enum NewRequest {
         #[schema(value_type = OrderSchema)]
         order: Value,
     },
+    /// Another image, size or setting.
+    Update {
+        #[schema(value_type = UpdateSchema)]
+        change: Value,
+    },
+    /// The data of the newest snapshot in the place of the copy's own.
+    Refresh {
+        #[schema(value_type = RefreshSchema)]
+        change: Value,
+    },
+    /// Another day on which the database is no longer needed.
+    Extend {
+        #[schema(value_type = ExtendSchema)]
+        change: Value,
+    },
+    /// A name for the present state of the data.
+    Bookmark {
+        /// Name of the environment
+        name: String,
+    },
     /// The removal of an environment with all its data.
     Retire {
         /// Name of the environment
@@ -36,24 +56,37 @@ pub(crate) struct Check {
     pub(crate) order: Value,
 }
 
-/// The order's own schema, which forms, chart and command line share.
-pub(crate) struct OrderSchema;
+/// Input schemas of actions as components of the document: forms, chart and command line share them.
+macro_rules! input_schemas {
+    ($($schema:ident: $name:literal, $of:path;)*) => {$(
+        pub(crate) struct $schema;
 
-impl utoipa::PartialSchema for OrderSchema {
-    fn schema() -> RefOr<Schema> {
-        let mut schema = environment::schema::order();
-        if let Some(fields) = schema.as_object_mut() {
-            fields.shift_remove("$schema");
+        impl utoipa::PartialSchema for $schema {
+            fn schema() -> RefOr<Schema> {
+                component($of())
+            }
         }
-        serde_json::from_value(schema)
-            .expect("a JSON Schema of plain keywords: a test compares them")
-    }
+
+        impl utoipa::ToSchema for $schema {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
 }
 
-impl utoipa::ToSchema for OrderSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "Order".into()
+input_schemas! {
+    OrderSchema: "Order", environment::schema::order;
+    UpdateSchema: "Update", environment::schema::update;
+    RefreshSchema: "Refresh", environment::schema::refresh;
+    ExtendSchema: "Extend", environment::schema::extend;
+}
+
+fn component(mut schema: Value) -> RefOr<Schema> {
+    if let Some(fields) = schema.as_object_mut() {
+        fields.shift_remove("$schema");
     }
+    serde_json::from_value(schema).expect("a JSON Schema of plain keywords: a test compares them")
 }
 
 /// The pull request of a request.
@@ -97,12 +130,16 @@ pub(crate) struct Following {
 
 /// What is wrong with an order.
 #[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Checked {
     pub(crate) ok: bool,
     #[schema(value_type = Vec<ProblemSchema>)]
     pub(crate) problems: Vec<environment::Problem>,
-    /// All problems as a list in Markdown
+    /// All problems as a list in Markdown, and the age of the data
     pub(crate) report: String,
+    /// The time of the newest snapshot, where the order names none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data_as_of: Option<String>,
 }
 
 /// The files of an order.

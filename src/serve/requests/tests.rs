@@ -106,6 +106,64 @@ async fn a_retirement_is_asked_for_in_the_same_way() {
     assert_eq!(stage.forge.pulls().len(), 2);
 }
 
+#[tokio::test]
+async fn changes_are_asked_for_in_the_same_way() {
+    for (operation, change) in [
+        ("update", json!({"name": "feat-1", "memory": "1Gi"})),
+        ("refresh", json!({"name": "feat-1", "reason": "stale"})),
+        ("extend", json!({"name": "feat-1", "days": 3})),
+    ] {
+        let stage = Stage::able().await;
+        stage.ordered("task-1").await;
+        stage.forge.merge(1);
+        let wanted = json!({"operation": operation, "change": change});
+        let made = stage.ask("task-2", &wanted).await;
+        assert_eq!(
+            (made.status, &made.body["state"]),
+            (201, &json!("PROPOSED")),
+            "{operation}: {}",
+            made.phrase
+        );
+        let id = made.body["requestId"].as_str().unwrap().to_owned();
+        assert!(id.starts_with(&format!("feat-1.{operation}-")), "{id}");
+        assert_eq!(stage.ask("task-2", &wanted).await.body, made.body);
+        // The header is the key, whatever the change says.
+        let mut keyed = change.clone();
+        keyed["requestId"] = json!("task-2");
+        let action = stage.invoke(operation, keyed).await;
+        assert_eq!(action.body["output"], made.body);
+        let path = format!("/v1/requests/{id}?wait=0&cursor=0");
+        assert_eq!(positions(&stage.get(&path).await), [1]);
+        stage.forge.merge(2);
+        assert_eq!(positions(&stage.get(&path).await), [1, 3]);
+        // The same call after the merge finds it done, and makes nothing.
+        let merged = stage.ask("task-2", &wanted).await;
+        assert_eq!(
+            (merged.status, &merged.body["requestId"]),
+            (200, &json!(id)),
+            "{operation}: {}",
+            merged.phrase
+        );
+        assert_eq!(stage.forge.pulls().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_bookmark_is_refused_with_the_operator_s_reason() {
+    let stage = Stage::able().await;
+    stage.ordered("task-1").await;
+    let wanted = json!({"operation": "bookmark", "name": "feat-1"});
+    let refused = stage.ask("task-2", &wanted).await;
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.phrase.contains("cannot keep bookmarks yet")
+            && refused.phrase.contains("a dump of its database"),
+        "{}",
+        refused.phrase
+    );
+    assert_eq!(stage.forge.pulls().len(), 1);
+}
+
 #[rstest]
 #[case::no_key(GUEST, None, creation(&json!({})), 400, "header Idempotency-Key is missing")]
 #[case::empty_key(GUEST, Some(""), creation(&json!({})), 400, "header Idempotency-Key")]
@@ -115,7 +173,15 @@ async fn a_retirement_is_asked_for_in_the_same_way() {
 #[case::wrong_order(GUEST, Some("k"), creation(&json!({"memory": "1GB"})), 400, "memory")]
 #[case::no_order(GUEST, Some("k"), json!({"operation": "create", "order": "x"}), 400, "object")]
 #[case::unknown_field(GUEST, Some("k"), json!({"operation": "retire", "name": "feat-1", "force": true}), 400, "force")]
-#[case::unknown_operation(GUEST, Some("k"), json!({"operation": "drop", "name": "feat-1"}), 400, "`create` or `retire`")]
+#[case::unknown_operation(GUEST, Some("k"), json!({"operation": "drop", "name": "feat-1"}), 400, "unknown variant")]
+#[case::update_without_user(None, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "cpu": "2"}}), 403, "signed-in user")]
+#[case::nothing_to_change(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1"}}), 400, "nothing to change")]
+#[case::change_of_what_is_fixed(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "source": "x"}}), 400, "order it again")]
+#[case::change_that_is_none(GUEST, Some("k"), json!({"operation": "update", "change": "x"}), 400, "object")]
+#[case::change_of_nothing(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "cpu": "2"}}), 404, "there is no environment feat-1")]
+#[case::refresh(GUEST, Some("k"), json!({"operation": "refresh", "change": {"name": "feat-1"}}), 409, "cannot refresh yet")]
+#[case::extension(GUEST, Some("k"), json!({"operation": "extend", "change": {"name": "feat-1", "days": 3}}), 409, "do not expire yet")]
+#[case::bookmark_of_nothing(GUEST, Some("k"), json!({"operation": "bookmark", "name": "feat-1"}), 404, "there is no environment feat-1")]
 #[case::retirement_without_user(None, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 403, "signed-in user")]
 #[case::nothing_to_retire(GUEST, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 404, "there is no environment feat-1")]
 #[tokio::test]
@@ -275,11 +341,18 @@ async fn a_signed_in_user_orders_nothing_here() {
 }
 
 #[test]
-fn the_description_of_an_order_is_the_order_s_own_schema() {
-    let mut own = environment::schema::order();
-    own.as_object_mut().unwrap().shift_remove("$schema");
+fn the_description_of_an_input_is_its_own_schema() {
+    use environment::schema;
     let document = serde_json::to_value(crate::serve::openapi::document()).unwrap();
-    assert_eq!(document["components"]["schemas"]["Order"], own);
+    for (name, mut own) in [
+        ("Order", schema::order()),
+        ("Update", schema::update()),
+        ("Refresh", schema::refresh()),
+        ("Extend", schema::extend()),
+    ] {
+        own.as_object_mut().unwrap().shift_remove("$schema");
+        assert_eq!(document["components"]["schemas"][name], own);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,49 @@ async fn what_the_operator_cannot_do_is_refused_in_one_line_and_listed_so(
 }
 
 #[tokio::test]
+async fn an_environment_says_what_can_be_done_with_it() {
+    let stage = Stage::set().await;
+    running(&stage).await;
+    let view = stage.get("/v1/environments/feat-1").await.body;
+    let told = |action: &str| {
+        let all = view["capabilities"].as_array().unwrap();
+        all.iter().find(|c| c["action"] == action).unwrap().clone()
+    };
+    assert_eq!(
+        told("update"),
+        json!({"action": "update", "possible": true})
+    );
+    assert_eq!(
+        told("retire"),
+        json!({"action": "retire", "possible": true})
+    );
+    assert_eq!(
+        told("bookmark"),
+        json!({
+            "action": "bookmark", "possible": false, "reason": "the operator of this platform cannot keep bookmarks yet",
+            "hint": "keep the state of feat-1 by a dump of its database, or order another copy",
+        })
+    );
+    // What is said here is what an action is refused with.
+    for refused in ["refresh", "extend"] {
+        let input = json!({"name": "feat-1", "days": 3});
+        let fields = if refused == "refresh" {
+            &json!({"name": "feat-1"})
+        } else {
+            &input
+        };
+        let answer = stage.invoke(refused, fields.clone()).await;
+        let told = told(refused);
+        assert!(
+            answer.phrase.contains(told["reason"].as_str().unwrap()),
+            "{told}"
+        );
+    }
+    let list = stage.get("/v1/environments").await.body;
+    assert!(list["items"][0].get("capabilities").is_none());
+}
+
+#[tokio::test]
 async fn changes_need_a_user_and_the_owner() {
     let stage = Stage::able().await;
     running(&stage).await;

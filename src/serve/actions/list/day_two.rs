@@ -8,7 +8,7 @@ use super::super::{BOOKMARK, EXTEND, LIST, REFRESH, STATUS, UPDATE};
 use super::{Action, draft, object, proposal_output, text};
 
 /// In the order in which the portal shows them.
-pub(super) fn all(capabilities: &Capabilities) -> [Value; 6] {
+pub(super) fn all(capabilities: Option<&Capabilities>) -> [Value; 6] {
     [
         update(),
         refresh(capabilities),
@@ -20,8 +20,8 @@ pub(super) fn all(capabilities: &Capabilities) -> [Value; 6] {
 }
 
 /// An action that is always refused says so before anybody calls it.
-fn described(capabilities: &Capabilities, what: DayTwo, text: &str) -> String {
-    match capabilities.missing(what, "the environment") {
+fn described(capabilities: Option<&Capabilities>, what: DayTwo, text: &str) -> String {
+    match capabilities.and_then(|can| can.missing(what, "the environment")) {
         None => text.to_owned(),
         Some(problem) => format!("Refused: {problem}."),
     }
@@ -54,7 +54,7 @@ fn update() -> Value {
     .into()
 }
 
-fn refresh(capabilities: &Capabilities) -> Value {
+fn refresh(capabilities: Option<&Capabilities>) -> Value {
     Action {
         id: REFRESH,
         title: "Refresh a database",
@@ -71,7 +71,7 @@ fn refresh(capabilities: &Capabilities) -> Value {
     .into()
 }
 
-fn extend(capabilities: &Capabilities) -> Value {
+fn extend(capabilities: Option<&Capabilities>) -> Value {
     Action {
         id: EXTEND,
         title: "Extend the life of a database",
@@ -88,7 +88,7 @@ fn extend(capabilities: &Capabilities) -> Value {
     .into()
 }
 
-fn bookmark(capabilities: &Capabilities) -> Value {
+fn bookmark(capabilities: Option<&Capabilities>) -> Value {
     Action {
         id: BOOKMARK,
         title: "Bookmark the data of a database",
