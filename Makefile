@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env delete-env list-envs status validate template-env connect doctor vdb
+.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env update-env refresh-env extend-env delete-env list-envs status validate template-env connect doctor vdb
 
 # The running stack that the environments' commands work on. For `install` and `doctor-install`, which work on a cluster that is
 # there already, CONTEXT names a context of the kubeconfig and has no default.
@@ -18,7 +18,7 @@ VDB := target/debug/vdb
 endif
 
 # `value` takes a variable as it was typed, without expanding what looks like a reference in it.
-VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN
 $(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
 	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
 # Programs called from here see no definition of this command line.
@@ -30,6 +30,11 @@ RUN = if [ -z "$$VDB_REPO" ]; then \
 	else echo "no stack is running ($$CONTEXT is missing): start one by 'make demo', or name another context.env by CONTEXT=" >&2; exit 1; fi; fi; \
 	exec "$$VDB"
 NAMED = if [ -z "$$ENV" ]; then echo "name the environment: make $@ ENV=feat-1" >&2; exit 2; fi
+# What all changes of an environment take.
+CHANGED = [ -z "$$DEADLINE" ] || set -- "$$@" "--deadline=$$DEADLINE"; \
+	[ "$$PUSH" != 0 ] || set -- "$$@" --no-push; \
+	[ "$$WAIT" != 0 ] || set -- "$$@" --no-wait; \
+	set -- "$$@" -- "$$ENV"
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -117,6 +122,23 @@ create-env: vdb ## Order an environment: ENV=, and OWNER= SOURCE= SNAPSHOT= DATA
 	[ "$$PUSH" != 0 ] || set -- "$$@" --no-push; \
 	[ "$$WAIT" != 0 ] || set -- "$$@" --no-wait; \
 	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
+
+update-env: vdb ## Change an environment: ENV=, and IMAGE= CPU= MEMORY= SET="name=value name=value" WAIT=0 PUSH=0
+	@$(NAMED); set -- env update; \
+	[ -z "$$IMAGE" ] || set -- "$$@" "--image=$$IMAGE"; \
+	[ -z "$$CPU" ] || set -- "$$@" "--cpu=$$CPU"; \
+	[ -z "$$MEMORY" ] || set -- "$$@" "--memory=$$MEMORY"; \
+	set -f; for setting in $$SET; do set -- "$$@" "--set=$$setting"; done; set +f; \
+	$(CHANGED); $(RUN) "$$@"
+
+refresh-env: vdb ## Get the data of the newest snapshot: ENV=, and WAIT=0 PUSH=0 DEADLINE=10m
+	@$(NAMED); set -- env refresh; $(CHANGED); $(RUN) "$$@"
+
+extend-env: vdb ## Let an environment expire later: ENV=, and UNTIL=2030-01-31T12:00:00Z or FOR=14d
+	@$(NAMED); set -- env extend; \
+	[ -z "$$UNTIL" ] || set -- "$$@" "--until=$$UNTIL"; \
+	[ -z "$$FOR" ] || set -- "$$@" "--for=$$FOR"; \
+	$(CHANGED); $(RUN) "$$@"
 
 delete-env: vdb ## Delete an environment: ENV=, and YES=1 PUSH=0 WAIT=0 FORCE=1 DEADLINE=10m
 	@$(NAMED); set -- env delete; \

@@ -1,6 +1,7 @@
 //! `vdb env`: environments through Git, from the command line. Git is the truth; the cluster is only watched.
 
 mod announce;
+mod change;
 pub(crate) mod cluster;
 mod connect;
 mod create;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use environment::Problems;
+use environment::capabilities::OPERATOR;
 use environment::problem::Problem;
 
 use self::progress::Progress;
@@ -36,6 +38,12 @@ const INTERRUPTED: u8 = 130;
 pub enum Command {
     /// Order an environment: commit, push, wait until its database answers
     Create(Box<create::Args>),
+    /// Give a database another image, size or setting: commit, push, wait
+    Update(change::UpdateArgs),
+    /// Replace the data of a copy by that of the newest snapshot: commit, push, wait
+    Refresh(change::RefreshArgs),
+    /// Let an environment expire later: commit, push, wait
+    Extend(change::ExtendArgs),
     /// Delete an environment: remove it from Git, wait until nothing is left
     Delete(delete::Args),
     /// List the environments
@@ -67,6 +75,9 @@ async fn dispatch(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Command::Create(args) => create::run(*args, settings, progress).await?,
+        Command::Update(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
+        Command::Refresh(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
+        Command::Extend(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
         Command::Delete(args) => delete::run(args, settings, progress).await?,
         Command::List(args) => show::list(args, settings).await?,
         Command::Status(args) => return show::status(args, settings).await.map(code),

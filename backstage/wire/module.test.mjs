@@ -56,6 +56,9 @@ async function platform(answers) {
     if (call.path.endsWith('/actions')) {
       return { body: { actions: listed } };
     }
+    if (call.path.endsWith('/invoke')) {
+      return { body: { output: { environments: [], count: 3 } } };
+    }
     return call.method === 'POST' ? answers.order(call) : answers.look(call);
   });
   started.orders = () =>
@@ -147,6 +150,38 @@ test(
       assert.ok(Date.now() - since < 10_000);
       // This release of the portal calls a cancelled task failed once its step has ended.
       assert.equal((await portal.task(task)).status, 'failed');
+    } finally {
+      await portal.remove();
+      await vdb.stop();
+    }
+  },
+);
+
+test(
+  'a change goes through the module, with the inputs that the sidecar lists',
+  { timeout: 300_000 },
+  async () => {
+    const vdb = await platform({
+      order: () => ({ status: 201, body: proposed }),
+      look: never,
+    });
+    const portal = await Portal.create(vdb.url, 'module');
+    try {
+      const task = await portal.order('grow', { name: 'feat-1' });
+      const end = await portal.end(task);
+      assert.equal(end.status, 'completed', (await portal.lines(task)).join());
+      const [{ body, headers }] = vdb.orders();
+      assert.deepEqual(body, {
+        operation: 'update',
+        change: { name: 'feat-1', memory: '1Gi', reason: 'One of 3' },
+      });
+      assert.equal(headers['idempotency-key'], task);
+      // What the schema does not allow does not get as far as the sidecar.
+      const wrong = await portal.order('grow', { name: 'x'.repeat(40) });
+      assert.equal((await portal.end(wrong)).status, 'failed');
+      const said = (await portal.lines(wrong)).join('\n');
+      assert.match(said, /Invalid input passed to action vdb:update/);
+      assert.equal(vdb.orders().length, 1);
     } finally {
       await portal.remove();
       await vdb.stop();

@@ -50,6 +50,9 @@ fn a_name_that_looks_like_a_command_stays_a_name() {
     for name in &names {
         for target in [
             "create-env",
+            "update-env",
+            "refresh-env",
+            "extend-env",
             "delete-env",
             "status",
             "template-env",
@@ -76,6 +79,24 @@ fn switches_become_flags_and_a_missing_name_is_said() {
     assert_eq!(
         called(&["create-env", "ENV=feat-1"]),
         "<env><create><--><feat-1>"
+    );
+    assert_eq!(
+        called(&[
+            "update-env",
+            "ENV=feat-1",
+            "MEMORY=1Gi",
+            "SET=work_mem=64MB search_path=*",
+            "WAIT=0"
+        ]),
+        "<env><update><--memory=1Gi><--set=work_mem=64MB><--set=search_path=*><--no-wait><--><feat-1>"
+    );
+    assert_eq!(
+        called(&["extend-env", "ENV=feat-1", "FOR=14d", "PUSH=0"]),
+        "<env><extend><--for=14d><--no-push><--><feat-1>"
+    );
+    assert_eq!(
+        called(&["refresh-env", "ENV=feat-1", "DEADLINE=5m"]),
+        "<env><refresh><--deadline=5m><--><feat-1>"
     );
     assert_eq!(called(&["list-envs"]), "<env><list>");
     std::fs::remove_file(directory.path().join("called")).unwrap();
@@ -114,7 +135,7 @@ fn help_is_the_default_and_names_every_target() {
         .output()
         .unwrap();
     let help = String::from_utf8_lossy(&output.stdout);
-    for target in "check test demo down bench soak fuzz generate images install doctor-install create-env delete-env list-envs status validate template-env connect".split(' ') {
+    for target in "check test demo down bench soak fuzz generate images install doctor-install create-env update-env refresh-env extend-env delete-env list-envs status validate template-env connect".split(' ') {
         assert!(help.contains(target), "{target} is missing in\n{help}");
     }
 }

@@ -11,6 +11,7 @@ use crate::web;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Did {
     Add,
+    Change,
     Remove,
 }
 
@@ -48,7 +49,10 @@ pub(super) async fn push(
 }
 
 fn event(repo_url: &str, branch: &str, name: &EnvironmentName, did: Did) -> PushEvent {
-    let files = vec![name.values_path(), name.catalog_path()];
+    let mut files = vec![name.values_path()];
+    if did != Did::Change {
+        files.push(name.catalog_path());
+    }
     let mut event = PushEvent {
         repo_url: repo_url.into(),
         branch: branch.into(),
@@ -56,6 +60,7 @@ fn event(repo_url: &str, branch: &str, name: &EnvironmentName, did: Did) -> Push
     };
     match did {
         Did::Add => event.added = files,
+        Did::Change => event.modified = files,
         Did::Remove => event.removed = files,
     }
     event
@@ -77,5 +82,12 @@ mod tests {
                 "environments/feat-1/catalog-info.yaml"
             ]
         );
+    }
+    #[test]
+    fn a_change_touches_the_values_alone() {
+        let name = EnvironmentName::parse("feat-1").unwrap();
+        let event = event("http://forge/a/b.git", "main", &name, Did::Change);
+        assert_eq!(event.modified, ["environments/feat-1/values.yaml"]);
+        assert!(event.added.is_empty() && event.removed.is_empty());
     }
 }

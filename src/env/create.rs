@@ -88,7 +88,7 @@ pub(super) async fn run(args: Args, settings: &Settings, progress: &Progress) ->
         "{} and catalog-info.yaml are valid",
         name.values_path()
     ));
-    let title = format!("Create database environment {name}");
+    let title = proposal::title("create", &name);
     if git.commit(&name, &proposal::message(&title, &by)).await? {
         progress.step("committed");
     }
@@ -111,7 +111,10 @@ pub(super) async fn run(args: Args, settings: &Settings, progress: &Progress) ->
     if args.no_wait {
         return Ok(());
     }
-    ready::wait(settings, &name, &values, args.deadline, progress).await
+    let again = "running the command again goes on waiting";
+    let observed = ready::wait(settings, &name, &values, args.deadline, again, progress).await?;
+    super::show::summary(&name, &observed);
+    Ok(())
 }
 
 /// Pushes what is not pushed yet. `false`: a pull request was opened instead.
@@ -143,12 +146,6 @@ async fn is_pushed(
 }
 
 fn order(args: &Args) -> Result<Order> {
-    let setting = |text: &String| {
-        let (name, value) = text
-            .split_once('=')
-            .with_context(|| format!("--set {text:?} is not NAME=VALUE"))?;
-        Ok(json!({"name": name.trim(), "value": value.trim()}))
-    };
     let init_sql = args.init_sql.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     });
@@ -164,11 +161,22 @@ fn order(args: &Args) -> Result<Order> {
         "image": args.image,
         "cpu": args.cpu,
         "memory": args.memory,
-        "postgresConfig": args.settings.iter().map(setting).collect::<Result<Vec<_>>>()?,
+        "postgresConfig": settings_of(&args.settings)?,
         "initSql": init_sql.transpose()?,
         "description": args.description,
     });
     Ok(Order::parse(&input)?)
+}
+
+/// `--set NAME=VALUE`, as the inputs of actions hold it.
+pub(super) fn settings_of(texts: &[String]) -> Result<Vec<serde_json::Value>> {
+    let setting = |text: &String| {
+        let (name, value) = text
+            .split_once('=')
+            .with_context(|| format!("--set {text:?} is not NAME=VALUE"))?;
+        Ok(json!({"name": name.trim(), "value": value.trim()}))
+    };
+    texts.iter().map(setting).collect()
 }
 
 /// Equal orders have equal ids, so that a second run makes the same files.
@@ -180,11 +188,7 @@ fn request(order: &Order, by: &str) -> Result<Request> {
     );
     Ok(Request {
         id: Some(id),
-        by: Some(
-            by.chars()
-                .filter(|c| c.is_ascii_alphanumeric() || ":/._@+-".contains(*c))
-                .collect(),
-        ),
+        by: Some(proposal::signature(by)),
     })
 }
 

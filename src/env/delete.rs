@@ -101,7 +101,7 @@ async fn removed_from_git(
     progress: &Progress,
 ) -> Result<bool> {
     let by = git.user().await?.unwrap_or_else(|| "unknown".into());
-    let message = proposal::message(&format!("Retire database environment {name}"), &by);
+    let message = proposal::message(&proposal::title("retire", name), &by);
     if git.remove(name, &message).await? {
         progress.step(format!("{} is removed and committed", name.directory()));
     }

@@ -157,6 +157,27 @@ impl Git {
             .then(|| String::from_utf8_lossy(&shown.stdout).into_owned()))
     }
 
+    /// A file as the base branch of the remote holds it.
+    pub(super) async fn published(&self, path: &str) -> Result<Option<String>, Error> {
+        let object = format!("{}:{path}", self.remote());
+        let shown = self.output(&["show", &object]).await?;
+        Ok(shown
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&shown.stdout).into_owned()))
+    }
+
+    /// What somebody has not committed yet must not go into a commit of ours, nor be lost.
+    pub(super) async fn ensure_committed(&self, name: &EnvironmentName) -> Result<(), Error> {
+        let path = name.directory();
+        let status = ["status", "--porcelain", "--untracked-files=no", "--", &path];
+        if self.run(&status).await?.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Uncommitted { path })
+        }
+    }
+
     /// The environment's files in the last commit.
     pub(super) async fn files(&self, name: &EnvironmentName) -> Result<Vec<String>, Error> {
         if self.is_unborn().await? {
@@ -214,20 +235,8 @@ impl Git {
         if self.files(name).await?.is_empty() {
             return Ok(false);
         }
+        self.ensure_committed(name).await?;
         let directory = name.directory();
-        if !self
-            .run(&[
-                "status",
-                "--porcelain",
-                "--untracked-files=no",
-                "--",
-                &directory,
-            ])
-            .await?
-            .is_empty()
-        {
-            return Err(Error::Uncommitted { path: directory });
-        }
         self.run(&["rm", "-r", "--quiet", "--", &directory]).await?;
         self.commit_staged(&directory, message).await
     }

@@ -11,7 +11,7 @@ const MOST: u32 = 100;
 
 pub(super) struct Proposal<'a> {
     pub(super) name: &'a EnvironmentName,
-    /// `create` or `retire`.
+    /// `create`, `update`, `refresh`, `extend` or `retire`.
     pub(super) operation: &'a str,
     pub(super) changes: Vec<Change>,
     pub(super) by: &'a str,
@@ -62,10 +62,7 @@ fn draft(proposal: &Proposal<'_>, base_sha: &str, n: u32) -> Draft {
         by,
     } = proposal;
     let content = format!("{changes:?}");
-    let title = match *operation {
-        "retire" => format!("Retire database environment {name}"),
-        _ => format!("Create database environment {name}"),
-    };
+    let title = title(operation, name);
     Draft {
         base_sha: base_sha.to_owned(),
         branch: format!(
@@ -79,6 +76,22 @@ fn draft(proposal: &Proposal<'_>, base_sha: &str, n: u32) -> Draft {
         labels: vec!["vdb".into()],
         reviewers: Vec::new(),
     }
+}
+
+/// One line that says what a commit or a pull request does.
+pub(super) fn title(operation: &str, name: &EnvironmentName) -> String {
+    let (first, rest) = operation.split_at(1);
+    format!(
+        "{}{rest} database environment {name}",
+        first.to_ascii_uppercase()
+    )
+}
+
+/// Who asks, as the values file may hold it.
+pub(super) fn signature(by: &str) -> String {
+    by.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || ":/._@+-".contains(*c))
+        .collect()
 }
 
 /// A commit's message with its trailer.

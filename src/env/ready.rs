@@ -14,13 +14,15 @@ use super::settings::Settings;
 /// Argo CD may stumble over a commit that it has only half seen, and tries again by itself.
 const TROUBLE_MAY_LAST: Duration = Duration::from_secs(30);
 
+/// What is there when all of it is ready. `afterwards` says how to go on looking once the deadline is over.
 pub(super) async fn wait(
     settings: &Settings,
     name: &EnvironmentName,
     values: &Values,
     deadline: Duration,
+    afterwards: &str,
     progress: &Progress,
-) -> Result<()> {
+) -> Result<Observed> {
     let cluster = Cluster::connect(settings.kubeconfig()?).await?;
     let wanted = wanted(name, values);
     let mut news = News::default();
@@ -30,7 +32,7 @@ pub(super) async fn wait(
         let states = match cluster.observe(name).await {
             Ok(observed) => {
                 if is_ready(name, &observed, &wanted, &mut trouble_since, progress)? {
-                    return Ok(());
+                    return Ok(observed);
                 }
                 observed.states()
             }
@@ -44,7 +46,7 @@ pub(super) async fn wait(
     }
     bail!(
         "environment {name} is not ready after {}s ({last}); \
-         it goes on by itself, and running the command again goes on waiting",
+         it goes on by itself, and {afterwards}",
         deadline.as_secs()
     )
 }
@@ -73,7 +75,6 @@ fn is_ready(
     match observed.verdict(wanted) {
         Verdict::Ready => {
             progress.step(format!("environment {name} is ready"));
-            super::show::summary(name, observed);
             return Ok(true);
         }
         Verdict::Stalled(why) => bail!("environment {name} needs a change: {why}"),

@@ -99,7 +99,7 @@ impl Default for Orders {
             max_environments_per_owner: 20,
             max_open_orders_per_owner: 5,
             max_orders_per_hour: 30,
-            longest_life_days: 90,
+            longest_life_days: environment::change::LONGEST_LIFE_DAYS,
             max_snapshot_age_hours: None,
             quota: Quota::default(),
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::capabilities::DayTwo;
-use crate::edit::Edit;
+use crate::edit::{self, Edit};
 use crate::names::EnvironmentName;
 use crate::order::{hostile_text, without_empty};
 use crate::problem::{Problem, Problems};
@@ -20,6 +20,9 @@ use crate::schema;
 
 pub use extend::Extend;
 pub use update::Update;
+
+/// Days that a database may live from an extension on, where nobody has set another bound.
+pub const LONGEST_LIFE_DAYS: u32 = 90;
 
 /// A refresh replaces the data by that of the newest snapshot of the same source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +86,15 @@ impl Change {
             Self::Update(_) => DayTwo::Update,
             Self::Refresh(_) => DayTwo::Refresh,
             Self::Extend(_) => DayTwo::Extend,
+        }
+    }
+
+    /// The change in one word, as it names branches and labels.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Update(_) => "update",
+            Self::Refresh(_) => "refresh",
+            Self::Extend(_) => "extend",
         }
     }
 
@@ -153,6 +165,22 @@ impl Change {
             Self::Extend(extend) => extend.edits(values, under).map_err(Problems::from),
         }
     }
+}
+
+/// The file with the edits and with the request that made them; what no edit names stays byte for byte.
+///
+/// # Errors
+/// The first edit that cannot be made safely; nothing is half done.
+pub fn edited(
+    text: &str,
+    edits: &[Edit],
+    request: &str,
+    by: &str,
+) -> Result<String, edit::Refusal> {
+    let mut all = edits.to_vec();
+    all.push(Edit::set("/request/id", request));
+    all.push(Edit::set("/request/by", by));
+    edit::apply(text, &all)
 }
 
 /// The input as far as it can be read, and everything that is wrong with it. Empty texts of a form count as absent.

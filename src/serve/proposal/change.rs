@@ -1,8 +1,8 @@
 //! The pull request that changes an environment: a few edits of its values file as the base branch holds it.
 
 use environment::capabilities::DayTwo;
-use environment::change::{Change, Circumstances};
-use environment::edit::{self, Edit};
+use environment::change::{self, Change, Circumstances};
+use environment::edit::Edit;
 use environment::values::Values;
 use environment::{EnvironmentName, Problems, yaml};
 use jiff::Timestamp;
@@ -177,10 +177,7 @@ async fn edited(
     edits: &[Edit],
     (request, by): (&RequestId, &str),
 ) -> Result<String, ApiError> {
-    let mut all = edits.to_vec();
-    all.push(Edit::set("/request/id", request.as_str()));
-    all.push(Edit::set("/request/by", by));
-    let text = edit::apply(&file.text, &all).map_err(|refusal| {
+    let text = change::edited(&file.text, edits, request.as_str(), by).map_err(|refusal| {
         ApiError::conflict(format!(
             "{}: {refusal}; {}",
             environment.values_path(),

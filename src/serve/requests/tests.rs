@@ -179,8 +179,6 @@ async fn a_bookmark_is_refused_with_the_operator_s_reason() {
 #[case::change_of_what_is_fixed(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "source": "x"}}), 400, "order it again")]
 #[case::change_that_is_none(GUEST, Some("k"), json!({"operation": "update", "change": "x"}), 400, "object")]
 #[case::change_of_nothing(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "cpu": "2"}}), 404, "there is no environment feat-1")]
-#[case::refresh(GUEST, Some("k"), json!({"operation": "refresh", "change": {"name": "feat-1"}}), 409, "cannot refresh yet")]
-#[case::extension(GUEST, Some("k"), json!({"operation": "extend", "change": {"name": "feat-1", "days": 3}}), 409, "do not expire yet")]
 #[case::bookmark_of_nothing(GUEST, Some("k"), json!({"operation": "bookmark", "name": "feat-1"}), 404, "there is no environment feat-1")]
 #[case::retirement_without_user(None, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 403, "signed-in user")]
 #[case::nothing_to_retire(GUEST, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 404, "there is no environment feat-1")]

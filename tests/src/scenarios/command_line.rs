@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::context::Context;
 use crate::gitea::Gitea;
-use crate::kubernetes::Kubernetes;
+use crate::kubernetes::{Kubernetes, namespace};
 use crate::process::{self, Finished};
 use crate::scenarios::gone;
 
@@ -64,6 +64,8 @@ pub(crate) async fn first_environment(context: &Context) -> anyhow::Result<()> {
     let again = make(context, "create-env", &[("ENV", NAME)]).await?;
     anyhow::ensure!(again.ok, "make create-env twice: {}", again.text());
 
+    more_memory(context, &kubernetes).await?;
+
     let listed = make(context, "list-envs", &[]).await?;
     anyhow::ensure!(
         listed.ok && listed.stdout.contains(NAME),
@@ -87,6 +89,22 @@ pub(crate) async fn first_environment(context: &Context) -> anyhow::Result<()> {
         .sql(NAME, "select count(*) > 100000 from orders")
         .await?;
     anyhow::ensure!(rows == "t", "the copy holds the source's rows: {rows}");
+    Ok(())
+}
+
+/// A change by a commit: the command ends when the new server answers.
+async fn more_memory(context: &Context, kubernetes: &Kubernetes<'_>) -> anyhow::Result<()> {
+    let wanted = [("ENV", NAME), ("MEMORY", "512Mi")];
+    for run in ["the first run", "the second run"] {
+        let updated = make(context, "update-env", &wanted).await?;
+        anyhow::ensure!(updated.ok, "make update-env, {run}: {}", updated.text());
+    }
+    let pod = format!("{NAME}-vdb-0");
+    let pod = kubernetes
+        .json(&["-n", &namespace(NAME), "get", "pod", &pod])
+        .await?;
+    let limit = &pod["spec"]["containers"][0]["resources"]["limits"]["memory"];
+    anyhow::ensure!(*limit == "512Mi", "the pod has {limit}");
     Ok(())
 }
 

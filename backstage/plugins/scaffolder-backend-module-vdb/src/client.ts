@@ -4,6 +4,7 @@ import type {
   DiscoveryService,
 } from '@backstage/backend-plugin-api';
 import { CustomErrorBase, ServiceUnavailableError } from '@backstage/errors';
+import type { JsonObject } from '@backstage/types';
 import type {
   Checked,
   Environment,
@@ -81,6 +82,18 @@ export class VdbClient {
   async render(order: Order, call: Call) {
     const sent: Sent = { method: 'POST', body: { order } };
     return this.#patiently<Files>(call, '/v1/render', sent);
+  }
+
+  /** The output of an action that only reads, as the sidecar carries it out for portals without this module. */
+  async ask(id: string, input: JsonObject, call: Call): Promise<JsonObject> {
+    const path = `/.backstage/actions/v1/actions/${encodeURIComponent(id)}/invoke`;
+    const sent: Sent = { method: 'POST', body: input };
+    const answer = await this.#patiently<{ output: JsonObject }>(
+      call,
+      path,
+      sent,
+    );
+    return answer.output;
   }
 
   /** An environment, as it is now. */

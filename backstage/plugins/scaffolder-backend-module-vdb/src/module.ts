@@ -3,11 +3,7 @@ import {
   createBackendModule,
 } from '@backstage/backend-plugin-api';
 import { scaffolderActionsExtensionPoint } from '@backstage/plugin-scaffolder-node';
-import { createPublishAction } from './actions/publish.ts';
-import { createRenderAction } from './actions/render.ts';
-import { createRetireAction } from './actions/retire.ts';
-import { createValidateAction } from './actions/validate.ts';
-import { createWaitAction } from './actions/wait.ts';
+import { createActions } from './actions.ts';
 import { VdbClient } from './client.ts';
 
 /** Brings the actions `vdb:…` to the scaffolder. They have the ids that the sidecar lists, and go before those. */
@@ -23,13 +19,7 @@ export const scaffolderModuleVdb = createBackendModule({
       },
       async init({ actions, auth, discovery }) {
         const client = new VdbClient({ auth, discovery });
-        actions.addActions(
-          createValidateAction({ client }),
-          createRenderAction({ client }),
-          createPublishAction({ client }),
-          createWaitAction({ client, auth }),
-          createRetireAction({ client }),
-        );
+        actions.addActions(...createActions({ client, auth }));
       },
     });
   },

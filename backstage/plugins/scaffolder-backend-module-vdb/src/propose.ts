@@ -4,30 +4,43 @@ import type {
   NewRequest,
   Proposed,
 } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
-import type { z } from 'zod/v3';
 import type { VdbClient } from './client.ts';
 import { digest, idempotencyKey } from './key.ts';
-import type { proposed } from './schema.ts';
 
 /** What a dry run says in the place of a state. */
 export const DRY_RUN = 'DRY_RUN';
 
-/** What both proposing actions have in common: the pull request, made once, and what became of it as outputs. */
+type Context = ActionContext<JsonObject, JsonObject>;
+
+/** What all proposing actions have in common: the pull request, made once, and what became of it as outputs. */
 export async function propose(
-  ctx: ActionContext<JsonObject, Outputs>,
+  ctx: Context,
   client: VdbClient,
   wanted: NewRequest,
   givenKey: string | undefined,
 ): Promise<void> {
+  const answer = await request(ctx, client, wanted, givenKey);
+  const number = answer.pullRequestNumber;
+  ctx.logger.info(
+    number
+      ? `Pull request #${number} (${answer.state}): ${answer.remoteUrl}`
+      : `Git holds this already: ${answer.remoteUrl}`,
+  );
+  output(ctx, answer);
+}
+
+/** Asks once, however often the step runs. */
+export async function request(
+  ctx: Context,
+  client: VdbClient,
+  wanted: NewRequest,
+  givenKey?: string,
+): Promise<Proposed> {
   const input: JsonValue = { ...wanted };
   const key = givenKey || idempotencyKey(ctx, input);
   const credentials = await ctx.getInitiatorCredentials();
-  ctx.logger.info(
-    wanted.operation === 'create'
-      ? `Ordering environment ${wanted.order.name}`
-      : `Asking for the removal of environment ${wanted.name}`,
-  );
-  const answer = await ctx
+  ctx.logger.info(announce(wanted));
+  return ctx
     .checkpoint({
       // With the content: the scaffolder's own key is the same for each turn of a step with `each`.
       key: `vdb.${wanted.operation}.${digest(input)}`,
@@ -43,20 +56,27 @@ export async function propose(
       }
       throw error;
     });
-  const number = answer.pullRequestNumber;
-  ctx.logger.info(
-    number
-      ? `Pull request #${number} (${answer.state}): ${answer.remoteUrl}`
-      : `Git holds this already: ${answer.remoteUrl}`,
-  );
-  output(ctx, answer);
+}
+
+function announce(wanted: NewRequest): string {
+  switch (wanted.operation) {
+    case 'create':
+      return `Ordering environment ${wanted.order.name}`;
+    case 'update':
+      return `Asking for a change of environment ${wanted.change.name}`;
+    case 'refresh':
+      return `Asking for fresh data in environment ${wanted.change.name}`;
+    case 'extend':
+      return `Asking for a later expiry of environment ${wanted.change.name}`;
+    case 'bookmark':
+      return `Asking for a bookmark of environment ${wanted.name}`;
+    default:
+      return `Asking for the removal of environment ${wanted.name}`;
+  }
 }
 
 /** The outputs of a dry run: nothing was made, and they say so. */
-export function pretend(
-  ctx: ActionContext<JsonObject, Outputs>,
-  environment: string,
-): void {
+export function pretend(ctx: Context, environment: string): void {
   output(ctx, {
     requestId: 'dry-run',
     // Without an address the result shows no link.
@@ -68,25 +88,11 @@ export function pretend(
   });
 }
 
-/** What both proposing actions answer. */
-type Outputs = {
-  [name in keyof typeof proposed]: z.infer<ReturnType<(typeof proposed)[name]>>;
-};
-
-function output(
-  ctx: ActionContext<JsonObject, Outputs>,
-  answer: Omit<Proposed, 'state'> & { state: string },
-): void {
-  ctx.output('requestId', answer.requestId);
-  ctx.output('remoteUrl', answer.remoteUrl);
-  ctx.output('targetBranchName', answer.targetBranchName);
-  ctx.output('entityRef', answer.entityRef);
-  ctx.output('state', answer.state);
-  ctx.output('statusUrl', answer.statusUrl);
-  if (typeof answer.pullRequestNumber === 'number') {
-    ctx.output('pullRequestNumber', answer.pullRequestNumber);
-  }
-  if (typeof answer.commitHash === 'string') {
-    ctx.output('commitHash', answer.commitHash);
+/** Each field of an answer as an output. */
+export function output(ctx: Context, answer: JsonObject): void {
+  for (const [name, value] of Object.entries(answer)) {
+    if (value !== undefined && value !== null) {
+      ctx.output(name, value);
+    }
   }
 }

@@ -64,7 +64,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Opens the pull request of an order or a retirement, once for each idempotency key.
+         * Opens the pull request of an order, a change or a retirement, once for each idempotency key.
          * @description 201: the pull request is open, made now or before. 200: it is merged, or Git holds what was asked for already.
          */
         post: operations["create"];
@@ -129,6 +129,15 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One thing to do with an environment that exists, and why not where the platform cannot. */
+        CapabilityView: {
+            action: components["schemas"]["Doing"];
+            possible: boolean;
+            /** @description Why it is not possible */
+            reason?: string | null;
+            /** @description What to do instead */
+            hint?: string | null;
+        };
         /** @description An order to look at. */
         Check: {
             order: components["schemas"]["Order"];
@@ -137,8 +146,10 @@ export interface components {
         Checked: {
             ok: boolean;
             problems: components["schemas"]["Problem"][];
-            /** @description All problems as a list in Markdown */
+            /** @description All problems as a list in Markdown, and the age of the data */
             report: string;
+            /** @description The time of the newest snapshot, where the order names none */
+            dataAsOf?: string | null;
         };
         /** @description The state of one database. */
         DatabaseView: {
@@ -173,6 +184,8 @@ export interface components {
         DatasetList: {
             items: components["schemas"]["Dataset"][];
         };
+        /** @enum {string} */
+        Doing: "update" | "refresh" | "extend" | "bookmark" | "retire";
         EndpointView: {
             host: string;
             /** Format: int32 */
@@ -191,6 +204,8 @@ export interface components {
             owner?: string | null;
             request?: components["schemas"]["RequestView"] | null;
             databases: components["schemas"]["DatabaseView"][];
+            /** @description What can be done with it; absent in lists. */
+            capabilities?: components["schemas"]["CapabilityView"][];
         };
         /** @description One thing that has happened to a request. */
         Event: {
@@ -206,6 +221,22 @@ export interface components {
         };
         /** @enum {string} */
         EventKind: "proposed" | "rejected" | "merged" | "application" | "applied" | "stage" | "failed" | "ready" | "retired" | "superseded";
+        /**
+         * New expiry of a database
+         * @description Either a point in time or days to add.
+         */
+        Extend: {
+            /** @description Name of the environment */
+            name: string;
+            /** @description Until when it is needed, for example 2030-01-31T12:00:00Z */
+            expiresAt?: string;
+            /** @description Days to add to its expiry, or from now on where it has none */
+            days?: number;
+            /** @description Shown in the pull request */
+            reason?: string;
+            /** @description Idempotency key: the same key never leads to a second pull request */
+            requestId?: string;
+        };
         /** @description The files of an order. */
         Files: {
             /** @description environments/<name>/values.yaml */
@@ -227,6 +258,23 @@ export interface components {
             order: components["schemas"]["Order"];
             /** @enum {string} */
             operation: "create";
+        } | {
+            change: components["schemas"]["Update"];
+            /** @enum {string} */
+            operation: "update";
+        } | {
+            change: components["schemas"]["Refresh"];
+            /** @enum {string} */
+            operation: "refresh";
+        } | {
+            change: components["schemas"]["Extend"];
+            /** @enum {string} */
+            operation: "extend";
+        } | {
+            /** @description Name of the environment */
+            name: string;
+            /** @enum {string} */
+            operation: "bookmark";
         } | {
             /** @description Name of the environment */
             name: string;
@@ -327,6 +375,18 @@ export interface components {
             /** @description What to do, where there is something to do. */
             hint: string;
         };
+        /**
+         * Refresh of a database
+         * @description A refresh replaces the data by that of the newest snapshot of the same source.
+         */
+        Refresh: {
+            /** @description Name of the environment */
+            name: string;
+            /** @description Shown in the pull request */
+            reason?: string;
+            /** @description Idempotency key: the same key never leads to a second pull request */
+            requestId?: string;
+        };
         /** @description A refusal: Backstage's error body, and all problems at once. The reason phrase says the message in one line. */
         Refusal: {
             error: components["schemas"]["RefusalError"];
@@ -354,6 +414,30 @@ export interface components {
         };
         /** @enum {string} */
         State: "REQUESTED" | "PROPOSED" | "MERGED" | "SYNCING" | "PROVISIONING" | "READY" | "BLOCKED" | "REJECTED" | "SUPERSEDED" | "FAILED" | "RETIRED";
+        /**
+         * Change of a database
+         * @description What is left out stays as it is.
+         */
+        Update: {
+            /** @description Name of the environment */
+            name: string;
+            /** @description The image; its major version must be that of the data */
+            image?: string;
+            /** @description CPU of the database, for example 500m or 2 */
+            cpu?: string;
+            /** @description Memory of the database, for example 512Mi */
+            memory?: string;
+            /** @description Settings of the server to set; others stay as they are */
+            postgresConfig?: {
+                name: string;
+                /** @description Bare or in one pair of single quotes. */
+                value: string;
+            }[];
+            /** @description Shown in the pull request */
+            reason?: string;
+            /** @description Idempotency key: the same key never leads to a second pull request */
+            requestId?: string;
+        };
     };
     responses: never;
     parameters: never;

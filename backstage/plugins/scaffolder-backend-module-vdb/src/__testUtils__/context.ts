@@ -1,6 +1,7 @@
 import { mockServices } from '@backstage/backend-test-utils';
 import type { TemplateAction } from '@backstage/plugin-scaffolder-node';
 import { createMockActionContext } from '@backstage/plugin-scaffolder-node-test-utils';
+import { createActions } from '../actions.ts';
 import { VdbClient } from '../client.ts';
 import type { Sidecar } from './sidecar.ts';
 
@@ -14,6 +15,18 @@ export function clientOf(sidecar: Pick<Sidecar, 'url'>): VdbClient {
     },
     pausesMs: [1, 1],
   });
+}
+
+/** One of the module's actions, at that sidecar. */
+export function actionOf(id: string, sidecar: Pick<Sidecar, 'url'>) {
+  const found = createActions({
+    client: clientOf(sidecar),
+    auth: mockServices.auth({ pluginId: 'scaffolder' }),
+  }).find(action => action.id === id);
+  if (!found) {
+    throw new Error(`there is no action ${id}`);
+  }
+  return found;
 }
 
 export interface Run {

@@ -27,6 +27,8 @@ export class Sidecar {
   /** What a request looks like, answer by answer; the last one stays. */
   looks: Partial<Following>[] = [];
   problems: Problem[] = [];
+  /** What the platform cannot do with an environment. */
+  impossible?: string;
   /** How many of the next calls are carried out without a whole answer: none at all, or its beginning. */
   lost = 0;
   lostWithin = 0;
@@ -114,7 +116,28 @@ export class Sidecar {
         this.looks.length > 1 ? this.looks.shift() : this.looks.at(0);
       return { status: 200, body: following(look ?? {}) };
     }
-    return { status: 200, body: { name: 'feat-1', databases: [{}] } };
+    const action = /^\/\.backstage\/actions\/v1\/actions\/(.*)\/invoke$/.exec(path);
+    if (action?.[1]) {
+      const output = { id: decodeURIComponent(action[1]), ...body };
+      return { status: 200, body: { output } };
+    }
+    return { status: 200, body: this.#environment() };
+  }
+
+  #environment() {
+    const actions = ['update', 'refresh', 'extend', 'bookmark', 'retire'];
+    const capabilities = actions.map(action =>
+      action === this.impossible
+        ? {
+            action,
+            possible: false,
+            reason: 'the operator cannot',
+            hint: 'do this instead',
+          }
+        : { action, possible: true },
+    );
+    const dataAsOf = '2026-11-23T10:00:00Z';
+    return { name: 'feat-1', dataAsOf, databases: [{}], capabilities };
   }
 
   #propose(body: any, key: string) {
@@ -122,7 +145,7 @@ export class Sidecar {
     const name = content.digest('hex').slice(0, 10);
     const number = this.pulls.get(name) ?? this.pulls.size + 1;
     this.pulls.set(name, number);
-    const environment = body.order?.name ?? body.name;
+    const environment = (body.order ?? body.change ?? body).name;
     const requestId = `${environment}.${body.operation}-${name}`;
     return {
       requestId,

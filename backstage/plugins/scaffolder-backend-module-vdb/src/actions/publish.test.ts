@@ -1,11 +1,10 @@
 import { Sidecar } from '../__testUtils__/sidecar.ts';
 import {
+  actionOf,
   type Checkpoints,
-  clientOf,
   ORDER,
   run,
 } from '../__testUtils__/context.ts';
-import { createPublishAction } from './publish.ts';
 
 let sidecar: Sidecar;
 beforeEach(async () => {
@@ -13,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => sidecar.stop());
 
-const action = () => createPublishAction({ client: clientOf(sidecar) });
+const action = () => actionOf('vdb:publish', sidecar);
 
 it('orders on behalf of the user and answers the pull request', async () => {
   const { outputs, lines, error } = await run(action(), { input: ORDER });
@@ -120,8 +119,8 @@ it.each([
 });
 
 it('says where to look when nobody answers', async () => {
-  const client = clientOf({ url: 'http://127.0.0.1:9/api/vdb' });
-  const { error } = await run(createPublishAction({ client }), {
+  const nobody = { url: 'http://127.0.0.1:9/api/vdb' };
+  const { error } = await run(actionOf('vdb:publish', nobody), {
     input: ORDER,
   });
   expect(error.name).toBe('ServiceUnavailableError');

@@ -1,7 +1,5 @@
-import { mockServices } from '@backstage/backend-test-utils';
 import { Sidecar } from '../__testUtils__/sidecar.ts';
-import { clientOf, run } from '../__testUtils__/context.ts';
-import { createWaitAction } from './wait.ts';
+import { actionOf, run } from '../__testUtils__/context.ts';
 
 let sidecar: Sidecar;
 beforeEach(async () => {
@@ -9,11 +7,7 @@ beforeEach(async () => {
 });
 afterEach(() => sidecar.stop());
 
-const action = () =>
-  createWaitAction({
-    client: clientOf(sidecar),
-    auth: mockServices.auth({ pluginId: 'scaffolder' }),
-  });
+const action = () => actionOf('vdb:wait', sidecar);
 const requestId = 'feat-1.create-0123456789';
 const event = (position: number, message: string) => ({
   position,
@@ -58,6 +52,7 @@ it('logs what happens as it happens, and answers where the database is', async (
   expect(outputs).toEqual({
     state: 'READY',
     ready: true,
+    reason: 'PullRequestOpen',
     message: 'answered',
     hint: '',
     remoteUrl: 'http://forge/pulls/1',
