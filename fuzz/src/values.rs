@@ -1,7 +1,7 @@
 //! Whatever a values file or an order holds: no panic, and what is taken says what it says.
 
 use environment::values::Request;
-use environment::{EnvironmentName, Order, Values, databases, render, resource, validate};
+use environment::{EnvironmentName, Order, Values, databases, render, resource, validate, yaml};
 use serde_json::Value;
 
 /// Bytes as a values file, and as the input of an action where they are JSON.
@@ -19,6 +19,11 @@ pub fn values(data: &[u8]) {
 }
 
 fn file(text: &str) {
+    assert_eq!(
+        yaml::read_rendered(text),
+        yaml::read(text),
+        "the short way reads otherwise"
+    );
     let name = EnvironmentName::parse("feat-1").expect("a right name");
     let problems = validate::values(&name, text);
     let Ok(values) = Values::parse(&name, text) else {

@@ -72,9 +72,9 @@ fn dump(value: &TemplateValue) -> Result<String, minijinja::Error> {
 pub fn files(order: &Order, request: &Request) -> Result<Files, Problems> {
     let name = order.environment()?;
     let files = draft(order, request)?;
-    let written = Values::parse(&name, &files.values)?;
-    let expected = json!(completed(order).spec_json());
-    if written.vdb.as_ref().map(|v| Value::Object(v.0.clone())) != Some(expected)
+    let written = Values::checked(&name, yaml::read_rendered(&files.values))?;
+    let expected = completed(order).spec_json();
+    if written.vdb.as_ref().map(|vdb| &vdb.0) != expected.as_object()
         || written.owner.as_deref() != Some(&order.owner)
         || written.request.as_ref().unwrap_or(&Request::default()) != request
     {
@@ -82,7 +82,7 @@ pub fn files(order: &Order, request: &Request) -> Result<Files, Problems> {
             .hint("the skeleton values.yaml writes something else than the order says; mend the skeleton")
             .into());
     }
-    let entity: Value = yaml::read(&files.catalog_info).map_err(|error| {
+    let entity = yaml::read_rendered(&files.catalog_info).map_err(|error| {
         Problem::at(
             "",
             format!("the rendered catalog file is not readable as YAML: {error}"),

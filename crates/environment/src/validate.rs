@@ -19,7 +19,15 @@ pub fn values(name: &EnvironmentName, text: &str) -> Vec<Problem> {
 
 /// The file as far as it can be read, and everything that is wrong with it.
 pub(crate) fn read(name: &EnvironmentName, text: &str) -> (Option<Values>, Vec<Problem>) {
-    let instance: Value = match yaml::read(text) {
+    check(name, yaml::read(text))
+}
+
+/// Checks what was read from a file.
+pub(crate) fn check(
+    name: &EnvironmentName,
+    read: Result<Value, String>,
+) -> (Option<Values>, Vec<Problem>) {
+    let instance = match read {
         Ok(value) => value,
         Err(error) => {
             return (

@@ -66,7 +66,15 @@ impl Values {
     /// # Errors
     /// Every problem that is not just a warning.
     pub fn parse(name: &EnvironmentName, text: &str) -> Result<Self, Problems> {
-        let (values, problems) = validate::read(name, text);
+        Self::checked(name, yaml::read(text))
+    }
+
+    /// Checks what was read from a values file.
+    pub(crate) fn checked(
+        name: &EnvironmentName,
+        read: Result<Value, String>,
+    ) -> Result<Self, Problems> {
+        let (values, problems) = validate::check(name, read);
         let refused: Vec<_> = problems.into_iter().filter(|p| !p.warning).collect();
         match values {
             Some(values) if refused.is_empty() => Ok(values),

@@ -1,7 +1,10 @@
 //! YAML as kubectl reads it. The only file that names the YAML library.
 
+mod plain;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Larger than any values file that people write; a bound for what comes from a form or a repository.
 pub const MAX_BYTES: usize = 128 * 1024;
@@ -21,6 +24,19 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| one_line(&error.to_string()))
 }
 
+/// Reads what a skeleton rendered: the same as [`read`], sooner where it is plain.
+///
+/// # Errors
+/// One line with line and column.
+pub fn read_rendered(text: &str) -> Result<Value, String> {
+    if text.len() <= MAX_BYTES
+        && let Some(value) = plain::read(text)
+    {
+        return Ok(value);
+    }
+    read(text)
+}
+
 /// Writes a document in which every string reads back as a string, whoever reads it.
 ///
 /// # Errors
@@ -35,8 +51,6 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]
