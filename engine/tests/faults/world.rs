@@ -1,0 +1,196 @@
+//! The engine as a process of its own on a small pool, and what goes wrong around it.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use engine::storage::{Btrfs, Storage as _};
+
+use crate::http::Api;
+use crate::postgres::{Server, free_port, source};
+use crate::support::KEY;
+use crate::support::programs::client;
+
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// What one worker keeps over all its seeds.
+pub(crate) struct Ground {
+    pub(crate) bin: PathBuf,
+    pub(crate) dir: PathBuf,
+    pub(crate) small: PathBuf,
+    pub(crate) source: Server,
+    pub(crate) source_port: u16,
+    pub(crate) sum: String,
+}
+
+impl Ground {
+    pub(crate) fn new(bin: &Path, dir: &Path, small: &Path) -> Result<Self, String> {
+        let source_port = free_port();
+        let source = source(bin, dir, source_port)?;
+        std::fs::write(dir.join("key"), KEY).map_err(|e| e.to_string())?;
+        std::fs::write(dir.join("password"), "secret").map_err(|e| e.to_string())?;
+        Ok(Self {
+            bin: bin.to_owned(),
+            dir: dir.to_owned(),
+            small: small.to_owned(),
+            sum: source.sum()?,
+            source,
+            source_port,
+        })
+    }
+}
+
+pub(crate) struct World<'a> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) pool: PathBuf,
+    pub(crate) api: Api,
+    settings: PathBuf,
+    engine: Mutex<Option<Child>>,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(ground: &'a Ground, seed: u64) -> Result<Self, String> {
+        let pool = ground.small.join(format!("seed-{seed}"));
+        let dir = &ground.dir;
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let text = format!(
+            "listen: {address}\npool: {}\nstorage: btrfs\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
+             sources: [{{name: largedb, host: 127.0.0.1, port: {}, database: largedb, user: replicator, passwordFile: {}}}]\n",
+            pool.display(),
+            pool.join("vdbs").display(),
+            dir.join("key").display(),
+            ground.bin.display(),
+            client(&ground.bin, dir).display(),
+            ground.source_port,
+            dir.join("password").display(),
+        );
+        let settings = dir.join("settings.yaml");
+        std::fs::write(&settings, text).map_err(|e| e.to_string())?;
+        let _ = std::fs::remove_file(dir.join("engine.log"));
+        Ok(Self {
+            ground,
+            pool,
+            api: Api { address },
+            settings,
+            engine: Mutex::new(None),
+        })
+    }
+
+    /// Starts the engine if it does not run, and waits until it answers. On a full disk it may not come up.
+    pub(crate) fn up(&self) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            self.spawn()?;
+            if self.api.get("/management/engines").is_ok() {
+                return Ok(());
+            }
+            if begun.elapsed() > DEADLINE {
+                return Err("the engine does not start".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn spawn(&self) -> Result<(), String> {
+        let mut engine = self.engine.lock().map_err(|e| e.to_string())?;
+        if let Some(child) = engine.as_mut()
+            && child.try_wait().map_err(|e| e.to_string())?.is_none()
+        {
+            return Ok(());
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .map_err(|e| e.to_string())?;
+        let program = std::env::var_os("VDB_TEST_ENGINE").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_vdb-engine")),
+            PathBuf::from,
+        );
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--config"])
+            .arg(&self.settings)
+            .env("VDB_LOG", "info");
+        // A signal to the test's group is none to the engine.
+        command
+            .process_group(0)
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::null());
+        *engine = Some(command.spawn().map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&self) {
+        let child = self.engine.lock().map(|mut engine| engine.take());
+        if let Ok(Some(mut child)) = child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Takes all the room that files can have.
+    pub(crate) fn fill(&self) {
+        let fill = self.ground.small.join("fill");
+        let mut size: u64 = 4 << 30;
+        let mut from = 0;
+        while size >= 64 << 10 {
+            let mut command = Command::new("fallocate");
+            command
+                .args(["-o", &from.to_string(), "-l", &size.to_string()])
+                .arg(&fill);
+            match command.stderr(Stdio::null()).status() {
+                Ok(status) if status.success() => from += size,
+                _ => size /= 2,
+            }
+        }
+    }
+
+    pub(crate) fn make_room(&self) {
+        let _ = std::fs::remove_file(self.ground.small.join("fill"));
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.ground.dir.join("engine.log")
+    }
+
+    /// Data directory of a copy, as its pod mounts it.
+    pub(crate) fn data(export: &str) -> PathBuf {
+        Path::new(export).join("data")
+    }
+
+    /// A server on a copy.
+    pub(crate) fn serve(&self, export: &str) -> Result<Server, String> {
+        let socket = self.ground.dir.join("copy-socket");
+        Server::start(
+            &self.ground.bin,
+            &Self::data(export),
+            &socket,
+            5432,
+            &["-c", "listen_addresses="],
+        )
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        self.kill();
+        self.make_room();
+        let homes = std::fs::read_dir(self.pool.join("snapshots"));
+        let homes = homes
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|home| home.path());
+        for parent in homes.chain([self.pool.join("vdbs")]) {
+            for root in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+                let _ = Btrfs.delete(&root.path());
+            }
+        }
+        let _ = std::fs::remove_dir_all(&self.pool);
+    }
+}
