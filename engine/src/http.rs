@@ -16,9 +16,10 @@ mod vdbs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use axum::{Extension, Json, Router};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -48,7 +49,8 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
             Arc::clone(&keys),
             auth::require,
         ))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY));
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(to_the_end));
     let login = Router::new()
         .route("/login", post(account::login))
         .route("/logout", post(account::logout))
@@ -67,6 +69,17 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
             DEADLINE,
         ))
         .with_state(engine)
+}
+
+/// A caller that hangs up takes nothing back: between a job written down and a job begun nothing may stop.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
 }
 
 type Routes = Router<Arc<Engine>>;

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -116,6 +118,26 @@ async fn a_copy_lives_its_whole_life() {
     )
     .await;
     assert!(!app.engine.vdb_root(&id).exists());
+}
+
+#[tokio::test]
+async fn an_order_is_carried_out_though_its_caller_hangs_up() {
+    let app = App::new();
+    let body = json!({"name": "left", "source_data_id": "largedb", "container_mode": true});
+    let order = app.call("POST", "/vdbs/provision_by_snapshot", body);
+    // Looked at once and dropped, as the end of a connection does it.
+    tokio::select! {
+        biased;
+        _ = order => panic!("answered at once"),
+        () = std::future::ready(()) => {}
+    }
+    for _ in 0..500 {
+        if app.get("/vdbs").await["items"][0]["name"] == "left" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}", app.get("/jobs").await);
 }
 
 #[tokio::test]

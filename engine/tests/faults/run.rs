@@ -15,7 +15,7 @@ use crate::world::{Ground, World};
 
 const BATCHES: usize = 14;
 /// Nothing that small takes longer, even beside others.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Counts {
