@@ -178,25 +178,6 @@ fn the_platform_renders_three_programs_with_their_settings() {
 }
 
 #[test]
-fn only_the_environments_role_names_secrets() {
-    if helm::missing("only_the_environments_role_names_secrets") {
-        return;
-    }
-    let rendered = helm::template("vdb", PLATFORM, &["--namespace", "vdb-system"]).unwrap();
-    let bound: Vec<&Value> = helm::of_kind(&rendered, "ClusterRoleBinding")
-        .iter()
-        .map(|b| &b["roleRef"]["name"])
-        .collect();
-    for role in helm::of_kind(&rendered, "ClusterRole") {
-        let text = role.to_string();
-        assert!(!text.contains("\"*\""), "{text}");
-        if bound.contains(&&role["metadata"]["name"]) {
-            assert!(!text.contains("\"secrets\""), "{text}");
-        }
-    }
-}
-
-#[test]
 fn a_change_of_settings_rolls_the_pods_and_a_typo_is_refused() {
     if helm::missing("a_change_of_settings_rolls_the_pods_and_a_typo_is_refused") {
         return;

@@ -9,9 +9,15 @@ use serde_json::Value;
 
 use super::root;
 
-static HELM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-    let folder = Command::new(root().join("stack/build-go.sh"))
-        .args(["--path", "helm"])
+static HELM: LazyLock<Option<PathBuf>> =
+    LazyLock::new(|| find("stack/build-go.sh", "helm", &["helm".into()]));
+static HELM_4: LazyLock<Option<PathBuf>> =
+    LazyLock::new(|| find("charts/tools/build.sh", "helm4", &[]));
+
+/// The one that the script has built, or the first of the others that runs.
+fn find(script: &str, module: &str, others: &[PathBuf]) -> Option<PathBuf> {
+    let folder = Command::new(root().join(script))
+        .args(["--path", module])
         .output()
         .ok()?;
     let cached = PathBuf::from(String::from_utf8_lossy(&folder.stdout).trim()).join("helm");
@@ -21,21 +27,44 @@ static HELM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
             .output()
             .is_ok_and(|o| o.status.success())
     };
-    [cached, "helm".into()].into_iter().find(runs)
-});
+    std::iter::once(cached)
+        .chain(others.iter().cloned())
+        .find(runs)
+}
 
 /// Whether there is a Helm; says so if not.
-#[expect(clippy::print_stdout, reason = "a skipped test must be seen")]
 pub(crate) fn missing(test: &str) -> bool {
-    if HELM.is_none() {
-        println!("SKIPPED {test}: there is no helm; `stack/build-go.sh helm` builds it");
+    say_if_missing(HELM.as_ref(), test, "stack/build-go.sh helm")
+}
+
+pub(crate) fn missing_4(test: &str) -> bool {
+    say_if_missing(HELM_4.as_ref(), test, "charts/tools/build.sh helm4")
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test must be seen")]
+fn say_if_missing(helm: Option<&PathBuf>, test: &str, script: &str) -> bool {
+    if helm.is_none() {
+        println!("SKIPPED {test}: there is no such helm; `{script}` builds it");
     }
-    HELM.is_none()
+    helm.is_none()
 }
 
 /// `helm template` in the checkout; the manifests, or what Helm says.
 pub(crate) fn template(release: &str, chart: &str, more: &[&str]) -> Result<Vec<Value>, String> {
-    let output = Command::new(HELM.as_ref().expect("asked before"))
+    render(HELM.as_ref(), release, chart, more)
+}
+
+pub(crate) fn template_4(release: &str, chart: &str, more: &[&str]) -> Result<Vec<Value>, String> {
+    render(HELM_4.as_ref(), release, chart, more)
+}
+
+fn render(
+    helm: Option<&PathBuf>,
+    release: &str,
+    chart: &str,
+    more: &[&str],
+) -> Result<Vec<Value>, String> {
+    let output = Command::new(helm.expect("asked before"))
         .args(["template", release, chart, "--kube-version", "1.34.4"])
         .args(more)
         .current_dir(root())
@@ -48,7 +77,15 @@ pub(crate) fn template(release: &str, chart: &str, more: &[&str]) -> Result<Vec<
 }
 
 pub(crate) fn lint(chart: &str) -> Result<(), String> {
-    let output = Command::new(HELM.as_ref().expect("asked before"))
+    check(HELM.as_ref(), chart)
+}
+
+pub(crate) fn lint_4(chart: &str) -> Result<(), String> {
+    check(HELM_4.as_ref(), chart)
+}
+
+fn check(helm: Option<&PathBuf>, chart: &str) -> Result<(), String> {
+    let output = Command::new(helm.expect("asked before"))
         .args(["lint", "--strict", "--kube-version", "1.34.4", chart])
         .current_dir(root())
         .output()

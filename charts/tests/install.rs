@@ -13,7 +13,7 @@ const FILES: [&str; 5] = [
 ];
 
 /// Renders what the settings file of the command's own tests means.
-fn rendered(file: &str) -> Vec<Value> {
+pub(crate) fn rendered(file: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("secrets")).unwrap();
     for name in FILES.iter().chain(&["forge-webhook"]) {
@@ -41,7 +41,7 @@ fn rendered(file: &str) -> Vec<Value> {
     rendered
 }
 
-fn named<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
+pub(crate) fn named<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
     helm::of_kind(documents, kind)
         .into_iter()
         .find(|document| document["metadata"]["name"] == name)

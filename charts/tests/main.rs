@@ -11,7 +11,9 @@ mod helm;
 mod install;
 mod makefile;
 mod manifests;
+mod rbac;
 mod resources;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

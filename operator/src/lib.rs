@@ -19,6 +19,7 @@ pub mod settings;
 pub mod source;
 pub mod sql;
 pub mod tower;
+pub mod uninstall;
 
 /// An error and its causes on one line, each said once.
 pub fn error_chain(error: &dyn std::error::Error) -> String {

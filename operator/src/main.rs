@@ -1,4 +1,4 @@
-//! `vdb-operator`: `run` works, `crd` prints the definition.
+//! `vdb-operator`: `run` works, `crd` prints the definition, `uninstall-check` says whether the platform may go.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ enum Command {
     },
     /// Print the `CustomResourceDefinition`.
     Crd,
+    /// Fail while there are databases; the chart asks before it is uninstalled.
+    UninstallCheck,
 }
 
 fn main() -> ExitCode {
@@ -68,14 +70,18 @@ fn start(command: Command) -> anyhow::Result<()> {
             pod,
             namespace,
         } => {
-            // The only provider that is compiled in; naming it keeps the choice independent of features elsewhere.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             let settings = Settings::read(&config)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()
-                .context("no runtime")?;
-            runtime.block_on(operator::run::run(settings, Place { pod, namespace }))
+            runtime()?.block_on(operator::run::run(settings, Place { pod, namespace }))
         }
+        Command::UninstallCheck => runtime()?.block_on(operator::uninstall::check()),
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // The only provider that is compiled in; naming it keeps the choice independent of features elsewhere.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")
 }

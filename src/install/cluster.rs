@@ -9,7 +9,7 @@ use super::settings::{Settings, Tower};
 use super::tools::Tools;
 
 /// The chart's own lower bound.
-const OLDEST: u64 = 29;
+const OLDEST: u64 = 30;
 pub(super) const DEFINITION: &str = "postgresvdbs.core.delphix.com";
 const PART_OF: &str = "app.kubernetes.io/part-of";
 pub(super) async fn identity(tools: &Tools) -> Result<Identity> {

@@ -57,6 +57,27 @@ impl<'a> Kubernetes<'a> {
         .await
     }
 
+    /// By server-side apply, as the operator writes; `account` is kubectl's --as.
+    pub(crate) async fn apply_as(
+        &self,
+        account: &str,
+        manifest: &Value,
+    ) -> anyhow::Result<Finished> {
+        process::run_with_input(
+            self.kubectl()?
+                .args([account, "apply", "--server-side", "-f", "-"]),
+            &manifest.to_string(),
+        )
+        .await
+    }
+
+    pub(crate) async fn namespace(&self, name: &str, labels: &Value) -> anyhow::Result<()> {
+        let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
+        let applied = self.apply(&manifest).await?;
+        anyhow::ensure!(applied.ok, "namespace {name}: {}", applied.text());
+        Ok(())
+    }
+
     /// Whether the object exists. An error is not an answer.
     pub(crate) async fn exists(&self, args: &[&str]) -> anyhow::Result<bool> {
         let finished = self.run(&[&["get"], args].concat()).await?;

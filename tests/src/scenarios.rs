@@ -21,13 +21,14 @@ mod day2;
 mod deletion;
 mod form;
 mod harmless;
+mod policies;
 mod refusals;
 mod review;
 mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 14] = [
+const ALL: [(&str, Scenario); 17] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -65,6 +66,18 @@ const ALL: [(&str, Scenario); 14] = [
     ("what_cannot_be_delivered_says_why", |c| {
         Box::pin(admission::explained(c))
     }),
+    (
+        "the_operators_account_makes_no_other_volumes_and_reads_no_other_secrets",
+        |c| Box::pin(policies::account(c)),
+    ),
+    (
+        "what_is_protected_is_not_deleted_before_it_is_released",
+        |c| Box::pin(policies::protected(c)),
+    ),
+    (
+        "a_namespace_deleted_by_hand_leaves_neither_database_nor_volume",
+        |c| Box::pin(policies::namespace_by_hand(c)),
+    ),
     (
         "an_engine_that_is_down_is_said_and_orders_go_on_when_it_is_back",
         |c| Box::pin(admission::engine_down(c)),

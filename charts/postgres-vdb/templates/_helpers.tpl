@@ -20,6 +20,17 @@ backstage.io/kubernetes-id: {{ include "environment.name" . }}
 postgres-vdb-platform/environment: {{ include "environment.name" . }}
 {{- end -}}
 
+{{/* "true" where a database of the environment is protected. */}}
+{{- define "environment.protected" -}}
+{{- $all := values (.Values.vdbs | default dict) -}}
+{{- if kindIs "map" .Values.vdb -}}
+{{- $all = append $all .Values.vdb -}}
+{{- end -}}
+{{- range $all -}}
+{{- if .protected }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 One PostgresVDB. Argument: dict "root" $ "name" <resource name> "vdb" <body>.
 The body is the spec as it stands; `global` completes what it leaves out.

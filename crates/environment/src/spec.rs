@@ -90,6 +90,9 @@ pub struct PostgresVdbSpec {
     /// What becomes of the virtual database when the resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// While true the resource is not deleted: the check on pull requests and the cluster's admission policy refuse it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// When the database is no longer needed, RFC 3339. Has no effect in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 40))]

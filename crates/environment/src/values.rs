@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::names::EnvironmentName;
 use crate::problem::Problems;
@@ -33,30 +33,42 @@ pub struct Values {
     /// What a database of this file has where it does not say itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub global: Option<Global>,
+    /// A name for people; the directory names the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// The branch that the environment is for; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature_branch: Option<String>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerations: Option<Vec<Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_annotations: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<Map<String, Value>>,
+    /// Accepted so that existing files keep working; has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_wave: Option<Value>,
     /// Set by the ApplicationSet for every environment; refused in a values file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "granted")]
     pub platform: Option<Map<String, Value>>,
 }
 
@@ -89,6 +101,36 @@ impl Values {
     }
 }
 
+/// What the chart reads of `platform`.
+fn granted(_: &mut SchemaGenerator) -> Schema {
+    let amounts =
+        json!({ "type": "object", "additionalProperties": { "type": ["string", "number"] } });
+    let name = json!({ "type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" });
+    json_schema!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "operator": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": { "namespace": name, "serviceAccount": name },
+            },
+            "quota": amounts,
+            "limits": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "default": amounts,
+                    "defaultRequest": amounts,
+                    "max": amounts,
+                    "min": amounts,
+                    "maxLimitRequestRatio": amounts,
+                },
+            },
+        },
+    })
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
@@ -109,11 +151,14 @@ pub struct Global {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub source_database: Option<String>,
+    /// Image of the databases that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub postgres_image: Option<String>,
+    /// Storage class of the databases that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+    /// Resources of the databases that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_resources: Option<ResourcesValues>,
 }

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
 use super::{Context, build};
-use crate::cluster::{self, HookRun, Kind, Name, Object};
+use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::crd::PostgresVdb;
 use crate::poller::Progress;
 use crate::rules::{self, Refusal};
@@ -119,11 +119,11 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     if !observed.cr.has_finalizer() {
         return Ok(observed);
     }
-    observed.children = children(ctx, &observed.cr).await?;
-    observed.cluster_id = ctx.cluster.cluster_id().await?;
     if observed.cr.is_deleting() {
         observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
     }
+    observed.children = children(ctx, &observed).await?;
+    observed.cluster_id = ctx.cluster.cluster_id().await?;
     if wants_tower(ctx, &observed) {
         observed.tower = match tower(ctx, &observed).await {
             Ok(tower) => tower,
@@ -133,7 +133,8 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     Ok(observed)
 }
 
-async fn children(ctx: &Context, cr: &PostgresVdb) -> Result<Children, cluster::Error> {
+async fn children(ctx: &Context, observed: &Observed) -> Result<Children, cluster::Error> {
+    let cr = &observed.cr;
     let names = Names::of(&ctx.frame(cr));
     let mut wanted = vec![
         names.helper(),
@@ -149,7 +150,9 @@ async fn children(ctx: &Context, cr: &PostgresVdb) -> Result<Children, cluster::
     if let Some(secret) = &cr.spec.database.password_secret_ref {
         wanted.push(Name::new(Kind::Secret, &cr.key().namespace, secret));
     }
-    let reads = wanted.iter().map(|name| ctx.cluster.object(name));
+    let reads = wanted
+        .iter()
+        .map(|name| child(ctx, name, observed.namespace_ends));
     let found = try_join_all(reads).await?;
     let hook_runs = if cr.spec.hooks.is_empty() {
         Vec::new()
@@ -162,6 +165,19 @@ async fn children(ctx: &Context, cr: &PostgresVdb) -> Result<Children, cluster::
         .filter_map(|(name, object)| Some((name, object?)))
         .collect();
     Ok(Children { objects, hook_runs })
+}
+
+/// A namespace that goes may take the operator's role in it away first. What can then no longer be read is the namespace's
+/// to remove; server, pod and volume stay readable.
+async fn child(
+    ctx: &Context,
+    name: &Name,
+    namespace_ends: bool,
+) -> Result<Option<Object>, cluster::Error> {
+    match ctx.cluster.object(name).await {
+        Err(error) if namespace_ends && error.kind == ErrorKind::Forbidden => Ok(None),
+        answer => answer,
+    }
 }
 
 /// The tower is asked only while the answer decides something: its calls are metered.

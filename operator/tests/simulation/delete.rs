@@ -74,6 +74,22 @@ async fn a_deletion_at_any_moment_of_a_creation_leaves_nothing() {
     }
 }
 
+/// `kubectl delete namespace` takes the operator's role away before the resource: what it may still do is enough.
+#[tokio::test]
+async fn a_namespace_that_took_its_role_away_leaves_neither_database_nor_volume() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.delete();
+    {
+        let mut state = world.state();
+        state.namespace_ends = true;
+        state.objects.retain(|name, _| name.namespace.is_empty());
+        assert!(!state.objects.is_empty(), "there is a volume");
+    }
+    settle(&world).await;
+    assert_gone(&world.state());
+}
+
 #[tokio::test]
 async fn past_the_deadline_a_dead_engine_costs_a_ledger_entry_and_no_more() {
     let world = World::new(json!({}));

@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub(crate) pod_status: Option<serde_json::Value>,
     pub(crate) hook_fails: bool,
     pub(crate) stuck_pod: bool,
+    /// The namespace goes, and the operator's role in it is gone already.
+    pub(crate) namespace_ends: bool,
     pub(crate) orphans: Vec<Orphan>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) writes: usize,
@@ -159,6 +161,7 @@ impl World {
             pod_status: None,
             hook_fails: false,
             stuck_pod: false,
+            namespace_ends: false,
             orphans: Vec::new(),
             notices: Vec::new(),
             writes: 0,

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::kubernetes::Kubernetes;
 
-const NAMESPACE: &str = "postgres-vdbs-feat-b";
+pub(super) const NAMESPACE: &str = "postgres-vdbs-feat-b";
 const ENGINE: &str = "app.kubernetes.io/name=vdb-engine";
 
 /// A name, what is wrong with the resource, and the word that the answer must hold.
 type Case = (&'static str, fn(&mut Value), &'static str);
 
-fn vdb(name: &str, change: impl FnOnce(&mut Value)) -> Value {
+pub(super) fn vdb(name: &str, change: impl FnOnce(&mut Value)) -> Value {
     let mut manifest = json!({
         "apiVersion": "core.delphix.com/v1alpha1", "kind": "PostgresVDB",
         "metadata": { "name": name, "namespace": NAMESPACE },

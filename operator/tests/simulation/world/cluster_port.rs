@@ -19,6 +19,14 @@ fn conflict() -> cluster::Error {
     }
 }
 
+/// What the role bound in the environment's namespace allows, and no cluster-wide one.
+fn needs_the_namespaces_role(name: &Name) -> bool {
+    !matches!(
+        name.kind,
+        Kind::Pod | Kind::StatefulSet | Kind::PersistentVolume
+    )
+}
+
 #[async_trait]
 impl Cluster for World {
     async fn vdb(&self, _: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
@@ -80,7 +88,15 @@ impl Cluster for World {
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
-        self.call(format!("read {name}"), |s| Ok(s.objects.get(name).cloned()))
+        self.call(format!("read {name}"), |s| {
+            if s.namespace_ends && needs_the_namespaces_role(name) {
+                return Err(cluster::Error {
+                    kind: ErrorKind::Forbidden,
+                    ..conflict()
+                });
+            }
+            Ok(s.objects.get(name).cloned())
+        })
     }
 
     async fn hook_runs(&self, _: &Key) -> Result<Vec<HookRun>, cluster::Error> {
@@ -143,7 +159,7 @@ impl Cluster for World {
     }
 
     async fn namespace_ends(&self, _: &str) -> Result<bool, cluster::Error> {
-        self.call("read the namespace".into(), |_| Ok(false))
+        self.call("read the namespace".into(), |s| Ok(s.namespace_ends))
     }
 
     async fn cluster_id(&self) -> Result<String, cluster::Error> {

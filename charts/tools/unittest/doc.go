@@ -1,0 +1,2 @@
+// Package unittestwrap pins helm-unittest for the charts' tests; nothing imports it.
+package unittestwrap
