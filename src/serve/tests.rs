@@ -20,6 +20,7 @@ mod crowd;
 mod fuzzed;
 mod live;
 mod speed;
+mod templates;
 
 use super::cluster::LiveDatabase;
 use super::fakes::{Stage, WEBHOOK_SECRET};

@@ -22,6 +22,7 @@ export type RequestEvent = Schemas['Event'];
 export type RequestState = Schemas['State'];
 export type Endpoint = Schemas['EndpointView'];
 export type Environment = Schemas['EnvironmentView'];
+export type EnvironmentRequest = Schemas['RequestView'];
 export type Database = Schemas['DatabaseView'];
 export type Stage = Schemas['StageView'];
 export type Capability = Schemas['CapabilityView'];

@@ -12,8 +12,3 @@ it('the commands forward the port of the Service and take the password from the 
     ].join('\n'),
   );
 });
-
-it('there are no commands before the Secret is published', () => {
-  const { endpoint } = ready;
-  expect(endpoint && commands({ ...endpoint, secret: null })).toBeUndefined();
-});

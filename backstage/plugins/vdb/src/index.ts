@@ -5,4 +5,3 @@
  */
 export { vdbPlugin as default, vdbFormFields } from './plugin';
 export { vdbApiRef, type VdbApi, UnreachableError } from './api/client';
-export type * from './api/types';

@@ -1,4 +1,4 @@
-import type { Stage } from './api/types';
+import type { Stage } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 
 /** A stage with its length, and its share of the whole. */
 export interface Span {

@@ -3,7 +3,7 @@ import {
   type DiscoveryApi,
   type FetchApi,
 } from '@backstage/frontend-plugin-api';
-import type { Environment } from './types';
+import type { Environment } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 
 /** Reads the state of environments. */
 export interface VdbApi {

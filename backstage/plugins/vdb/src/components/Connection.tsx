@@ -1,7 +1,7 @@
 import { ButtonIcon } from '@backstage/ui';
 import { RiCheckLine, RiFileCopyLine } from '@remixicon/react';
 import { useState } from 'react';
-import type { Endpoint } from '../api/types';
+import type { Endpoint } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import { commands } from '../connection';
 import styles from './DatabaseCard.module.css';
 
@@ -23,22 +23,16 @@ export const Connection = ({ endpoint }: { endpoint: Endpoint }) => {
           text={endpoint.database}
         />
         <Value title="User" testId="vdb-user" text={endpoint.user} />
-        {endpoint.secret && (
-          <Value
-            title="Secret"
-            testId="vdb-secret"
-            text={[endpoint.namespace, endpoint.secret]
-              .filter(Boolean)
-              .join(' / ')}
-          />
-        )}
+        <Value
+          title="Secret"
+          testId="vdb-secret"
+          text={`${endpoint.namespace} / ${endpoint.secret}`}
+        />
       </dl>
-      {typed && (
-        <div className={styles.terminal}>
-          <pre data-testid="vdb-command">{typed}</pre>
-          <Copy text={typed} />
-        </div>
-      )}
+      <div className={styles.terminal}>
+        <pre data-testid="vdb-command">{typed}</pre>
+        <Copy text={typed} />
+      </div>
     </section>
   );
 };

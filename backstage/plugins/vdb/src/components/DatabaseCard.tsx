@@ -1,9 +1,9 @@
-import { stringifyEntityRef, type Entity } from '@backstage/catalog-model';
+import type { Entity } from '@backstage/catalog-model';
 import { EntityInfoCard, useEntity } from '@backstage/plugin-catalog-react';
-import { ButtonLink } from '@backstage/ui';
-import { RiDeleteBin6Line } from '@remixicon/react';
 import { ENVIRONMENT_ANNOTATION } from '../annotation';
-import { useEnvironment } from '../hooks/useEnvironment';
+import { type EnvironmentState, useEnvironment } from '../hooks/useEnvironment';
+import { Actions } from './Actions';
+import styles from './DatabaseCard.module.css';
 import { EnvironmentView, Notice } from './EnvironmentView';
 
 /** The state of the entity's database, and what can be done with it. */
@@ -11,12 +11,9 @@ export const DatabaseCard = () => {
   const { entity } = useEntity();
   const name = entity.metadata.annotations?.[ENVIRONMENT_ANNOTATION];
   return (
-    <EntityInfoCard
-      title="Database"
-      headerActions={name ? <Retire entity={entity} /> : undefined}
-    >
+    <EntityInfoCard title="Database">
       {name ? (
-        <LiveEnvironment name={name} />
+        <LiveEnvironment name={name} entity={entity} />
       ) : (
         <Notice
           testId="vdb-no-environment"
@@ -29,22 +26,23 @@ export const DatabaseCard = () => {
   );
 };
 
-const LiveEnvironment = ({ name }: { name: string }) => {
+const LiveEnvironment = ({ name, entity }: { name: string; entity: Entity }) => {
   const state = useEnvironment(name);
-  return <EnvironmentView name={name} state={state} now={new Date()} />;
-};
-
-const Retire = ({ entity }: { entity: Entity }) => {
-  const formData = JSON.stringify({ entity: stringifyEntityRef(entity) });
   return (
-    <ButtonLink
-      data-testid="vdb-retire"
-      href={`/create/templates/default/vdb-retire?formData=${encodeURIComponent(formData)}`}
-      variant="secondary"
-      size="small"
-      iconStart={<RiDeleteBin6Line />}
-    >
-      Retire
-    </ButtonLink>
+    <div className={styles.stack}>
+      <Actions entity={entity} capabilities={known(state)?.capabilities} />
+      <EnvironmentView name={name} state={state} now={new Date()} />
+    </div>
   );
 };
+
+function known(state: EnvironmentState) {
+  switch (state.kind) {
+    case 'found':
+      return state.environment;
+    case 'unreachable':
+      return state.last;
+    default:
+      return undefined;
+  }
+}

@@ -1,5 +1,8 @@
 import { Alert, Skeleton } from '@backstage/ui';
-import type { DatabaseStatus, Environment } from '../api/types';
+import type {
+  Database as DatabaseStatus,
+  Environment,
+} from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import type { EnvironmentState } from '../hooks/useEnvironment';
 import { Connection } from './Connection';
 import { Facts } from './Facts';
@@ -74,7 +77,7 @@ const Found = ({
       />
     );
   }
-  const databases = environment.databases ?? [];
+  const { databases } = environment;
   const shown = databases.length > 1 ? databases : [environment];
   return (
     <div
@@ -108,6 +111,6 @@ const Database = ({ database, environment, titled, now }: DatabaseProps) => (
     <StatusLine database={database} />
     <Facts database={database} environment={environment} now={now} />
     {database.endpoint && <Connection endpoint={database.endpoint} />}
-    <Timeline stages={database.stages ?? []} now={now} />
+    <Timeline stages={database.stages} now={now} />
   </section>
 );

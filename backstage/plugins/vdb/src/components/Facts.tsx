@@ -1,11 +1,15 @@
 import { Link } from '@backstage/ui';
 import type { ReactNode } from 'react';
-import type { DatabaseStatus, Environment, OrderRequest } from '../api/types';
+import type {
+  Database,
+  Environment,
+  EnvironmentRequest,
+} from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import { age, pullRequestTitle, refName, words } from '../format';
 import styles from './DatabaseCard.module.css';
 
 interface Props {
-  database: DatabaseStatus;
+  database: Database;
   environment: Environment;
   now: Date;
 }
@@ -32,11 +36,9 @@ export const Facts = ({ database, environment, now }: Props) => (
   </dl>
 );
 
-const Order = ({ request }: { request: OrderRequest }) => (
+const Order = ({ request }: { request: EnvironmentRequest }) => (
   <>
-    {request.state && (
-      <span data-testid="vdb-request-state">{words(request.state)} </span>
-    )}
+    <span data-testid="vdb-request-state">{words(request.state)} </span>
     {request.pullRequest && (
       <Link
         href={request.pullRequest}

@@ -1,4 +1,4 @@
-import type { DatabaseStatus } from '../api/types';
+import type { Database } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import { words } from '../format';
 import styles from './DatabaseCard.module.css';
 
@@ -11,15 +11,15 @@ const TONES: Record<string, Tone> = {
 };
 
 /** Ready wins over the phase: the phase is for people, readiness was proved by a query. */
-export function tone(database: DatabaseStatus): Tone {
+export function tone(database: Database): Tone {
   if (database.ready) {
     return 'good';
   }
-  return TONES[database.phase ?? ''] ?? 'busy';
+  return TONES[database.phase] ?? 'busy';
 }
 
-export const StatusLine = ({ database }: { database: DatabaseStatus }) => {
-  const title = database.ready ? 'Ready' : (database.phase ?? 'Pending');
+export const StatusLine = ({ database }: { database: Database }) => {
+  const title = database.ready ? 'Ready' : database.phase;
   const { reason, message, hint } = database;
   return (
     <div

@@ -1,4 +1,4 @@
-import type { Stage } from '../api/types';
+import type { Stage } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import { duration, words } from '../format';
 import { elapsed, spans } from '../timeline';
 import styles from './DatabaseCard.module.css';

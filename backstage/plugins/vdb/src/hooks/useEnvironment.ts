@@ -1,7 +1,7 @@
 import { useApi } from '@backstage/frontend-plugin-api';
 import { useEffect, useState } from 'react';
 import { vdbApiRef } from '../api/client';
-import type { Environment } from '../api/types';
+import type { Environment } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 
 export type EnvironmentState =
   | { kind: 'loading' }

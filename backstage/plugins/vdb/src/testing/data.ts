@@ -1,10 +1,11 @@
 /** Answers of the sidecar as recorded, for tests. */
-import type { Environment } from '../api/types';
+import type { Environment } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 
 export const ready: Environment = {
   name: 'feat-1',
   owner: 'group:default/team-orders',
   phase: 'Running',
+  state: 'READY',
   ready: true,
   reason: 'QueryAnswered',
   message: 'A query through the Service was answered.',
@@ -39,11 +40,28 @@ export const ready: Environment = {
     by: 'user:default/guest',
   },
   databases: [],
+  capabilities: [
+    { action: 'update', possible: true },
+    {
+      action: 'refresh',
+      possible: false,
+      reason: 'the operator cannot refresh yet',
+      hint: 'order it again',
+    },
+    { action: 'extend', possible: true },
+    {
+      action: 'bookmark',
+      possible: false,
+      reason: 'the operator cannot keep bookmarks yet',
+    },
+    { action: 'retire', possible: true },
+  ],
 };
 
 export const provisioning: Environment = {
   name: 'feat-1',
   phase: 'Provisioning',
+  state: 'FAILED',
   ready: false,
   reason: 'HookFailed',
   message: 'hook init ended with exit code 3',
@@ -51,6 +69,7 @@ export const provisioning: Environment = {
   source: '10.0.1.54:largedb',
   stages: [{ name: 'provision', startedAt: '2026-11-23T11:59:58Z' }],
   request: { id: 'feat-1.create-0123456789', state: 'PROVISIONING' },
+  databases: [],
 };
 
 /** The moment at which the recordings are looked at. */
