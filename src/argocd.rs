@@ -20,6 +20,9 @@ pub struct Settings {
     /// Address of argocd-server.
     pub url: String,
     pub token_file: PathBuf,
+    /// Certificate authorities beyond the system's, in PEM.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     pub project: String,
     #[serde(default = "namespace")]
     pub namespace: String,
@@ -54,8 +57,8 @@ pub struct Client {
 impl Client {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self {
-            http: web::client()?,
-            endless: web::endless_client()?,
+            http: web::client_with(settings.ca_file.as_deref())?,
+            endless: web::endless_client_with(settings.ca_file.as_deref())?,
             settings,
         })
     }
@@ -151,6 +154,9 @@ impl Error {
         match self {
             Self::Http(web::Error::Token { .. }) => {
                 "put a valid token into Secret vdb-argocd, key token"
+            }
+            Self::Http(web::Error::Authorities { .. }) => {
+                "put certificates in PEM into the file that argocd.caFile names, or remove argocd.caFile"
             }
             Self::Http(_) => {
                 "check that argocd-server is up and argocd.url is right; the order itself is safe in Git"

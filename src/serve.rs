@@ -149,6 +149,7 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
     let http = web::client()?;
     let forge = forge::connect(settings.forge.clone())?;
     let argocd = argocd::Client::new(settings.argocd.clone())?;
+    let to_argocd = web::client_with(settings.argocd.ca_file.as_deref())?;
     let tower = dct::Client::new(dct::ClientSettings::new(
         &settings.dct.url,
         &settings.dct.api_key_file,
@@ -165,11 +166,7 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
     );
     Ok(Arc::new(App {
         authenticator: Authenticator::new(http.clone(), &settings.portal),
-        portal: Arc::new(Backstage::new(
-            http.clone(),
-            &settings.portal.url,
-            Arc::clone(&key),
-        )),
+        portal: Arc::new(Backstage::new(http, &settings.portal.url, Arc::clone(&key))),
         forge,
         watch,
         cluster,
@@ -181,7 +178,7 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
         pulls: Pulls::default(),
         told_head: Mutex::default(),
         reviews: Mutex::default(),
-        http,
+        to_argocd,
         settings,
         capabilities: environment::capabilities::OPERATOR,
     }))

@@ -70,8 +70,14 @@ pub fn client() -> Result<reqwest::Client, Error> {
 
 /// The same, trusting the certificate authorities of a PEM file beside the system's.
 pub fn client_with(authorities: Option<&Path>) -> Result<reqwest::Client, Error> {
+    built(&certificates(authorities)?, |builder| {
+        builder.timeout(TIMEOUT)
+    })
+}
+
+fn certificates(authorities: Option<&Path>) -> Result<Vec<reqwest::Certificate>, Error> {
     let Some(path) = authorities else {
-        return client();
+        return Ok(Vec::new());
     };
     let wrong = |source: std::io::Error| Error::Authorities {
         path: path.to_owned(),
@@ -87,12 +93,14 @@ pub fn client_with(authorities: Option<&Path>) -> Result<reqwest::Client, Error>
             why,
         )));
     }
-    built(&certificates, |builder| builder.timeout(TIMEOUT))
+    Ok(certificates)
 }
 
-/// As [`client`], for answers that have no end.
-pub fn endless_client() -> Result<reqwest::Client, Error> {
-    built(&[], |builder| builder.read_timeout(LONGEST_SILENCE))
+/// As [`client_with`], for answers that have no end.
+pub fn endless_client_with(authorities: Option<&Path>) -> Result<reqwest::Client, Error> {
+    built(&certificates(authorities)?, |builder| {
+        builder.read_timeout(LONGEST_SILENCE)
+    })
 }
 
 fn built(
@@ -324,4 +332,4 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

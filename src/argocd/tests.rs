@@ -3,6 +3,8 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 
+mod tls;
+
 fn client(server: &MockServer, directory: &tempfile::TempDir) -> Client {
     let token_file = directory.path().join("token");
     std::fs::write(&token_file, "secret-token\n").unwrap();

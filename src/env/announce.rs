@@ -29,7 +29,8 @@ pub(super) async fn push(
     let event = event(&to.repo_url, &settings.branch, name, did);
     let sent = async {
         let secret = web::token(&to.secret_file).await?;
-        Ok::<_, web::Error>(event.send(&web::client()?, &to.endpoints, &secret).await)
+        let http = web::client_with(to.ca_file.as_deref())?;
+        Ok::<_, web::Error>(event.send(&http, &to.endpoints, &secret).await)
     };
     match sent.await {
         Ok(errors) if errors.is_empty() => progress.step("Argo CD is told"),

@@ -32,6 +32,8 @@ pub(crate) struct Push {
     pub(crate) repo_url: String,
     pub(crate) endpoints: Vec<String>,
     pub(crate) secret_file: PathBuf,
+    /// Certificate authorities of Argo CD beyond the system's.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Data Control Tower, asked whether a virtual database is gone.
@@ -97,6 +99,7 @@ fn push(text: &impl Fn(&str) -> Option<String>) -> Option<Push> {
         repo_url,
         endpoints,
         secret_file: text("VDB_ARGOCD_WEBHOOK_SECRET_FILE")?.into(),
+        ca_file: text("VDB_ARGOCD_CA_FILE").map(PathBuf::from),
     })
 }
 
@@ -104,6 +107,7 @@ fn argocd_settings(text: &impl Fn(&str) -> Option<String>) -> Option<argocd::Set
     Some(argocd::Settings {
         url: reachable(&text("VDB_ARGOCD_URL")?),
         token_file: text("VDB_ARGOCD_TOKEN_FILE")?.into(),
+        ca_file: text("VDB_ARGOCD_CA_FILE").map(PathBuf::from),
         project: text("VDB_ARGOCD_PROJECT").unwrap_or_else(|| PART_OF.into()),
         namespace: text("VDB_ARGOCD_NAMESPACE").unwrap_or_else(|| "argocd".into()),
         application_set: PART_OF.into(),

@@ -106,6 +106,9 @@ fn from_here(mut wanted: Value, settings: &Settings) -> Value {
         Login::Token(path) => wanted["tokenFile"] = file(path),
         Login::App { key_file, .. } => wanted["app"]["privateKeyFile"] = file(key_file),
     }
+    if let Some(path) = &settings.forge.ca_file {
+        wanted["caFile"] = file(path);
+    }
     wanted["webhookSecretFile"] = Value::Null;
     wanted["url"] = Value::String(reachable(&settings.forge.url));
     wanted

@@ -23,6 +23,9 @@ pub(super) const ARGOCD_SECRET: &str = "argocd-secret";
 /// The key under which Argo CD looks for what signs push events of GitHub's shape.
 pub(super) const ARGOCD_WEBHOOK: &str = "webhook.github.secret";
 
+/// The key of a server's certificate authorities, beside what else is known of that server.
+pub(super) const AUTHORITIES: &str = "ca.crt";
+
 pub(super) fn source_secret(source: &str) -> String {
     format!("vdb-source-{source}")
 }
@@ -45,6 +48,10 @@ pub(super) fn needed(settings: &Settings) -> Vec<(String, Vec<&'static str>)> {
         (ARGOCD.to_owned(), vec!["token", "webhook-secret"]),
         (DCT.to_owned(), vec!["api-key"]),
     ];
+    let with_authorities = [&settings.forge.ca_file, &settings.argocd.ca_file];
+    for ((_, keys), file) in needed.iter_mut().zip(with_authorities) {
+        keys.extend(file.as_ref().map(|_| AUTHORITIES));
+    }
     if let Tower::Engine { sources, .. } = &settings.tower {
         let secrets = sources.iter().map(|source| source_secret(&source.name));
         needed.extend(secrets.map(|name| (name, vec!["password"])));
@@ -86,17 +93,22 @@ pub(super) fn wanted(
         name: name.to_owned(),
         data: data.into_iter().collect(),
     };
+    let authorities = |file: Option<&Path>| -> Result<_> {
+        let text = file.map(read).transpose()?;
+        Ok(text.map(|text| (AUTHORITIES, text)))
+    };
+    let mut of_argocd = vec![("token", token), ("webhook-secret", signed_with.clone())];
+    of_argocd.extend(authorities(settings.argocd.ca_file.as_deref())?);
+    let mut of_forge = vec![login, ("webhook-secret", forge_webhook)];
+    of_forge.extend(authorities(settings.forge.ca_file.as_deref())?);
     let mut wanted = vec![
         // Argo CD's first: a run that ends in between takes over what it finds here.
         Wanted {
             namespace: argocd_namespace.clone(),
-            ..own(ARGOCD_SECRET, vec![(ARGOCD_WEBHOOK, signed_with.clone())])
+            ..own(ARGOCD_SECRET, vec![(ARGOCD_WEBHOOK, signed_with)])
         },
-        own(
-            ARGOCD,
-            vec![("token", token), ("webhook-secret", signed_with)],
-        ),
-        own(FORGE, vec![login, ("webhook-secret", forge_webhook)]),
+        own(ARGOCD, of_argocd),
+        own(FORGE, of_forge),
         own(DCT, vec![("api-key", api_key)]),
     ];
     if let Tower::Engine { sources, .. } = &settings.tower {

@@ -46,6 +46,8 @@ pub(super) struct Forge {
     pub(super) graphql_url: Option<String>,
     pub(super) reviewers: Vec<String>,
     pub(super) webhook_secret_file: Option<PathBuf>,
+    /// Certificate authorities of a server with a private one.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub(super) struct Argo {
     pub(super) namespace: String,
     pub(super) token_file: PathBuf,
     pub(super) webhook_secret_file: Option<PathBuf>,
+    /// Certificate authorities of a server with a private one.
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) webhooks: Vec<String>,
     pub(super) repo_url: String,
 }

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::web;
 
 /// Gitea and the embedded engine.
 pub(super) const GITEA: &str = include_str!("tests/gitea-engine.yaml");
@@ -89,6 +90,58 @@ fn every_problem_is_said_at_once_with_its_place_and_its_remedy() {
         let problem = problem.unwrap_or_else(|| panic!("{pointer} is not in {problems:?}"));
         assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()));
     }
+}
+
+/// The example with a private authority's certificate for both servers.
+fn with_authorities(pem: &str) -> (String, TempDir) {
+    let folder = folder();
+    std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+    let text = GITEA
+        .replace("  owner: acme\n", "  owner: acme\n  caFile: ca.pem\n")
+        .replace("argocd:\n", "argocd:\n  caFile: ca.pem\n");
+    assert_eq!(text.matches("caFile").count(), 2);
+    (text, folder)
+}
+
+#[test]
+fn private_authorities_are_mounted_beside_the_login() {
+    let (text, folder) = with_authorities(web::tests::AUTHORITY);
+    let settings = Settings::parse(&text, folder.path(), None).unwrap();
+    let written = values::of(&settings)["sidecar"]["settings"].take();
+    for (section, secret) in [("forge", "vdb-forge"), ("argocd", "vdb-argocd")] {
+        assert_eq!(
+            written[section]["caFile"],
+            format!("/etc/vdb/secrets/{secret}/ca.crt")
+        );
+        // Whoever looks without knowing values looks for it, too.
+        let needed = secrets::needed(&settings);
+        let (_, keys) = needed.iter().find(|(name, _)| name == secret).unwrap();
+        assert!(keys.contains(&"ca.crt"), "{secret}: {keys:?}");
+        let wanted = secrets::wanted(&settings, |_, _| None).unwrap();
+        let wanted = wanted.iter().find(|wanted| wanted.name == secret).unwrap();
+        assert_eq!(wanted.data["ca.crt"], web::tests::AUTHORITY.trim());
+    }
+    // Without them nothing is there that would have to be.
+    let plain = Settings::parse(GITEA, folder.path(), None).unwrap();
+    assert!(!values::of(&plain).to_string().contains("caFile"));
+    assert!(
+        !secrets::needed(&plain)
+            .iter()
+            .any(|(_, keys)| keys.contains(&"ca.crt"))
+    );
+}
+
+#[test]
+fn a_file_without_certificates_is_refused_before_anything_is_installed() {
+    let (text, folder) = with_authorities("no certificate");
+    let problems = Settings::parse(&text, folder.path(), None).unwrap_err().0;
+    let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/forge/caFile", "/argocd/caFile"]);
+    assert!(
+        problems[0].message.contains("no certificate in PEM"),
+        "{}",
+        problems[0].message
+    );
 }
 
 #[test]

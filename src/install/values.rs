@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::secrets::{ARGOCD, DCT, FORGE, source_secret};
+use super::secrets::{ARGOCD, AUTHORITIES, DCT, FORGE, source_secret};
 use super::settings::{Forge, Login, Settings, Source, Tower};
 
 /// The programs' images have these paths (Containerfile).
@@ -112,6 +112,14 @@ fn sidecar(settings: &Settings) -> Value {
         "dct": {"url": dct_url(settings), "apiKeyFile": mounted(DCT, "api-key")},
         "orders": {"allowedSources": settings.allowed_sources, "allowedImages": settings.allowed_images},
     });
+    for (section, secret, file) in [
+        ("forge", FORGE, &forge.ca_file),
+        ("argocd", ARGOCD, &argocd.ca_file),
+    ] {
+        if file.is_some() {
+            written[section]["caFile"] = json!(mounted(secret, AUTHORITIES));
+        }
+    }
     if let Some(url) = &portal.public_url {
         written["portal"]["publicUrl"] = json!(url);
     }

@@ -54,7 +54,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     /// What the operator can do with a database that exists.
     pub(crate) capabilities: Capabilities,
-    pub(crate) http: reqwest::Client,
+    /// For push events to Argo CD: it trusts Argo CD's certificate authority.
+    pub(crate) to_argocd: reqwest::Client,
     pub(crate) forge: Arc<dyn Forge>,
     /// What waiting orders look at; nobody asks Argo CD past it.
     pub(crate) watch: Watch,

@@ -809,7 +809,7 @@ impl Stage {
         let app = Arc::new(App {
             settings,
             capabilities: environment::capabilities::OPERATOR,
-            http: crate::web::client().unwrap(),
+            to_argocd: crate::web::client().unwrap(),
             watch: Watch::new(pace, forge.clone(), argocd.clone(), cluster.clone()),
             forge: forge.clone(),
             cluster: cluster.clone(),

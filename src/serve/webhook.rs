@@ -222,7 +222,7 @@ pub(crate) async fn tell_argo_cd(app: &App, event: &PushEvent) -> bool {
         }
     };
     let errors = event
-        .send(&app.http, &app.settings.argocd.webhooks, &secret)
+        .send(&app.to_argocd, &app.settings.argocd.webhooks, &secret)
         .await;
     for error in &errors {
         tracing::warn!(

@@ -13,7 +13,7 @@ fn a_segment_cannot_leave_its_place() {
 }
 
 /// Its key was thrown away.
-const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
+pub(crate) const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
 MIIBkjCCATmgAwIBAgIURxLrBR0i1FkLmrwjg4RAbIYMK8gwCgYIKoZIzj0EAwIw
 HjEcMBoGA1UEAwwTQXV0aG9yaXR5IG9mIGEgdGVzdDAgFw0yNjExMjUxNjUwMTla
 GA8yMTI2MTEwMTE2NTAxOVowHjEcMBoGA1UEAwwTQXV0aG9yaXR5IG9mIGEgdGVz
@@ -90,7 +90,7 @@ async fn a_redirect_is_an_answer_and_not_followed() {
         .respond_with(elsewhere)
         .mount(&first)
         .await;
-    for http in [client().unwrap(), endless_client().unwrap()] {
+    for http in [client().unwrap(), endless_client_with(None).unwrap()] {
         let request = http.get(first.uri()).bearer_auth("token");
         let answer = send(&http, "the forge", request).await.unwrap();
         assert_eq!(answer.status, 302);

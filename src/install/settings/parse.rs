@@ -3,13 +3,14 @@
 mod tower;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use environment::{Problem, Problems, yaml};
 use serde_json::{Map, Value};
 
 use super::{Argo, Forge, Images, Login, Portal, Settings};
 use crate::install::reader::Fields;
+use crate::web;
 
 impl Settings {
     /// `registry` is the command line's, which wins over the file's; files are named relative to `folder`.
@@ -101,6 +102,7 @@ fn forge(section: Fields<'_>, folder: &Path) -> Forge {
         graphql_url: section.text("graphqlUrl"),
         reviewers: section.list("reviewers").unwrap_or_default(),
         webhook_secret_file: section.file("webhookSecretFile", folder),
+        ca_file: authorities(&section, folder),
     };
     for (key, url) in [
         ("apiUrl", &forge.api_url),
@@ -119,6 +121,21 @@ fn forge(section: Fields<'_>, folder: &Path) -> Forge {
     }
     section.finish();
     forge
+}
+
+/// A file that the programs could not use is told now, not by a program that does not start.
+fn authorities(section: &Fields<'_>, folder: &Path) -> Option<PathBuf> {
+    let path = section.file("caFile", folder)?;
+    if path.is_file()
+        && let Err(error) = web::client_with(Some(&path))
+    {
+        section.wrong(
+            "caFile",
+            web::error_chain(&error),
+            "name a file with certificates in PEM",
+        );
+    }
+    Some(path)
 }
 
 fn login(section: &Fields<'_>, kind: &str, folder: &Path) -> Login {
@@ -171,6 +188,7 @@ fn argo(section: Fields<'_>, folder: &Path, forge: &Forge) -> Argo {
             "a file with the project role's token (docs/install.md, step 4)",
         ),
         webhook_secret_file: section.file("webhookSecretFile", folder),
+        ca_file: authorities(&section, folder),
         repo_url: section.text("repoUrl").unwrap_or(default),
         namespace,
         url,
