@@ -22,6 +22,7 @@ pub(crate) use order::Order;
 use checks::only_containers;
 use choice::{Chosen, chosen};
 
+use crate::edits::hooks;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::store::{self, Draft};
@@ -51,6 +52,7 @@ impl Engine {
         let name = checked_name(request.name.as_deref())?;
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
+        let hooks = hooks::first(&request.hooks)?;
         self.store.change(|draft| {
             let from = chosen(draft.state, request)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
@@ -75,17 +77,22 @@ impl Engine {
             vdb.appdata_config_params
                 .clone_from(&request.appdata_config_params);
             vdb.vdb_restart = request.vdb_restart;
+            vdb.mount_point.clone_from(&request.mount_point);
+            vdb.hooks = hooks;
             vdb.tags = Some(tags).filter(|t| !t.is_empty());
             let intent = Intent::Provision {
                 vdb: vdb.id.clone(),
                 snapshot: from.snapshot.id.clone(),
             };
+            let unrun = vdb.hooks.as_ref().map(|_| hooks::NOT_RUN);
+            let warnings: Vec<&str> = self.storage.warning().into_iter().chain(unrun).collect();
+            let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
             let order = Order {
                 kind: "DB_PROVISION",
                 target: &vdb.id,
                 name: &name,
                 intent,
-                warning: self.storage.warning(),
+                warning: warning.as_deref(),
             };
             let job = order.begin(draft);
             draft.put(Object {

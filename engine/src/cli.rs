@@ -1,193 +1,191 @@
 //! The command line. `serve` is the engine; the others ask a serving one, by the same settings file.
 
+mod ask;
+mod show;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use dct::types::{Job, JobStatus, LinkAppdata};
-use dct::{Client, ClientSettings};
-use engine::settings::Settings;
+use engine::settings::{self, Settings};
 use engine::{doctor, serve};
 use serde_json::json;
 
 use crate::output;
 
+const CODES: &str = "Exit codes:
+  0  done
+  1  the engine refused, a job failed, or doctor found something missing
+  2  the arguments or the settings file are wrong
+  3  no engine answers, or not in time
+
+link, snapshot and list call the engine at `listen` of the settings file, with the first of apiKeys that has a keyFile.";
+
 /// A small Data Control Tower: real thin copies of a real PostgreSQL.
 #[derive(Parser)]
-#[command(name = "vdb-engine", version)]
+#[command(name = "vdb-engine", version, after_help = CODES)]
 pub(crate) struct Arguments {
     /// The settings file.
     #[arg(long, global = true, default_value = "/etc/vdb/settings.yaml")]
     config: PathBuf,
+    /// How to print. Errors go to standard error in the same form; serve logs as JSON unless told `text`.
+    #[arg(long, global = true, value_enum)]
+    output: Option<Output>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the interface and link the declared sources.
+    /// Serve the interface and link the declared sources, until SIGTERM.
+    ///
+    /// VDB_LOG sets what is logged (default: info), as in VDB_LOG=engine=debug.
     Serve,
     /// Link a source of the settings and wait for its first snapshot.
-    Link { source: String },
-    /// Take a snapshot of a dSource and wait for it.
-    Snapshot { dsource: String },
-    /// Show virtual databases, dSources and snapshots.
-    List {
-        #[arg(long, value_enum, default_value_t = Output::Table)]
-        output: Output,
+    ///
+    /// Prints the id of the dSource. Sources are linked by themselves at the start, unless their dSource was deleted.
+    Link {
+        /// Its name in the settings file.
+        source: String,
+        #[command(flatten)]
+        wait: Wait,
     },
-    /// Say what is missing on the engine's side and at each source.
+    /// Take a snapshot of a dSource and wait for it.
+    ///
+    /// Prints the id of the snapshot. It is a new base backup of the source.
+    Snapshot {
+        /// Name or id; `list` shows both.
+        dsource: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Show virtual databases, dSources and snapshots.
+    List,
+    /// Say what is missing on the engine's side and at each source, and what to do about it.
+    ///
+    /// Needs no serving engine, and changes nothing.
     Doctor,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    Table,
+#[derive(clap::Args)]
+struct Wait {
+    /// How long to wait for the job, for example 90m; it goes on all the same.
+    #[arg(long, default_value = "24h", value_parser = span)]
+    deadline: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    #[value(alias = "table")]
+    Text,
     Json,
 }
 
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+fn span(text: &str) -> Result<Duration, String> {
+    let span = text.parse::<jiff::SignedDuration>().ok();
+    span.and_then(|span| Duration::try_from(span).ok())
+        .ok_or_else(|| "a span is written as 90s, 30m or 2h".to_owned())
+}
+
+/// Runs a command to its exit code. Whatever went wrong is said here.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let output = arguments.output;
+    match carry_out(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            let (code, fix) = verdict(&error);
+            if output == Some(Output::Json) {
+                let mut told = json!({ "error": format!("{error:#}") });
+                if let Some(fix) = fix {
+                    told["fix"] = fix.into();
+                }
+                output::complain(&told.to_string());
+            } else {
+                let fix = fix.map(|fix| format!("\n{fix}")).unwrap_or_default();
+                output::complain(&format!("vdb-engine: {error:#}{fix}"));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The exit code of an error, and what to do about it where the error does not say so itself.
+fn verdict(error: &anyhow::Error) -> (u8, Option<&'static str>) {
+    if let Some(error) = error.downcast_ref::<settings::Error>() {
+        let fix = "name another settings file by --config; docs/engine.md has one to begin with";
+        return match error {
+            settings::Error::Read { .. } => (2, Some(fix)),
+            settings::Error::Invalid { .. } => (2, None),
+        };
+    }
+    match error.downcast_ref::<dct::Error>().map(dct::Error::class) {
+        Some(dct::Class::Unreachable | dct::Class::Malformed) => (
+            3,
+            Some(
+                "start it by vdb-engine serve with the same settings file, or ask on the host where it runs",
+            ),
+        ),
+        Some(dct::Class::Unavailable) => (3, Some("try again later")),
+        Some(dct::Class::Unauthorized) => (
+            1,
+            Some(
+                "the key file of the first of apiKeys must hold a key that the serving engine knows",
+            ),
+        ),
+        _ if error.is::<ask::Late>() => (3, None),
+        _ => (1, None),
+    }
+}
+
+fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&arguments.config)?;
     // Two threads answer from memory; effects run on threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let output = arguments.output.unwrap_or(Output::Text);
     match arguments.command {
         Command::Serve => {
-            let filter = tracing_subscriber::EnvFilter::try_from_env("VDB_LOG")
-                .unwrap_or_else(|_| "info".into());
-            tracing_subscriber::fmt()
-                .json()
-                .flatten_event(true)
-                .with_env_filter(filter)
-                .init();
+            log(arguments.output == Some(Output::Text));
             let served = runtime.block_on(serve::run(settings));
             // A base backup under way is not waited for: the next start gives it up.
             runtime.shutdown_background();
             served?;
         }
-        Command::Link { source } => runtime.block_on(link(&settings, source))?,
-        Command::Snapshot { dsource } => runtime.block_on(snapshot(&settings, &dsource))?,
-        Command::List { output } => runtime.block_on(list(&settings, output))?,
-        Command::Doctor => return examine(&settings),
+        Command::Link { source, wait } => {
+            let linked = runtime.block_on(ask::link(&settings, &source, wait.deadline))?;
+            show::id(output, "dSource", &linked);
+        }
+        Command::Snapshot { dsource, wait } => {
+            let taken = runtime.block_on(ask::snapshot(&settings, &dsource, wait.deadline))?;
+            show::id(output, "snapshot", &taken);
+        }
+        Command::List => show::list(output, &runtime.block_on(ask::list(&settings))?)?,
+        Command::Doctor => return examine(&settings, output),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn client(settings: &Settings) -> anyhow::Result<Client> {
-    let mut address = settings.listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let key = settings
-        .api_keys
-        .first()
-        .context("the settings name no api key")?;
-    let scheme = if settings.tls.is_some() {
-        "https"
+fn log(for_people: bool) {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("VDB_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    if for_people {
+        log.init();
     } else {
-        "http"
-    };
-    let url = format!("{scheme}://{address}");
-    let mut client = ClientSettings::new(url, &key.key_file, "vdb-engine");
-    client.ca_file = settings
-        .tls
-        .as_ref()
-        .map(|tls| tls.ca_file.as_ref().unwrap_or(&tls.cert_file).clone());
-    Ok(Client::new(client)?)
-}
-
-async fn link(settings: &Settings, source: String) -> anyhow::Result<()> {
-    let client = client(settings)?;
-    let answer = client
-        .link_appdata(&LinkAppdata {
-            source_id: Some(source),
-            ..LinkAppdata::default()
-        })
-        .await?;
-    let id = answer.dsource_id.unwrap_or_default();
-    wait(&client, answer.job.context("the engine named no job")?).await?;
-    output::line(&id);
-    Ok(())
-}
-
-async fn snapshot(settings: &Settings, dsource: &str) -> anyhow::Result<()> {
-    let client = client(settings)?;
-    let job = client.snapshot_dsource(dsource).await?;
-    wait(&client, job).await
-}
-
-async fn wait(client: &Client, begun: Job) -> anyhow::Result<()> {
-    loop {
-        let job = client.job(&begun.id).await?.context("the job is gone")?;
-        match job.status {
-            JobStatus::Completed => return Ok(()),
-            status if status.is_over() => bail!(
-                "{}",
-                job.error_details.unwrap_or_else(|| format!("{status:?}"))
-            ),
-            _ => tokio::time::sleep(Duration::from_millis(500)).await,
-        }
+        log.json().flatten_event(true).init();
     }
-}
-
-async fn list(settings: &Settings, output: Output) -> anyhow::Result<()> {
-    let client = client(settings)?;
-    let vdbs = client.search_vdbs("", 1000).await?.items;
-    let dsources = client.search_dsources("").await?.items;
-    let snapshots = client.search_snapshots("", "timestamp", 1000).await?.items;
-    if let Output::Json = output {
-        let all = json!({ "vdbs": vdbs, "dSources": dsources, "snapshots": snapshots });
-        output::line(&serde_json::to_string_pretty(&all)?);
-        return Ok(());
-    }
-    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
-    let row = |cells: [&str; 5]| {
-        output::line(&format!(
-            "{:<9} {:<26} {:<44} {:<10} {}",
-            cells[0], cells[1], cells[2], cells[3], cells[4]
-        ));
-    };
-    row(["KIND", "ID", "NAME", "STATUS", "DATA OF"]);
-    for d in &dsources {
-        row(["dsource", &d.id, &text(&d.name), &text(&d.status), "-"]);
-    }
-    for s in &snapshots {
-        row([
-            "snapshot",
-            &s.id,
-            &text(&s.dataset_name),
-            "-",
-            &text(&s.timestamp),
-        ]);
-    }
-    for v in &vdbs {
-        row([
-            "vdb",
-            &v.id,
-            &text(&v.name),
-            &text(&v.status),
-            &text(&v.parent_timeflow_timestamp),
-        ]);
-    }
-    Ok(())
 }
 
 /// Fails if anything is missing, so that scripts can ask.
-fn examine(settings: &Settings) -> anyhow::Result<ExitCode> {
+fn examine(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
     let scratch = scratch()?;
     let findings = doctor::examine(settings, &scratch);
     std::fs::remove_dir_all(&scratch)?;
-    for finding in &findings {
-        output::line(&format!(
-            "{} {}",
-            if finding.ok { "ok " } else { "BAD" },
-            finding.what
-        ));
-    }
+    show::findings(output, &findings)?;
     Ok(if findings.iter().all(|f| f.ok) {
         ExitCode::SUCCESS
     } else {
@@ -207,4 +205,19 @@ fn scratch() -> anyhow::Result<PathBuf> {
         .create(&path)
         .with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_knows_its_former_words() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+        let parsed = Arguments::try_parse_from(["vdb-engine", "list", "--output", "table"]);
+        assert!(parsed.unwrap().output == Some(Output::Text));
+        assert_eq!(span("90m"), Ok(Duration::from_secs(5400)));
+        assert!(span("soon").is_err() && span("-1h").is_err());
+    }
 }

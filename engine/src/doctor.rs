@@ -39,18 +39,18 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
     findings.extend(problems.into_iter().map(bad));
     findings.extend(storage(settings.storage).warning().map(bad));
     for key in &settings.api_keys {
-        findings.push(match std::fs::read_to_string(&key.key_file) {
-            Ok(text) if !text.trim().is_empty() => good(format!("api key {}", key.name)),
+        let name = &key.name;
+        let Some(file) = &key.key_file else {
+            findings.push(good(format!("api key {name}, by its hash")));
+            continue;
+        };
+        findings.push(match std::fs::read_to_string(file) {
+            Ok(text) if !text.trim().is_empty() => good(format!("api key {name}")),
             Ok(_) => bad(format!(
-                "api key {}: {} is empty",
-                key.name,
-                key.key_file.display()
+                "api key {name}: {} is empty: write the key into it",
+                file.display()
             )),
-            Err(error) => bad(format!(
-                "api key {}: {}: {error}",
-                key.name,
-                key.key_file.display()
-            )),
+            Err(error) => bad(format!("api key {name}: {}: {error}", file.display())),
         });
     }
     findings.push(match settings.tls.as_ref().map(tls::problem) {

@@ -1,8 +1,13 @@
-//! Changes of metadata alone: names, tags, jobs that nobody waits for any more.
+//! Changes of metadata alone: names, hooks, tags, jobs that nobody waits for any more.
 
-use dct::types::{DeleteTags, Job, JobStatus, Tag, UpdateVdb, Vdb};
+pub(crate) mod hooks;
+mod tags;
 
-use crate::actions::{Order, Refusal, checked_name, checked_tags, free, typed};
+use dct::types::{Hooks, Job, JobStatus, UpdateVdb, Vdb};
+
+pub use tags::Tagged;
+
+use crate::actions::{Order, Refusal, checked_name, free, typed};
 use crate::document;
 use crate::engine::Engine;
 use crate::model::{Intent, JobRecord, Kind, Object};
@@ -42,12 +47,19 @@ impl Engine {
             );
             doc.description = request.description.clone().or(doc.description);
             doc.vdb_restart = request.auto_restart.or(doc.vdb_restart);
+            doc.mount_point = request.mount_point.clone().or(doc.mount_point);
+            let hooks = request.hooks.clone().unwrap_or_default();
+            let mut warning = None;
+            if hooks != Hooks::default() {
+                doc.hooks = hooks::changed(doc.hooks.as_ref(), &hooks)?;
+                warning = doc.hooks.as_ref().map(|_| hooks::NOT_RUN);
+            }
             let job = Order {
                 kind: "DB_UPDATE",
                 target: &vdb.id,
                 name: &name,
                 intent: Intent::Nothing,
-                warning: None,
+                warning,
             }
             .begin(draft);
             draft.put(Object {
@@ -56,60 +68,6 @@ impl Engine {
                 ..vdb
             });
             Ok(job)
-        })
-    }
-
-    pub fn tags(&self, id: &str) -> Result<Vec<Tag>, Refusal> {
-        self.store.read(|state| {
-            let vdb = state.get(Kind::Vdb, id).ok_or_else(|| no_vdb(id))?;
-            Ok(typed::<Vdb>(vdb)?.tags.unwrap_or_default())
-        })
-    }
-
-    /// Adds tags; a pair that is there already is not doubled.
-    pub fn add_tags(&self, id: &str, tags: &[Tag]) -> Result<Vec<Tag>, Refusal> {
-        if tags.is_empty() {
-            return Err(Refusal::Invalid("tags: at least one is needed".to_owned()));
-        }
-        self.change_tags(id, |mine| {
-            for tag in tags {
-                if !mine.contains(tag) {
-                    mine.push(tag.clone());
-                }
-            }
-        })
-    }
-
-    pub fn delete_tags(&self, id: &str, request: &DeleteTags) -> Result<(), Refusal> {
-        let all = *request == DeleteTags::default();
-        let goes = |tag: &Tag| {
-            let listed = request.tags.as_ref().is_some_and(|tags| tags.contains(tag));
-            let key = request.key.as_ref().is_some_and(|key| *key == tag.key);
-            let value = request
-                .value
-                .as_ref()
-                .is_none_or(|value| *value == tag.value);
-            // A value without a key names no tag.
-            all || listed || (key && value)
-        };
-        self.change_tags(id, |mine| mine.retain(|tag| !goes(tag)))
-            .map(drop)
-    }
-
-    fn change_tags(
-        &self,
-        id: &str,
-        change: impl FnOnce(&mut Vec<Tag>),
-    ) -> Result<Vec<Tag>, Refusal> {
-        self.store.change(|draft| {
-            let vdb = draft.state.get(Kind::Vdb, id).ok_or_else(|| no_vdb(id))?;
-            let mut doc: Vdb = typed(vdb)?;
-            let mut tags = doc.tags.take().unwrap_or_default();
-            change(&mut tags);
-            checked_tags(&tags)?;
-            doc.tags = Some(tags.clone()).filter(|t| !t.is_empty());
-            draft.rewrite(vdb, document(&doc));
-            Ok(tags)
         })
     }
 

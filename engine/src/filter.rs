@@ -6,6 +6,7 @@
 mod evaluate;
 mod lexer;
 mod parser;
+mod print;
 
 use serde_json::Value;
 
@@ -13,8 +14,9 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     Not(Box<Filter>),
-    And(Box<Filter>, Box<Filter>),
-    Or(Box<Filter>, Box<Filter>),
+    /// Two or more. A list, because thousands of them side by side must not nest.
+    And(Vec<Filter>),
+    Or(Vec<Filter>),
     Compare {
         field: String,
         operator: Operator,

@@ -7,10 +7,13 @@ mod datasets;
 mod error;
 mod extract;
 mod jobs;
+mod limit;
+mod metrics;
 mod page;
 mod points;
 mod renewal;
 mod reports;
+mod tags;
 mod vdbs;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use auth::Keys;
 
+use crate::edits::Tagged;
 use crate::engine::Engine;
 use crate::model::Kind;
 
@@ -43,6 +47,7 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
         .merge(points())
         .merge(vdbs())
         .merge(reports())
+        .merge(tagged())
         .fallback(error::not_served)
         .method_not_allowed_fallback(error::not_served)
         .layer(middleware::from_fn_with_state(
@@ -57,12 +62,17 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
         .route("/token-info", post(account::token_info))
         .layer(Extension(keys))
         .layer(DefaultBodyLimit::max(SMALL_BODY));
+    let requests = Arc::new(metrics::Requests::default());
+    let seen = Arc::clone(&requests);
+    let show = async move |State(engine): State<Arc<Engine>>| metrics::show(engine, seen).await;
     Router::new()
         .nest(dct::BASE_PATH, login)
         .nest(dct::BASE_PATH, api)
         .route("/healthz", get(async || StatusCode::OK))
         .route("/readyz", get(ready))
+        .route("/metrics", get(show))
         .fallback(error::nothing)
+        .layer(middleware::from_fn_with_state(requests, metrics::count))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
@@ -248,8 +258,19 @@ fn vdbs() -> Routes {
         .route(&action("bookmarks"), get(renewal::bookmarks))
         .route(&action("bookmarks/search"), post(renewal::search_bookmarks))
         .route(&action("deletion-dependencies"), get(renewal::dependencies))
-        .route(&action("tags"), get(vdbs::tags).post(vdbs::add_tags))
-        .route(&action("tags/delete"), post(vdbs::delete_tags))
+}
+
+fn tagged() -> Routes {
+    let object = |path, kind, what| tags::routes(path, Tagged::Object(kind, what));
+    tags::routes("/jobs", Tagged::Job)
+        .merge(object("/vdbs", Kind::Vdb, "virtual database"))
+        .merge(object("/vdb-groups", Kind::VdbGroup, "VDB group"))
+        .merge(object("/dsources", Kind::DSource, "dSource"))
+        .merge(object("/sources", Kind::Source, "source"))
+        .merge(object("/environments", Kind::Environment, "environment"))
+        .merge(object("/snapshots", Kind::Snapshot, "snapshot"))
+        .merge(object("/timeflows", Kind::Timeflow, "timeflow"))
+        .merge(object("/bookmarks", Kind::Bookmark, "bookmark"))
 }
 
 fn reports() -> Routes {

@@ -8,7 +8,7 @@ mod bookmarks;
 mod clock;
 mod deletion;
 pub mod doctor;
-mod edits;
+pub mod edits;
 pub mod engine;
 pub mod filter;
 mod groups;

@@ -8,11 +8,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match cli::run(cli::Arguments::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            output::complain(&format!("vdb-engine: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(cli::Arguments::parse())
 }

@@ -51,7 +51,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         tokio::spawn(Arc::clone(&engine).keep_snapshots(source.clone()));
     }
     tokio::spawn(Arc::clone(&engine).keep_tidy());
-    let keys = Arc::new(Keys::new(&engine.settings.api_keys));
+    let keys = Arc::new(Keys::new(&engine.settings));
     let listen = engine.settings.listen;
     let listener = tokio::net::TcpListener::bind(listen)
         .await

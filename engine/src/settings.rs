@@ -16,6 +16,9 @@ pub struct Settings {
     /// Where those who mount a copy see `<pool>/vdbs`.
     pub export_prefix: String,
     pub api_keys: Vec<ApiKey>,
+    /// For each key by itself; without it there is no limit.
+    #[serde(default)]
+    pub rate_limit: Option<RateLimit>,
     /// The server's programs, of the sources' major version.
     pub postgres_bin: PathBuf,
     /// pg_basebackup and psql, of that version or newer.
@@ -42,7 +45,27 @@ pub enum StorageKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKey {
     pub name: String,
-    pub key_file: PathBuf,
+    /// The key, in a file that may change.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Or its SHA-256 in hexadecimal digits: enough to know the key, not enough to call with it.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+impl ApiKey {
+    pub(crate) fn hash(&self) -> Option<[u8; 32]> {
+        hex::decode(self.sha256.as_deref()?).ok()?.try_into().ok()
+    }
+}
+
+/// Requests of one key.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimit {
+    pub per_second: u32,
+    /// How many at once after a pause.
+    pub burst: u32,
 }
 
 /// PEM files; read again when they change.
@@ -148,6 +171,27 @@ impl Settings {
         wrong(
             self.api_keys.is_empty(),
             "apiKeys is empty, so nobody could call; add {name, keyFile}".to_owned(),
+        );
+        for (index, key) in self.api_keys.iter().enumerate() {
+            let name = &key.name;
+            let twin = self.api_keys[..index].iter().any(|k| k.name == *name);
+            wrong(twin, format!("apiKeys: {name:?} stands there twice"));
+            wrong(
+                key.key_file.is_some() == key.sha256.is_some(),
+                format!("apiKeys: {name:?} needs either keyFile or sha256"),
+            );
+            wrong(
+                key.sha256.is_some() && key.hash().is_none(),
+                format!(
+                    "apiKeys: sha256 of {name:?} must be 64 hexadecimal digits, as printf %s \"$key\" | sha256sum prints them"
+                ),
+            );
+        }
+        let limit = self.rate_limit;
+        wrong(
+            limit.is_some_and(|l| l.per_second == 0 || l.burst == 0),
+            "rateLimit: perSecond and burst must be at least 1; leave rateLimit out for no limit"
+                .to_owned(),
         );
         for (index, source) in self.sources.iter().enumerate() {
             let name = &source.name;

@@ -201,8 +201,10 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
         export_prefix: "/exports".to_owned(),
         api_keys: vec![ApiKey {
             name: "test".to_owned(),
-            key_file: dir.join("password"),
+            key_file: Some(dir.join("password")),
+            sha256: None,
         }],
+        rate_limit: None,
         postgres_bin: bin.to_owned(),
         client_bin: client(bin, dir),
         sources: vec![SourceSettings {

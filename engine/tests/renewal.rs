@@ -124,6 +124,9 @@ async fn only_the_data_before_the_last_refresh_is_kept() {
             .await;
         roots.push(app.engine.vdb_root(&id));
     }
+    // The end of the job is told before the old directory is gone.
+    app.eventually("the old data is removed", || !roots[1].exists())
+        .await;
     let there: Vec<bool> = roots.iter().map(|root| root.exists()).collect();
     assert_eq!(there, [false, false, true, true]);
     let own = json!({"filter_expression": format!("dataset_id EQ '{id}'")});

@@ -4,6 +4,7 @@
 //! Unknown fields are ignored. Points in time stay text (RFC 3339, UTC), as they came.
 
 mod dataset;
+mod hook;
 mod infrastructure;
 mod job;
 mod page;
@@ -11,6 +12,7 @@ mod points;
 mod requests;
 
 pub use dataset::{ContainerizationState, DSource, Snapshot, Source, Tag, Vdb};
+pub use hook::{Hook, Hooks};
 pub use infrastructure::{Engine, Environment, Group, Host, ProductInfo, Repository, Toolkit};
 pub use job::{Job, JobEngine, JobStatus};
 pub use page::{ErrorResponse, Page, PartialError, ResponseMetadata, SearchBody};
@@ -22,14 +24,17 @@ pub use requests::{
     TagsBody, UpdateBookmark, UpdateSnapshot, UpdateVdb, VdbGroupAnswer, VdbGroupBody,
 };
 
-/// Declares an object: required fields before the bar, optional ones after it.
+/// Declares an object: required fields before the bar, optional ones after it, then objects whose fields stand beside them.
 macro_rules! wire {
-    ($(#[$meta:meta])* $name:ident { $($required:ident: $rtype:ty,)* | $($(#[$fmeta:meta])* $field:ident: $ftype:ty,)* }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($required:ident: $rtype:ty,)* | $($(#[$fmeta:meta])* $field:ident: $ftype:ty,)* $(& $flat:ident: $flattype:ty,)*
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
             $(pub $required: $rtype,)*
             $($(#[$fmeta])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $field: Option<$ftype>,)*
+            $(#[serde(flatten)] pub $flat: $flattype,)*
         }
     };
 }

@@ -9,8 +9,8 @@ use super::{Filter, Literal, Operator};
 pub(super) fn matches(filter: &Filter, object: &Value, fields: &[&str]) -> bool {
     match filter {
         Filter::Not(inner) => !matches(inner, object, fields),
-        Filter::And(left, right) => matches(left, object, fields) && matches(right, object, fields),
-        Filter::Or(left, right) => matches(left, object, fields) || matches(right, object, fields),
+        Filter::And(all) => all.iter().all(|one| matches(one, object, fields)),
+        Filter::Or(any) => any.iter().any(|one| matches(one, object, fields)),
         Filter::Compare {
             field,
             operator,
@@ -87,14 +87,18 @@ fn order(value: Option<&Value>, literal: &Literal) -> Option<Ordering> {
             Some(value.parse::<jiff::Timestamp>().ok()?.cmp(wanted))
         }
         (Value::String(value), Literal::Text(wanted)) => {
-            let times = value
-                .parse::<jiff::Timestamp>()
-                .ok()
-                .zip(wanted.parse::<jiff::Timestamp>().ok());
+            let times = time(value).zip(time(wanted));
             Some(times.map_or_else(|| value.cmp(wanted), |(value, wanted)| value.cmp(&wanted)))
         }
         _ => None,
     }
+}
+
+/// Most texts show at their first characters that they are no point in time; a search looks at thousands.
+fn time(text: &str) -> Option<jiff::Timestamp> {
+    let begins = text.len() >= "2026-11-23T10:00Z".len()
+        && text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+    begins.then(|| text.parse().ok())?
 }
 
 fn contains(value: &Value, literal: &Literal) -> bool {

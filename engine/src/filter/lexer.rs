@@ -77,7 +77,8 @@ fn bare(text: &str, start: usize) -> Result<Token, Error> {
             Err(syntax(&format!("{text:?} is no name; quote texts"), start))
         };
     }
-    if let Ok(number) = text.parse::<f64>() {
+    // Neither infinity nor what is too large for a number: no attribute holds it.
+    if let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
         return Ok(Token::Number(number));
     }
     match text.parse() {

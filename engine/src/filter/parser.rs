@@ -11,7 +11,7 @@ const MOST_IDENTIFIERS: usize = 8;
 const DEEPEST: usize = 50;
 
 pub(super) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Error> {
-    if text.len() > LONGEST {
+    if text.chars().nth(LONGEST).is_some() {
         return Err(Error::Limit("longer than 50000 characters"));
     }
     let mut parser = Parser {
@@ -33,6 +33,14 @@ pub(super) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Error> {
     Ok(filter)
 }
 
+/// One by itself is no list.
+fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+    match filters.pop() {
+        Some(only) if filters.is_empty() => only,
+        last => many(filters.into_iter().chain(last).collect()),
+    }
+}
+
 struct Parser<'a> {
     tokens: Vec<(Token, usize)>,
     at: usize,
@@ -46,19 +54,19 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn any_of(&mut self) -> Result<Filter, Error> {
-        let mut left = self.all_of()?;
+        let mut any = vec![self.all_of()?];
         while self.keyword("OR") {
-            left = Filter::Or(Box::new(left), Box::new(self.all_of()?));
+            any.push(self.all_of()?);
         }
-        Ok(left)
+        Ok(one_or(any, Filter::Or))
     }
 
     fn all_of(&mut self) -> Result<Filter, Error> {
-        let mut left = self.negation()?;
+        let mut all = vec![self.negation()?];
         while self.keyword("AND") {
-            left = Filter::And(Box::new(left), Box::new(self.negation()?));
+            all.push(self.negation()?);
         }
-        Ok(left)
+        Ok(one_or(all, Filter::And))
     }
 
     fn negation(&mut self) -> Result<Filter, Error> {

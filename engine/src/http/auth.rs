@@ -1,7 +1,7 @@
-//! `Authorization: apk <key>`, or `Bearer <token>` after a login. Memory holds hashes alone, compared in constant time;
-//! a changed key file counts at once, and ends the tokens it was logged in with.
+//! `Authorization: apk <key>`, or `Bearer <token>` after a login. Memory holds hashes alone, compared in constant time,
+//! and no key is ever written down; a changed key file counts at once, and ends the tokens it was logged in with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,11 +10,13 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
-use crate::settings::ApiKey;
+use super::limit::Limits;
+use crate::settings::{ApiKey, Settings};
 
 /// Longer ones would outlive a key that was taken away without a restart.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(1);
@@ -22,7 +24,8 @@ pub(super) const TOKEN_LIFE: Duration = Duration::from_hours(1);
 const MOST_TOKENS: usize = 1000;
 
 pub struct Keys {
-    keys: Mutex<Vec<Key>>,
+    limits: Limits,
+    known: Mutex<Vec<Key>>,
     tokens: Mutex<Vec<Token>>,
 }
 
@@ -35,21 +38,23 @@ struct Token {
 
 struct Key {
     name: String,
-    file: PathBuf,
+    /// None if the settings hold the hash itself.
+    file: Option<PathBuf>,
     seen: Option<(SystemTime, u64)>,
     hash: Option<[u8; 32]>,
 }
 
 impl Keys {
-    pub fn new(settings: &[ApiKey]) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let key = |key: &ApiKey| Key {
             name: key.name.clone(),
             file: key.key_file.clone(),
             seen: None,
-            hash: None,
+            hash: key.hash(),
         };
         let keys = Self {
-            keys: Mutex::new(settings.iter().map(key).collect()),
+            limits: Limits::new(settings.rate_limit),
+            known: Mutex::new(settings.api_keys.iter().map(key).collect()),
             tokens: Mutex::default(),
         };
         keys.owner("");
@@ -105,7 +110,7 @@ impl Keys {
     }
 
     fn owner_of(&self, presented: [u8; 32]) -> Option<String> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut owner = None;
         for key in keys.iter_mut() {
             key.refresh();
@@ -123,29 +128,32 @@ impl Keys {
 impl Key {
     /// A file that cannot be read or is empty keeps the key as it was: a change in two steps locks nobody out.
     fn refresh(&mut self) {
-        let Ok(meta) = std::fs::metadata(&self.file) else {
-            return self.warn_once("cannot be read");
+        let Some(file) = self.file.clone() else {
+            return;
+        };
+        let Ok(meta) = std::fs::metadata(&file) else {
+            return self.warn_once(&file, "cannot be read");
         };
         let now = meta.modified().ok().map(|at| (at, meta.len()));
         if now.is_some() && now == self.seen {
             return;
         }
-        match std::fs::read_to_string(&self.file) {
-            Ok(text) if !text.trim().is_empty() => {
-                let text = text.trim();
-                let key = text.strip_prefix("apk ").unwrap_or(text).trim();
-                self.hash = Some(Sha256::digest(key).into());
-                self.seen = now;
-                tracing::info!(name = self.name, "api key read");
-            }
-            _ => self.warn_once("is empty or cannot be read"),
+        // Overwritten before the memory is given back.
+        let text = std::fs::read(&file).map(Zeroizing::new);
+        let text = text.as_deref().map_or(&[][..], |text| text.trim_ascii());
+        let key = text.strip_prefix(b"apk ").unwrap_or(text).trim_ascii();
+        if key.is_empty() {
+            return self.warn_once(&file, "is empty or cannot be read");
         }
+        self.hash = Some(Sha256::digest(key).into());
+        self.seen = now;
+        tracing::info!(name = self.name, "api key read");
     }
 
-    fn warn_once(&mut self, what: &str) {
+    fn warn_once(&mut self, file: &Path, what: &str) {
         let marker = Some((SystemTime::UNIX_EPOCH, 0));
         if self.seen != marker {
-            tracing::warn!(name = self.name, file = %self.file.display(), "api key file {what}");
+            tracing::warn!(name = self.name, file = %file.display(), "api key file {what}");
             self.seen = marker;
         }
     }
@@ -170,6 +178,9 @@ pub(super) async fn require(
                     .get(dct::CLIENT_NAME_HEADER)
                     .and_then(|v| v.to_str().ok())
                     .unwrap_or("-");
+                if let Err(wait) = keys.limits.take(&owner, Instant::now()) {
+                    return Err(ApiError::too_many(wait));
+                }
                 tracing::debug!(owner, client, method = %request.method(), path = request.uri().path(), "call");
                 return Ok(next.run(request).await);
             }

@@ -1,8 +1,10 @@
 //! Refusals as callers get them: a status and an `ErrorResponse`.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::Json;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use dct::types::ErrorResponse;
@@ -14,6 +16,8 @@ use crate::error_chain;
 pub(super) struct ApiError {
     status: StatusCode,
     description: String,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -21,6 +25,18 @@ impl ApiError {
         Self {
             status,
             description: description.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let why = format!(
+            "this key asks more often than rateLimit in the engine's settings allows; ask again in {seconds} s"
+        );
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, why)
         }
     }
 
@@ -46,7 +62,8 @@ impl IntoResponse for ApiError {
             error: Some(error),
             error_description: Some(description),
         };
-        (self.status, Json(body)).into_response()
+        let after = self.retry_after.map(|s| [(RETRY_AFTER, s.to_string())]);
+        (self.status, after, Json(body)).into_response()
     }
 }
 

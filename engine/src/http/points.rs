@@ -39,7 +39,7 @@ pub(super) const SNAPSHOT_FIELDS: [&str; 16] = [
     "retain_forever",
     "tags",
 ];
-pub(super) const TIMEFLOW_FIELDS: [&str; 14] = [
+pub(super) const TIMEFLOW_FIELDS: [&str; 15] = [
     "id",
     "engine_id",
     "name",
@@ -54,6 +54,7 @@ pub(super) const TIMEFLOW_FIELDS: [&str; 14] = [
     "source_data_timestamp",
     "is_active",
     "creation_timestamp",
+    "tags",
 ];
 pub(super) const BOOKMARK_FIELDS: [&str; 13] = [
     "id",

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use dct::types::{
-    DeleteTags, DeleteVdb, DisableVdb, EnableVdb, Job, JobAnswer, ProvisionAnswer,
-    ProvisionBySnapshot, SearchBody, TagsBody, UpdateVdb,
+    DeleteVdb, DisableVdb, EnableVdb, Job, JobAnswer, ProvisionAnswer, ProvisionBySnapshot,
+    SearchBody, UpdateVdb,
 };
 use serde_json::Value;
 
@@ -190,37 +190,4 @@ pub(super) async fn update(
     })
     .await?;
     Ok(started(&engine, job))
-}
-
-pub(super) async fn tags(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<TagsBody>, ApiError> {
-    Ok(Json(TagsBody {
-        tags: Some(engine.tags(&id_of(&engine, &id)?)?),
-    }))
-}
-
-pub(super) async fn add_tags(
-    State(engine): Shared,
-    Path(id): Path<String>,
-    Body(request): Body<TagsBody>,
-) -> Result<(StatusCode, Json<TagsBody>), ApiError> {
-    let tags = begin(&engine, move |engine| {
-        engine.add_tags(&id_of(engine, &id)?, &request.tags.unwrap_or_default())
-    })
-    .await?;
-    Ok((StatusCode::CREATED, Json(TagsBody { tags: Some(tags) })))
-}
-
-pub(super) async fn delete_tags(
-    State(engine): Shared,
-    Path(id): Path<String>,
-    Body(request): Body<DeleteTags>,
-) -> Result<StatusCode, ApiError> {
-    begin(&engine, move |engine| {
-        engine.delete_tags(&id_of(engine, &id)?, &request)
-    })
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
 }

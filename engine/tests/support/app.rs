@@ -7,10 +7,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use engine::engine::Engine;
 use engine::http::{Keys, router};
+use engine::settings::Settings;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{KEY, Pool};
+use super::{KEY, Pool, schema};
 
 pub(crate) struct App {
     pub(crate) pool: Pool,
@@ -22,13 +23,35 @@ impl App {
     pub(crate) fn new() -> Self {
         let pool = Pool::new();
         let engine = pool.linked();
-        let keys = Arc::new(Keys::new(&engine.settings.api_keys));
+        let keys = Arc::new(Keys::new(&engine.settings));
         let router = router(Arc::clone(&engine), keys);
         Self {
             pool,
             engine,
             router,
         }
+    }
+
+    pub(crate) fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
+    /// The same engine behind other keys and limits.
+    pub(crate) fn rekeyed(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.engine.settings.clone();
+        change(&mut settings);
+        self.router = router(Arc::clone(&self.engine), Arc::new(Keys::new(&settings)));
+    }
+
+    /// Status and one header of an answer.
+    pub(crate) async fn header(&self, path: &str, key: &str, name: &str) -> (u16, Option<String>) {
+        let request = Request::builder()
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("apk {key}"))
+            .body(Body::empty());
+        let response = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        let value = response.headers().get(name).map(|v| v.to_str().unwrap());
+        (response.status().as_u16(), value.map(str::to_owned))
     }
 
     pub(crate) async fn raw(
@@ -53,7 +76,9 @@ impl App {
             .unwrap();
         let status = response.status();
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, String::from_utf8(bytes.to_vec()).unwrap())
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        schema::check(method, path, status.as_u16(), &text);
+        (status, text)
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
@@ -122,6 +147,16 @@ impl App {
         let answer = self.post("/vdbs/provision_by_snapshot", body).await;
         assert_eq!(self.over(&answer).await["status"], "COMPLETED");
         answer["vdb_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn eventually(&self, what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not in time: {what}");
     }
 
     /// Begins an action and waits until its job is completed.

@@ -5,6 +5,7 @@
 
 pub(crate) mod app;
 pub(crate) mod programs;
+pub(crate) mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,8 +173,10 @@ impl Pool {
             export_prefix: "/exports/".to_owned(),
             api_keys: vec![ApiKey {
                 name: "test".to_owned(),
-                key_file: self.path("key"),
+                key_file: Some(self.path("key")),
+                sha256: None,
             }],
+            rate_limit: None,
             postgres_bin: "/nowhere".into(),
             client_bin: "/nowhere".into(),
             sources: vec![source("largedb"), source("down")],

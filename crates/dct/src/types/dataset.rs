@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::wire;
+use super::{hook::Hooks, wire};
 use crate::lenient;
 
 /// A label. Some clients decode this strictly: it has these two fields and never another.
@@ -72,6 +72,9 @@ wire! {
         /// What the copy takes by itself.
         #[serde(deserialize_with = "lenient::integer")]
         storage_size: i64,
+        /// What it would take if it shared nothing.
+        #[serde(deserialize_with = "lenient::integer")]
+        unvirtualized_space: i64,
         is_appdata: bool,
         masked: bool,
         is_replica: bool,
@@ -88,6 +91,7 @@ wire! {
         appdata_config_params: Value,
         toolkit_id: String,
         plugin_version: String,
+        hooks: Hooks,
         tags: Vec<Tag>,
     }
 }
@@ -153,8 +157,14 @@ wire! {
         creation_date: String,
         #[serde(deserialize_with = "lenient::integer")]
         size: i64,
+        /// What its snapshots take.
         #[serde(deserialize_with = "lenient::integer")]
         storage_size: i64,
+        /// What its snapshots and the copies of them would take if they shared nothing.
+        #[serde(deserialize_with = "lenient::integer")]
+        unvirtualized_space: i64,
+        #[serde(deserialize_with = "lenient::integer")]
+        dependant_vdbs: i64,
         group_name: String,
         engine_id: String,
         engine_name: String,

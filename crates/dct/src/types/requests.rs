@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     dataset::Tag,
+    hook::Hooks,
     job::Job,
     points::{Bookmark, VdbGroup, VdbGroupMember},
     wire,
@@ -34,6 +35,7 @@ wire! {
         masked: bool,
         make_current_account_owner: bool,
         tags: Vec<Tag>,
+        & hooks: Hooks,
     }
 }
 
@@ -190,7 +192,10 @@ wire! {
         description: String,
         appdata_source_params: Value,
         appdata_config_params: Value,
+        mount_point: String,
         auto_restart: bool,
+        /// A list that is absent stays as it is.
+        hooks: Hooks,
     }
 }
 
