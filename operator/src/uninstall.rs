@@ -53,7 +53,8 @@ fn refusal(databases: &[(String, String)]) -> Option<String> {
     };
     Some(format!(
         "the platform is not uninstalled while there are PostgresVDBs ({}): {}{more}. \
-         Retire their environments first (make delete-env ENV=...), while the operator still runs. \
+         Retire their environments first (make delete-env ENV=...), while the operator still runs, then uninstall again; \
+         to keep the platform: helm rollback <release> <revision>, because Helm now calls the release uninstalling. \
          To leave their virtual databases and volumes behind instead: helm uninstall --no-hooks, then for each \
          kubectl -n {namespace} patch postgresvdb {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
         databases.len(),
