@@ -43,8 +43,9 @@ pub(super) async fn work(tools: &Tools, settings: &Settings) -> Result<Work> {
         steps.push(step);
         effects.push(effect);
     };
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    // The platform's pods keep to the strictest standard; nothing else belongs here.
+    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}});
     add(
         object(tools, "Namespace", &namespace).await?,
         Effect::Apply(namespace),

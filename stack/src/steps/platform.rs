@@ -198,8 +198,9 @@ fn fill(instance: &Instance) -> String {
 async fn secrets(inside: &Inside) -> Result<()> {
     let instance = &inside.instance;
     let read = |name: &str| Ok::<_, anyhow::Error>(fs::read_to_string(instance.secret(name))?);
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    // As `vdb install` makes it.
+    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}});
     inside.apply(&namespace.to_string()).await?;
     let items: Vec<Value> = vec![
         secret(
