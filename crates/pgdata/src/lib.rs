@@ -9,5 +9,6 @@ mod crc32c;
 pub mod harmless;
 pub mod sql;
 pub mod version;
+pub mod wal;
 
 pub use control::{Control, State};
