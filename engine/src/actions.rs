@@ -10,13 +10,13 @@ mod refresh;
 use std::sync::Arc;
 
 use dct::types::{
-    ContainerizationState, DeleteVdb, DisableVdb, EnableVdb, FromBookmark, Job, PointInTime,
-    ProvisionAnswer, ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, Vdb,
+    ContainerizationState, DeleteVdb, DisableVdb, EnableVdb, FromBookmark, Job, ProvisionAnswer,
+    ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, Vdb,
 };
 
 pub(crate) use checks::{checked_name, checked_tags, free, order_on, typed, unlocked};
 pub(crate) use choice::{Dataset, dataset, going, snapshot};
-pub(crate) use moment::times;
+pub(crate) use moment::{By, locations, times};
 pub(crate) use order::Order;
 
 use checks::only_containers;
@@ -25,9 +25,9 @@ use choice::{Chosen, chosen};
 use crate::edits::hooks;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
-use crate::store::{self, Draft};
+use crate::store::{self, Draft, State};
 use crate::timeflows::{self, Begin};
-use crate::{clock, deletion, document};
+use crate::{clock, deletion, document, error_chain};
 
 /// Why an action is not begun; the caller is told at once.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,14 @@ pub enum Refusal {
 
 impl Engine {
     pub fn provision(&self, request: &ProvisionBySnapshot) -> Result<ProvisionAnswer, Refusal> {
+        self.provision_from(request, |state| chosen(state, request))
+    }
+
+    fn provision_from(
+        &self,
+        request: &ProvisionBySnapshot,
+        choose: impl FnOnce(&State) -> Result<Chosen, Refusal>,
+    ) -> Result<ProvisionAnswer, Refusal> {
         if request.container_mode != Some(true) {
             return Err(Refusal::Invalid(
                 "this engine provisions for containers alone: send container_mode: true".to_owned(),
@@ -54,7 +62,7 @@ impl Engine {
         checked_tags(&tags)?;
         let hooks = hooks::first(&request.hooks)?;
         self.store.change(|draft| {
-            let from = chosen(draft.state, request)?;
+            let from = choose(draft.state)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
             if let Some(other) = draft.state.named(Kind::Vdb, &group.id, &name) {
                 return Err(Refusal::Conflict(format!(
@@ -83,6 +91,7 @@ impl Engine {
             let intent = Intent::Provision {
                 vdb: vdb.id.clone(),
                 snapshot: from.snapshot.id.clone(),
+                at: from.at,
             };
             let unrun = vdb.hooks.as_ref().map(|_| hooks::NOT_RUN);
             let warnings: Vec<&str> = self.storage.warning().into_iter().chain(unrun).collect();
@@ -112,21 +121,31 @@ impl Engine {
         })
     }
 
-    /// By a moment that a snapshot holds exactly; others are refused with those next to them.
+    /// By a moment that a snapshot holds, or that the log behind one reaches.
     pub fn provision_at(&self, request: &ProvisionByTimestamp) -> Result<ProvisionAnswer, Refusal> {
-        let mut by_snapshot = request.provision.clone();
-        let named = by_snapshot.source_data_id.take();
-        by_snapshot.snapshot_id = self.point(&request.point, named.as_deref())?;
-        self.provision(&by_snapshot)
+        self.provision_by(request, By::Time)
     }
 
-    pub(crate) fn point(
+    /// By a place in the log.
+    pub fn provision_at_location(
         &self,
-        point: &PointInTime,
-        dataset: Option<&str>,
-    ) -> Result<Option<String>, Refusal> {
-        self.store
-            .read(|state| Ok(moment::at(state, point, dataset)?.snapshot_id))
+        request: &ProvisionByTimestamp,
+    ) -> Result<ProvisionAnswer, Refusal> {
+        self.provision_by(request, By::Location)
+    }
+
+    fn provision_by(
+        &self,
+        request: &ProvisionByTimestamp,
+        by: By,
+    ) -> Result<ProvisionAnswer, Refusal> {
+        let mut by_snapshot = request.provision.clone();
+        let named = by_snapshot.source_data_id.take();
+        let moment = self.moment(&request.point, by, named.as_deref())?;
+        by_snapshot.snapshot_id = Some(moment.snapshot.clone());
+        self.provision_from(&by_snapshot, |state| {
+            Ok(moment.of(chosen(state, &by_snapshot)?))
+        })
     }
 
     pub fn provision_from_bookmark(

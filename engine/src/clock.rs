@@ -13,6 +13,15 @@ pub(crate) fn instant(text: &str) -> Option<i64> {
     Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
+/// Microseconds since 1970 of a point in time, as PostgreSQL counts them.
+pub(crate) fn micros(text: &str) -> Option<i64> {
+    Some(text.parse::<jiff::Timestamp>().ok()?.as_microsecond())
+}
+
+pub(crate) fn from_micros(micros: i64) -> Option<String> {
+    jiff::Timestamp::from_microsecond(micros).ok().map(format)
+}
+
 /// Today, in UTC.
 pub(crate) fn today() -> jiff::civil::Date {
     jiff::Timestamp::now()

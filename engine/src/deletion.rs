@@ -180,6 +180,7 @@ impl Engine {
                 name: &object.name,
                 intent: Intent::DeleteDSource {
                     dsource: object.id.clone(),
+                    force: request.force == Some(true),
                 },
                 warning: None,
             };

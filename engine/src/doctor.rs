@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error_chain;
-use crate::origin::{Origin as _, Postgres};
+use crate::origin::{Facts, Origin as _, Postgres};
 use crate::serve::storage;
 use crate::settings::{Settings, SourceSettings};
 use crate::tls;
@@ -59,32 +59,18 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
         Some(Some(problem)) => bad(problem),
     });
     let postgres = Postgres::new(settings);
-    let server = postgres.server_major();
-    findings.push(match &server {
-        Ok(major) => good(format!("server programs of PostgreSQL {major}")),
-        Err(error) => bad(format!("postgresBin: {}", error_chain(error))),
-    });
+    findings.extend(servers(settings));
     findings.push(match postgres.client_major() {
         Ok(major) => good(format!("client programs of PostgreSQL {major}")),
         Err(error) => bad(format!("clientBin: {}", error_chain(&error))),
     });
     for source in &settings.sources {
-        findings.extend(examine_source(
-            &postgres,
-            source,
-            server.as_ref().ok().copied(),
-            scratch,
-        ));
+        findings.extend(examine_source(&postgres, source, scratch));
     }
     findings
 }
 
-fn examine_source(
-    postgres: &Postgres,
-    source: &SourceSettings,
-    server: Option<u32>,
-    scratch: &Path,
-) -> Vec<Finding> {
+fn examine_source(postgres: &Postgres, source: &SourceSettings, scratch: &Path) -> Vec<Finding> {
     let name = &source.name;
     let facts = match postgres.inspect(source, scratch) {
         Ok(facts) => facts,
@@ -100,23 +86,12 @@ fn examine_source(
             findings.push(bad(format!("source {name}: {what}")));
         }
     };
-    need(
-        server.is_none_or(|s| s == facts.major),
-        format!(
-            "its major version {} is not that of postgresBin",
-            facts.major
-        ),
-    );
+    for what in lacks(source, &facts, postgres) {
+        need(false, what);
+    }
     need(
         facts.wal_level != "minimal",
         "wal_level is minimal: set replica or logical and restart it".to_owned(),
-    );
-    need(
-        facts.max_wal_senders >= 2,
-        format!(
-            "max_wal_senders is {}: a base backup needs 2",
-            facts.max_wal_senders
-        ),
     );
     need(
         facts.may_replicate,
@@ -136,4 +111,100 @@ fn examine_source(
         );
     }
     findings
+}
+
+/// Each folder, and whether it is of the version that the settings say.
+fn servers(settings: &Settings) -> Vec<Finding> {
+    let folders = settings.postgres_bin.folders();
+    folders
+        .map(
+            |(said, folder)| match (Postgres::version_of(folder), said) {
+                (Ok(found), Some(said)) if found != said => bad(format!(
+                    "postgresBin: {} is named for {said} and holds PostgreSQL {found}",
+                    folder.display()
+                )),
+                (Ok(found), _) => good(format!("server programs of PostgreSQL {found}")),
+                (Err(error), _) => bad(format!("postgresBin: {}", error_chain(&error))),
+            },
+        )
+        .collect()
+}
+
+/// What a base backup, and receiving the log, need besides.
+fn lacks(source: &SourceSettings, facts: &Facts, postgres: &Postgres) -> Vec<String> {
+    let mut lacks = Vec::new();
+    if let Err(error) = postgres.server_of(facts.major, "it") {
+        lacks.push(error_chain(&error));
+    }
+    let logged = source.wal.is_some();
+    let senders = if logged { 3 } else { 2 };
+    if facts.max_wal_senders < senders {
+        lacks.push(format!(
+            "max_wal_senders is {}: a base backup needs 2, and the log 1 more; set {senders} or more and restart it",
+            facts.max_wal_senders
+        ));
+    }
+    if logged && facts.free_slots == 0 {
+        lacks.push(
+            "no replication slot is free, unless the engine has its own already: raise max_replication_slots and restart it, or drop one that nobody uses"
+                .to_owned(),
+        );
+    }
+    if logged && facts.slot_keeps < 0 {
+        lacks.push(
+            "max_slot_wal_keep_size is -1, so that an engine which is gone could fill its disk: set, for example, max_slot_wal_keep_size = '16GB' and reload it"
+                .to_owned(),
+        );
+    }
+    lacks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::WalSettings;
+
+    fn lacking(facts: &Facts, logged: bool) -> Vec<String> {
+        let text = "{listen: '127.0.0.1:0', pool: /p, storage: copy, exportPrefix: /e, apiKeys: [], postgresBin: /nowhere, clientBin: /nowhere, \
+             sources: [{name: s, host: h, database: d, user: u, passwordFile: /f}]}";
+        let settings: Settings = serde_saphyr::from_str(text).unwrap();
+        let mut source = settings.sources[0].clone();
+        source.wal = logged.then(|| WalSettings {
+            max_lag: "8G".to_owned(),
+            keep: None,
+        });
+        let mut found = lacks(&source, facts, &Postgres::new(&settings));
+        // There are no programs in this test.
+        assert!(found.remove(0).contains("postgresBin"));
+        found
+    }
+
+    #[test]
+    fn what_a_source_lacks_is_named_with_the_remedy() {
+        let poor = Facts {
+            max_wal_senders: 2,
+            slot_keeps: -1,
+            ..Facts::default()
+        };
+        assert!(lacking(&poor, false).is_empty());
+        let found = lacking(&poor, true);
+        for (index, word) in [
+            "max_wal_senders",
+            "max_replication_slots",
+            "max_slot_wal_keep_size",
+        ]
+        .iter()
+        .enumerate()
+        {
+            assert!(found[index].contains(word), "{found:?}");
+        }
+        let rich = Facts {
+            max_wal_senders: 10,
+            free_slots: 9,
+            slot_keeps: 16_384,
+            ..Facts::default()
+        };
+        assert!(lacking(&rich, true).is_empty());
+        assert_eq!(lacking(&Facts::default(), false).len(), 1);
+    }
 }

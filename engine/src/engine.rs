@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::archive::Lines;
 use crate::model::Kind;
 use crate::origin::Origin;
 use crate::settings::Settings;
@@ -18,6 +19,14 @@ use crate::timeflows;
 
 /// More clones at once only wait for each other in the file system.
 const CLONES_AT_ONCE: usize = 8;
+/// A source that restarts is back within a minute; after that the job says so.
+const BACKUP_PAUSES: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(32),
+];
 /// Sizes are looked at again when a caller asks and they are older.
 const SIZE_AGE: Duration = Duration::from_secs(5);
 
@@ -42,6 +51,9 @@ pub struct Engine {
     pub owner: String,
     /// One base backup at a time: the source is never at risk.
     pub(crate) backup: Mutex<()>,
+    /// Pauses before a base backup that broke off is tried again.
+    pub backup_pauses: Vec<Duration>,
+    pub(crate) lines: Mutex<Lines>,
     pub(crate) clones: Arc<Semaphore>,
     sizes: Mutex<HashMap<String, Size>>,
 }
@@ -64,6 +76,7 @@ impl Engine {
             pool.clone(),
             pool.join("vdbs"),
             pool.join("snapshots"),
+            pool.join("wal"),
             pool.join("run"),
         ] {
             if !storage::exists(&directory) {
@@ -83,6 +96,8 @@ impl Engine {
             storage,
             origin,
             backup: Mutex::new(()),
+            backup_pauses: BACKUP_PAUSES.to_vec(),
+            lines: Mutex::default(),
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
             sizes: Mutex::default(),
         };

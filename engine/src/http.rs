@@ -215,6 +215,10 @@ fn vdbs() -> Routes {
             post(renewal::provision_by_timestamp),
         )
         .route(
+            "/vdbs/provision_by_location",
+            post(renewal::provision_by_location),
+        )
+        .route(
             "/vdbs/provision_from_bookmark",
             post(renewal::provision_from_bookmark),
         )
@@ -231,6 +235,10 @@ fn vdbs() -> Routes {
         .route(
             &action("refresh_by_timestamp"),
             post(renewal::refresh_by_timestamp),
+        )
+        .route(
+            &action("refresh_by_location"),
+            post(renewal::refresh_by_location),
         )
         .route(
             &action("refresh_from_bookmark"),

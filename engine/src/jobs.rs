@@ -91,18 +91,15 @@ impl Engine {
     /// The part that changes files. Repeating it after a crash leads to the same state.
     pub(crate) fn effect(&self, intent: &Intent) -> Result<Outcome, Error> {
         match intent {
-            Intent::Provision { vdb, snapshot } => {
-                self.storage
-                    .copy(&self.clone_root(snapshot), &self.vdb_root(vdb))?;
+            Intent::Provision { vdb, snapshot, at } => {
+                self.fill(&self.vdb_root(vdb), snapshot, at.as_deref())?;
             }
             Intent::Refresh {
                 vdb,
                 snapshot,
                 timeflow,
-            } => {
-                let to = self.timeflow_root(vdb, timeflow);
-                self.storage.copy(&self.clone_root(snapshot), &to)?;
-            }
+                at,
+            } => self.fill(&self.timeflow_root(vdb, timeflow), snapshot, at.as_deref())?,
             Intent::Switch { vdb, timeflow } => {
                 readable(vdb, &self.timeflow_root(vdb, timeflow))?;
             }
@@ -124,10 +121,18 @@ impl Engine {
                     self.delete_snapshot_files(snapshot)?;
                 }
             }
-            Intent::DeleteDSource { dsource } => self.delete_snapshots_of(dsource)?,
+            Intent::DeleteDSource { dsource, force } => {
+                self.end_log(dsource, *force)?;
+                self.delete_snapshots_of(dsource)?;
+            }
             Intent::Snapshot {
-                snapshot, source, ..
-            } => return Ok(Outcome::Taken(self.take_snapshot(snapshot, source)?)),
+                dsource,
+                snapshot,
+                source,
+            } => {
+                let taken = self.take_snapshot(dsource, snapshot, source)?;
+                return Ok(Outcome::Taken(taken));
+            }
         }
         Ok(Outcome::Done)
     }
@@ -163,13 +168,21 @@ impl Engine {
     /// The files of what failed; the sweep at the next start does what does not work now.
     fn discard(&self, intent: &Intent) {
         match intent {
-            Intent::Provision { vdb, .. } => self.discard_root(&self.vdb_root(vdb)),
+            Intent::Provision { vdb, .. } => {
+                self.discard_root(&self.vdb_root(vdb));
+                self.discard_replayed(&self.vdb_root(vdb));
+            }
             Intent::Refresh { vdb, timeflow, .. } => {
                 self.discard_root(&self.timeflow_root(vdb, timeflow));
+                self.discard_replayed(&self.timeflow_root(vdb, timeflow));
             }
-            Intent::Snapshot { snapshot, .. } | Intent::SnapshotVdb { snapshot, .. } => {
+            Intent::Snapshot {
+                dsource, snapshot, ..
+            } => {
                 self.discard_snapshot(snapshot);
+                self.discard_log(dsource);
             }
+            Intent::SnapshotVdb { snapshot, .. } => self.discard_snapshot(snapshot),
             Intent::Bookmark { taken, .. } => {
                 for taken in taken {
                     self.discard_snapshot(&taken.snapshot);
@@ -179,7 +192,7 @@ impl Engine {
         }
     }
 
-    fn discard_root(&self, root: &Path) {
+    pub(crate) fn discard_root(&self, root: &Path) {
         if let Err(error) = self.storage.delete(root) {
             tracing::warn!(
                 path = %root.display(),
@@ -207,6 +220,17 @@ fn ended(record: &JobRecord, error: Option<&Error>) -> JobRecord {
         } else {
             JobStatus::Completed
         };
+    }
+    for task in job.tasks.iter_mut().flatten() {
+        task.status = Some(
+            if error.is_some() {
+                "FAILED"
+            } else {
+                "COMPLETED"
+            }
+            .to_owned(),
+        );
+        task.end_time.clone_from(&job.update_time);
     }
     match error {
         Some(error) => job.error_details = Some(error_chain(error)),

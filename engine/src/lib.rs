@@ -4,6 +4,7 @@
 //! databases, `http` speaks the tower's interface. Metadata lives in `store`; `recovery` runs at every start.
 
 pub mod actions;
+pub mod archive;
 mod bookmarks;
 mod clock;
 mod deletion;

@@ -4,6 +4,7 @@
 
 mod sources;
 mod taking;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,7 +147,7 @@ impl Engine {
         }
     }
 
-    fn declared(&self, name: &str) -> Option<&SourceSettings> {
+    pub(crate) fn declared(&self, name: &str) -> Option<&SourceSettings> {
         self.settings.sources.iter().find(|s| s.name == name)
     }
 

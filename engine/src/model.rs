@@ -105,6 +105,9 @@ pub enum Intent {
     Provision {
         vdb: String,
         snapshot: String,
+        /// A place in the log behind the snapshot, which is replayed up to there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
     },
     Enable {
         vdb: String,
@@ -120,6 +123,9 @@ pub enum Intent {
         vdb: String,
         snapshot: String,
         timeflow: String,
+        /// As for a new copy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
     },
     /// Back to a timeflow that is kept.
     Switch {
@@ -145,6 +151,9 @@ pub enum Intent {
     },
     DeleteDSource {
         dsource: String,
+        /// Even if the source cannot be told.
+        #[serde(default)]
+        force: bool,
     },
     /// A base backup becomes the snapshot; the first of a dSource makes that live too.
     Snapshot {
@@ -170,7 +179,7 @@ impl Intent {
             Self::Bookmark { taken, .. } => taken.iter().any(|t| t.vdb == id),
             Self::DeleteBookmark { snapshots, .. } => snapshots.iter().any(|s| s == id),
             Self::DeleteSnapshot { snapshot } => snapshot == id,
-            Self::DeleteDSource { dsource } => dsource == id,
+            Self::DeleteDSource { dsource, .. } => dsource == id,
             _ => false,
         }
     }

@@ -36,6 +36,41 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
+/// Runs to the end, telling each line of its complaints as it comes; only lines that are kept are complaints.
+pub(crate) fn run_told(
+    command: &mut Command,
+    keep: &mut dyn FnMut(&str) -> bool,
+) -> Result<(), Error> {
+    use std::io::BufRead as _;
+    let program = PathBuf::from(command.get_program());
+    let failed = |source| Error::Start {
+        program: program.clone(),
+        source,
+    };
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let mut said = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in io::BufReader::new(stderr).split(b'\n') {
+            let Ok(line) = line else { break };
+            let line = String::from_utf8_lossy(&line);
+            if keep(&line) {
+                said.push_str(&line);
+                said.push('\n');
+            }
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = Some(tail(&said)).filter(|said| !said.is_empty());
+    Err(Error::Failed {
+        program: name(&program),
+        said: said.unwrap_or_else(|| status.to_string()),
+    })
+}
+
 /// Runs to the end and returns what was printed.
 pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
     let program = PathBuf::from(command.get_program());

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::archive::{REPLAYED, end_leftovers};
 use crate::engine::{Engine, children};
 use crate::jobs::Error;
 use crate::model::{Intent, Kind, Phase, number};
@@ -12,6 +13,7 @@ use crate::{error_chain, storage, timeflows};
 impl Engine {
     /// Gives interrupted base backups up and sweeps the pool. Returns the jobs to be carried out again, oldest first.
     pub fn recover(&self) -> Result<Vec<String>, store::Error> {
+        end_leftovers(&self.settings.pool);
         let unfinished: Vec<(String, Intent)> = self.store.read(|state| {
             state
                 .jobs()
@@ -31,6 +33,7 @@ impl Engine {
             }
         }
         self.sweep();
+        self.sweep_logs();
         self.report_missing();
         Ok(again)
     }
@@ -97,10 +100,11 @@ fn is_copy(name: &str) -> bool {
 }
 
 fn whole(name: &str) -> &str {
-    [storage::PARTIAL, storage::TRASH]
+    let name = [storage::PARTIAL, storage::TRASH]
         .iter()
         .find_map(|ending| name.strip_suffix(ending))
-        .unwrap_or(name)
+        .unwrap_or(name);
+    name.strip_suffix(REPLAYED).unwrap_or(name)
 }
 
 fn is_whole_id(name: &str, kind: Kind) -> bool {

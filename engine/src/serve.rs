@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::archive::Archiving;
 use crate::engine::{self, Engine};
 use crate::error_chain;
 use crate::http::{self, Keys};
@@ -46,6 +47,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     for job in again {
         engine.start(&job);
     }
+    let archiving = Archiving::begin(&engine);
     for source in &engine.settings.sources {
         tokio::spawn(Arc::clone(&engine).keep_linking(source.name.clone()));
         tokio::spawn(Arc::clone(&engine).keep_snapshots(source.clone()));
@@ -68,6 +70,8 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
             serving.with_graceful_shutdown(stop()).await
         }
     };
+    // The receivers end with the engine, and go on at the next start.
+    drop(archiving);
     served.map_err(Error::Serve)?;
     tracing::info!("stopped; unfinished jobs go on at the next start");
     Ok(())

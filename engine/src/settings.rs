@@ -1,10 +1,14 @@
 //! The settings file. Read once at the start; every problem is named with what to change.
 
+mod programs;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use programs::ServerPrograms;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -19,9 +23,9 @@ pub struct Settings {
     /// For each key by itself; without it there is no limit.
     #[serde(default)]
     pub rate_limit: Option<RateLimit>,
-    /// The server's programs, of the sources' major version.
-    pub postgres_bin: PathBuf,
-    /// pg_basebackup and psql, of that version or newer.
+    /// The server's programs, of each source's major version.
+    pub postgres_bin: ServerPrograms,
+    /// pg_basebackup, pg_receivewal and psql, of the newest source's version or newer.
     pub client_bin: PathBuf,
     #[serde(default)]
     pub sources: Vec<SourceSettings>,
@@ -89,6 +93,31 @@ pub struct SnapshotSettings {
     pub keep: usize,
 }
 
+/// The source's write-ahead log, kept so that moments between snapshots can be given.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WalSettings {
+    /// What the source may have to hold back for an engine that lags, a number with M, G or T: beyond it the engine
+    /// gives its slot up and takes a new base backup.
+    #[serde(default = "max_lag")]
+    pub max_lag: String,
+    /// How far back moments between snapshots can be given, a number with m, h or d. Without it, as far as there are
+    /// snapshots.
+    #[serde(default)]
+    pub keep: Option<String>,
+}
+
+impl WalSettings {
+    /// In bytes.
+    pub(crate) fn max_lag(&self) -> u64 {
+        bytes(&self.max_lag).unwrap_or_default()
+    }
+
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        every(self.keep.as_deref()?)
+    }
+}
+
 /// A database server that is linked at the start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -107,6 +136,9 @@ pub struct SourceSettings {
     /// Without it, snapshots are taken when they are ordered.
     #[serde(default)]
     pub snapshots: Option<SnapshotSettings>,
+    /// Without it, nothing between snapshots can be given, and the source holds nothing back.
+    #[serde(default)]
+    pub wal: Option<WalSettings>,
 }
 
 impl SourceSettings {
@@ -169,6 +201,10 @@ impl Settings {
             "exportPrefix must be an absolute path".to_owned(),
         );
         wrong(
+            self.postgres_bin.is_empty(),
+            "postgresBin is empty; name the folder of the server's programs, for example /usr/lib/postgresql/16/bin".to_owned(),
+        );
+        wrong(
             self.api_keys.is_empty(),
             "apiKeys is empty, so nobody could call; add {name, keyFile}".to_owned(),
         );
@@ -229,6 +265,23 @@ impl Settings {
                     format!("sources: snapshots.keep of {name:?} must be 1 to 1000"),
                 );
             }
+            if let Some(wal) = &source.wal {
+                let lag = &wal.max_lag;
+                wrong(
+                    bytes(lag).is_none_or(|lag| lag < 1 << 28),
+                    format!(
+                        "sources: wal.maxLag {lag:?} of {name:?} must be a number with M, G or T of 256M or more, for example 8G"
+                    ),
+                );
+                let span = wal.keep.as_deref();
+                wrong(
+                    span.is_some_and(|span| every(span).is_none()),
+                    format!(
+                        "sources: wal.keep {:?} of {name:?} must be a number with m, h or d from 5m to 365d, for example 7d",
+                        span.unwrap_or_default()
+                    ),
+                );
+            }
             let rate = source.max_rate.as_deref().is_none_or(is_rate);
             wrong(
                 !rate,
@@ -262,6 +315,23 @@ fn every(text: &str) -> Option<Duration> {
         .then(|| Duration::from_secs(seconds))
 }
 
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let shift = match unit {
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return None,
+    };
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| plain)?;
+    number.checked_mul(1 << shift)
+}
+
+fn max_lag() -> String {
+    "8G".to_owned()
+}
+
 fn engine_name() -> String {
     "embedded".to_owned()
 }
@@ -290,5 +360,39 @@ mod tests {
         ] {
             assert_eq!(every(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn sizes_are_numbers_with_a_unit() {
+        assert_eq!(bytes("512M"), Some(1 << 29));
+        assert_eq!(bytes("8G"), Some(1 << 33));
+        for wrong in ["", "G", "8", "8g", "-8G", "+8G", "99999999999T"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn servers_are_one_folder_a_list_or_one_for_each_version() {
+        let read = |text: &str| {
+            serde_saphyr::from_str::<ServerPrograms>(text)
+                .map(|programs| {
+                    let folders = programs.folders();
+                    folders
+                        .map(|(major, path)| (major, path.display().to_string()))
+                        .collect::<Vec<_>>()
+                })
+                .map_err(|e| e.to_string())
+        };
+        let path = |major, text: &str| (major, text.to_owned());
+        assert_eq!(read("/a"), Ok(vec![path(None, "/a")]));
+        assert_eq!(
+            read("[/a, /b]"),
+            Ok(vec![path(None, "/a"), path(None, "/b")])
+        );
+        assert_eq!(
+            read("{16: /a, \"17\": /b}"),
+            Ok(vec![path(Some(16), "/a"), path(Some(17), "/b")])
+        );
+        assert!(read("{new: /a}").is_err() && read("5").is_err());
     }
 }

@@ -72,7 +72,7 @@ impl Engine {
                 }
             }
             Intent::Delete { vdb } => deletion::settle_vdb(draft, vdb)?,
-            Intent::DeleteDSource { dsource } => deletion::settle_dsource(draft, dsource)?,
+            Intent::DeleteDSource { dsource, .. } => deletion::settle_dsource(draft, dsource)?,
             Intent::DeleteSnapshot { snapshot } => deletion::settle_snapshot(draft, snapshot),
             Intent::DeleteBookmark {
                 bookmark,

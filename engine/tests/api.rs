@@ -434,7 +434,7 @@ async fn what_cannot_be_read_is_refused_with_a_text_and_what_is_not_served_is_sa
     assert_eq!(status, StatusCode::OK);
     app.refused(
         "POST",
-        "/vdbs/x/refresh_by_location",
+        "/vdbs/x/switch_timeflow",
         json!({}),
         501,
         "does not serve POST",

@@ -166,7 +166,7 @@ fn a_pool_whose_metadata_is_lost_is_not_swept_empty() {
     let again = Engine::open(
         pool.settings(),
         Box::new(pool.disk.clone()),
-        Box::new(support::Files),
+        Box::new(support::Files::default()),
     );
     assert!(again.err().unwrap().to_string().contains("meta.db"));
     assert!(root.exists());

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use dct::types::{
     BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteVdb, FromBookmark, JobStatus,
-    ProvisionBySnapshot,
+    PointInTime, ProvisionBySnapshot, ProvisionByTimestamp,
 };
 use engine::engine::Engine;
 use engine::model::{Kind, Object};
@@ -72,6 +72,25 @@ fn refresh(engine: &Engine) -> String {
         .refresh(&vdb(engine), &BySnapshot::default())
         .unwrap()
         .id
+}
+
+/// Between two commits of the log.
+fn moment() -> PointInTime {
+    PointInTime {
+        timestamp: Some("2026-11-23T10:00:15Z".to_owned()),
+        ..Default::default()
+    }
+}
+
+fn replayed(engine: &Engine) {
+    let data = engine.vdb_root(&vdb(engine)).join("data");
+    let place = std::fs::read_to_string(data.join("replayed")).unwrap();
+    assert_eq!(place, "0/3000100");
+    assert!(!data.join("secret").exists() && !data.join("mark").exists());
+    assert_eq!(
+        live(engine, Kind::Vdb)[0].doc["parent_timeflow_timestamp"],
+        "2026-11-23T10:00:15.000000Z"
+    );
 }
 
 /// A VDB with two timeflows, a bookmark and a snapshot besides.
@@ -153,6 +172,27 @@ const PROVISION: Case = Case {
     order: |engine| provision(engine, "largedb"),
     after: |engine| drop(vdb(engine)),
 };
+const PROVISION_AT: Case = Case {
+    before: PROVISION.before,
+    order: |engine| {
+        let request = ProvisionByTimestamp {
+            provision: ProvisionBySnapshot {
+                name: Some(VDB.to_owned()),
+                source_data_id: Some("largedb".to_owned()),
+                container_mode: Some(true),
+                ..Default::default()
+            },
+            point: moment(),
+        };
+        engine.provision_at(&request).unwrap().job.unwrap().id
+    },
+    after: replayed,
+};
+const REFRESH_AT: Case = Case {
+    before: REFRESH.before,
+    order: |engine| engine.refresh_at(&vdb(engine), &moment()).unwrap().id,
+    after: replayed,
+};
 const DELETE: Case = Case {
     before: busy_life,
     order: |engine| {
@@ -197,7 +237,11 @@ const DELETE_DSOURCE: Case = Case {
         };
         engine.delete_dsource(&request).unwrap().id
     },
-    after: |engine| assert!(live(engine, Kind::DSource).is_empty()),
+    after: |engine| {
+        assert!(live(engine, Kind::DSource).is_empty());
+        let wal = engine.settings.pool.join("wal");
+        assert_eq!(std::fs::read_dir(wal).unwrap().count(), 0);
+    },
 };
 
 /// Metadata and files say the same.
@@ -236,7 +280,10 @@ fn agree(engine: &Engine) {
 }
 
 fn prepared(case: &Case) -> (Pool, Arc<Engine>, String) {
-    let pool = Pool::new();
+    let pool = Pool {
+        logged: true,
+        ..Pool::new()
+    };
     let engine = pool.linked();
     engine.execute(&provision(&engine, "largedb"));
     (case.before)(&engine);
@@ -251,6 +298,8 @@ fn prepared(case: &Case) -> (Pool, Arc<Engine>, String) {
 #[case::snapshot(SNAPSHOT, 4)]
 #[case::bookmark(BOOKMARK, 4)]
 #[case::provision(PROVISION, 2)]
+#[case::provision_at(PROVISION_AT, 6)]
+#[case::refresh_at(REFRESH_AT, 6)]
 #[case::delete(DELETE, 8)]
 #[case::delete_snapshot(DELETE_SNAPSHOT, 6)]
 #[case::delete_bookmark(DELETE_BOOKMARK, 6)]

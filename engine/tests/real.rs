@@ -10,6 +10,8 @@
 #![expect(clippy::zombie_processes, reason = "pg_ctl stops the servers")]
 
 mod support;
+#[path = "real/timeline.rs"]
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -205,7 +207,7 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
             sha256: None,
         }],
         rate_limit: None,
-        postgres_bin: bin.to_owned(),
+        postgres_bin: bin.to_owned().into(),
         client_bin: client(bin, dir),
         sources: vec![SourceSettings {
             name: "largedb".to_owned(),
@@ -216,6 +218,7 @@ fn settings(bin: &Path, dir: &Path, port: u16) -> Settings {
             password_file: dir.join("password"),
             max_rate: Some("900M".to_owned()),
             snapshots: None,
+            wal: None,
         }],
         tls: None,
         engine_name: "embedded".to_owned(),
@@ -291,16 +294,34 @@ fn free_port() -> u16 {
 
 /// A source, and an engine that has linked it.
 fn linked(bin: &Path, dir: &Path) -> (Server, Engine) {
+    let (origin, engine) = opened(bin, dir, |_| {});
+    link(&engine);
+    (origin, engine)
+}
+
+/// A source, and an engine that could link it.
+fn opened(bin: &Path, dir: &Path, change: impl FnOnce(&mut Settings)) -> (Server, Engine) {
+    let log = tracing_subscriber::fmt().with_test_writer();
+    log.with_max_level(tracing::Level::WARN).try_init().ok();
     let port = free_port();
     let origin = source(bin, dir, port);
-    let settings = settings(bin, dir, port);
-    let engine = Engine::open(
+    let mut settings = settings(bin, dir, port);
+    change(&mut settings);
+    let engine = open(&settings);
+    assert_eq!(engine.recover().unwrap(), Vec::<String>::new());
+    (origin, engine)
+}
+
+fn open(settings: &Settings) -> Engine {
+    Engine::open(
         settings.clone(),
         storage(settings.storage),
-        Box::new(Postgres::new(&settings)),
+        Box::new(Postgres::new(settings)),
     )
-    .unwrap();
-    assert_eq!(engine.recover().unwrap(), Vec::<String>::new());
+    .unwrap()
+}
+
+fn link(engine: &Engine) -> String {
     let job = engine
         .link(&LinkAppdata {
             source_id: Some("largedb".to_owned()),
@@ -309,8 +330,8 @@ fn linked(bin: &Path, dir: &Path) -> (Server, Engine) {
         .unwrap()
         .job
         .unwrap();
-    carried_out(&engine, &job.id);
-    (origin, engine)
+    carried_out(engine, &job.id);
+    job.id
 }
 
 fn rows(server: &Server) -> String {

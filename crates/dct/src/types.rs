@@ -14,7 +14,7 @@ mod requests;
 pub use dataset::{ContainerizationState, DSource, Snapshot, Source, Tag, Vdb};
 pub use hook::{Hook, Hooks};
 pub use infrastructure::{Engine, Environment, Group, Host, ProductInfo, Repository, Toolkit};
-pub use job::{Job, JobEngine, JobStatus};
+pub use job::{Job, JobEngine, JobEvent, JobStatus, JobTask};
 pub use page::{ErrorResponse, Page, PartialError, ResponseMetadata, SearchBody};
 pub use points::{Bookmark, BookmarkVdb, Timeflow, VdbGroup, VdbGroupMember};
 pub use requests::{

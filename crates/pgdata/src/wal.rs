@@ -84,7 +84,7 @@ pub struct Found {
     pub end: Location,
 }
 
-/// What was found in whole segments, so that nobody reads them twice.
+/// What was found in whole segments of one directory, so that nobody reads them twice.
 #[derive(Debug, Default)]
 pub struct Index(HashMap<(u32, u64), Summary>);
 

@@ -20,6 +20,8 @@ pub(crate) struct Dataset {
 pub(crate) struct Chosen {
     pub(crate) snapshot: Snapshot,
     pub(crate) dataset: Dataset,
+    /// A place in the log behind the snapshot.
+    pub(crate) at: Option<String>,
 }
 
 impl Dataset {
@@ -188,6 +190,7 @@ fn usable(state: &State, snapshot: &Object) -> Result<Chosen, Refusal> {
     Ok(Chosen {
         snapshot: typed(snapshot)?,
         dataset,
+        at: None,
     })
 }
 

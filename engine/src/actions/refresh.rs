@@ -3,7 +3,7 @@
 use dct::types::{BySnapshot, FromBookmark, Job, PointInTime, Timeflow, Vdb};
 
 use super::choice::{self, Chosen};
-use super::{Refusal, free, moment, order_on, typed, unlocked};
+use super::{By, Refusal, free, order_on, typed, unlocked};
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object, Phase};
 use crate::store::{Draft, State};
@@ -19,9 +19,25 @@ impl Engine {
     }
 
     pub fn refresh_at(&self, id: &str, request: &PointInTime) -> Result<Job, Refusal> {
-        self.renew(id, "DB_REFRESH", timeflows::REFRESH, |state, vdb| {
+        self.refresh_by(id, request, By::Time)
+    }
+
+    pub fn refresh_at_location(&self, id: &str, request: &PointInTime) -> Result<Job, Refusal> {
+        self.refresh_by(id, request, By::Location)
+    }
+
+    fn refresh_by(&self, id: &str, request: &PointInTime, by: By) -> Result<Job, Refusal> {
+        let parent = self.store.read(|state| {
+            let vdb = free(state, id)?;
             let parent = vdb.doc.get("parent_id").and_then(|v| v.as_str());
-            choice::for_refresh(state, vdb, &moment::at(state, request, parent)?)
+            Ok::<_, Refusal>(parent.map(str::to_owned))
+        })?;
+        let moment = self.moment(request, by, parent.as_deref())?;
+        let wanted = BySnapshot {
+            snapshot_id: Some(moment.snapshot.clone()),
+        };
+        self.renew(id, "DB_REFRESH", timeflows::REFRESH, |state, vdb| {
+            Ok(moment.of(choice::for_refresh(state, vdb, &wanted)?))
         })
     }
 
@@ -50,8 +66,12 @@ impl Engine {
     }
 
     pub fn rollback_at(&self, id: &str, request: &PointInTime) -> Result<Job, Refusal> {
+        let moment = self.moment(request, By::Time, Some(id))?;
+        let wanted = BySnapshot {
+            snapshot_id: Some(moment.snapshot.clone()),
+        };
         self.renew(id, "DB_ROLLBACK", timeflows::ROLLBACK, |state, vdb| {
-            choice::for_rollback(state, vdb, &moment::at(state, request, Some(&vdb.id))?)
+            Ok(moment.of(choice::for_rollback(state, vdb, &wanted)?))
         })
     }
 
@@ -190,6 +210,7 @@ fn begin(
         vdb: vdb.id.clone(),
         snapshot: from.snapshot.id.clone(),
         timeflow,
+        at: from.at.clone(),
     };
     Ok(order_on(vdb, job, intent).begin(draft))
 }

@@ -8,6 +8,8 @@ use dct::{Client, ClientSettings};
 use engine::settings::Settings;
 use tokio::time::Instant;
 
+use crate::output;
+
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +84,15 @@ pub(super) async fn snapshot(
     Ok(newest.context("the snapshot is gone already")?.id)
 }
 
+/// Says on the way what the job says of itself, beside the result that scripts read.
 async fn wait(client: &Client, id: &str, deadline: Duration) -> anyhow::Result<Job> {
     let begun = Instant::now();
+    let mut told = String::new();
     loop {
         let job = client.job(id).await?.context("the job is gone")?;
+        for text in news(&job, &mut told) {
+            output::complain(&text);
+        }
         match job.status {
             JobStatus::Completed => return Ok(job),
             status if status.is_over() => bail!(
@@ -101,6 +108,27 @@ async fn wait(client: &Client, id: &str, deadline: Duration) -> anyhow::Result<J
     }
 }
 
+/// What a job's events say that was not told yet: up to the time in `told`.
+fn news(job: &Job, told: &mut String) -> Vec<String> {
+    let tasks = job.tasks.iter().flatten();
+    let events = tasks.flat_map(|task| task.events.iter().flatten());
+    let mut texts = Vec::new();
+    for event in events {
+        let at = event.timestamp.as_deref().unwrap_or_default();
+        if at > told.as_str() {
+            at.clone_into(told);
+            let kind = if event.message_action.is_some() {
+                "warning: "
+            } else {
+                ""
+            };
+            let text = event.message_details.as_deref().unwrap_or_default();
+            texts.push(format!("{kind}{text}"));
+        }
+    }
+    texts
+}
+
 pub(super) async fn list(settings: &Settings) -> anyhow::Result<Everything> {
     let client = client(settings)?;
     Ok(Everything {
@@ -108,4 +136,38 @@ pub(super) async fn list(settings: &Settings) -> anyhow::Result<Everything> {
         dsources: client.search_dsources("").await?,
         snapshots: client.search_snapshots("", "timestamp", 1000).await?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use dct::types::{JobEvent, JobTask};
+
+    use super::*;
+
+    #[test]
+    fn what_a_job_says_is_told_once() {
+        let event = |at: &str, text: &str, kind: Option<&str>| JobEvent {
+            timestamp: Some(format!("2026-11-23T10:00:{at}Z")),
+            message_details: Some(text.to_owned()),
+            message_action: kind.map(str::to_owned),
+            ..JobEvent::default()
+        };
+        let job = |events| Job {
+            tasks: Some(vec![JobTask {
+                events: Some(events),
+                ..JobTask::default()
+            }]),
+            ..Job::default()
+        };
+        let mut told = String::new();
+        let lost = event("02", "broke off", Some("WARNING"));
+        let first = job(vec![event("01", "1 of 4 MiB", None), lost.clone()]);
+        assert_eq!(
+            news(&first, &mut told),
+            ["1 of 4 MiB", "warning: broke off"]
+        );
+        let second = job(vec![lost, event("03", "2 of 4 MiB", None)]);
+        assert_eq!(news(&second, &mut told), ["2 of 4 MiB"]);
+        assert!(news(&second, &mut told).is_empty());
+    }
 }

@@ -16,9 +16,9 @@ use super::error::ApiError;
 use super::extract::Body;
 use super::page::Shown;
 use super::vdbs::{begin, started};
-use crate::actions::{Refusal, dataset, snapshot, times};
+use crate::actions::{Refusal, dataset, locations, snapshot, times};
 use crate::engine::Engine;
-use crate::model::Kind;
+use crate::origin::{Location, Until};
 use crate::{clock, deletion};
 
 pub(super) const SNAPSHOT_FIELDS: [&str; 16] = [
@@ -149,19 +149,44 @@ pub(super) async fn find_by_timestamp(
     })
 }
 
-/// Snapshots that hold exactly this place of the log.
+/// The last snapshot from which the log reaches this place, or which holds it exactly.
 pub(super) async fn find_by_location(
     State(engine): Shared,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, ApiError> {
-    let location = query.get("location").cloned().unwrap_or_default();
-    found(&engine, &query, |state, id| {
-        let own = state.live(Kind::Snapshot);
-        let own = own.filter(|s| s.parent.as_deref() == Some(id));
-        let there =
-            own.filter(|s| s.doc.get("location").and_then(|v| v.as_str()) == Some(&location));
-        there.map(|s| Arc::clone(&s.doc)).collect()
+    let text = query.get("location").map_or("", String::as_str);
+    let wanted: Location = text
+        .parse()
+        .map_err(|()| ApiError::invalid(format!("location {text:?} is not like 0/3000028")))?;
+    let of = query.get("dataset_id").cloned().unwrap_or_default();
+    let found = begin(&engine, move |engine| {
+        let before = engine.store.read(|state| {
+            let dataset = dataset(state, &of)?.id.clone();
+            let known = locations(state, &dataset);
+            let last = known
+                .iter()
+                .rev()
+                .find(|(at, _)| *at <= wanted.0.cast_signed());
+            let found = last.map(|(at, s)| (*at, s.id.clone(), Arc::clone(&s.doc)));
+            Ok::<_, Refusal>(found.map(|found| (dataset, found)))
+        })?;
+        let Some((dataset, (at, id, doc))) = before else {
+            return Ok(None);
+        };
+        let exactly = at == wanted.0.cast_signed();
+        let until = Until::Location(wanted);
+        let reached = || {
+            Ok::<bool, Refusal>(
+                engine
+                    .look_behind(&dataset, &id, until)?
+                    .is_some_and(|f| f.passed),
+            )
+        };
+        Ok((exactly || reached()?).then_some(doc))
     })
+    .await?;
+    let items: Vec<Shown> = found.into_iter().map(Shown).collect();
+    Ok(Json(json!({ "items": items })))
 }
 
 fn found(
@@ -178,26 +203,36 @@ fn found(
     Ok(Json(json!({ "items": items })))
 }
 
-/// A snapshot is one moment: its range has no length.
+/// From a snapshot to the last commit that was received of the log behind it; without a log it has no length.
 pub(super) async fn timeflow_range(
     State(engine): Shared,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let doc = engine
-        .store
-        .read(|state| Ok::<_, Refusal>(Arc::clone(&snapshot(state, &id)?.doc)))?;
+    let (doc, last) = begin(&engine, move |engine| {
+        let snapshot = engine.store.read(|state| snapshot(state, &id).cloned())?;
+        let dataset = snapshot.parent.as_deref().unwrap_or_default();
+        let log = engine.look_behind(dataset, &snapshot.id, Until::Time(i64::MAX))?;
+        Ok((snapshot.doc, log.and_then(|found| found.last)))
+    })
+    .await?;
+    let last = last.map(|commit| (clock::from_micros(commit.time), commit.location.to_string()));
+    let (last_time, last_place) = last.unzip();
     let mut range = json!({ "provisionable": true });
-    for (from, to) in [
+    for (from, last, to) in [
         (
             "timestamp",
+            last_time.flatten(),
             ["start_point_timestamp", "end_point_timestamp"],
         ),
-        ("location", ["start_point_location", "end_point_location"]),
+        (
+            "location",
+            last_place,
+            ["start_point_location", "end_point_location"],
+        ),
     ] {
         if let Some(value) = doc.get(from) {
-            for field in to {
-                range[field] = value.clone();
-            }
+            range[to[0]] = value.clone();
+            range[to[1]] = last.map_or_else(|| value.clone(), Value::from);
         }
     }
     if let Some(flow) = doc.get("timeflow_id") {

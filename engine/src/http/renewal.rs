@@ -51,6 +51,7 @@ macro_rules! action {
 
 action!(refresh_by_snapshot, BySnapshot, refresh);
 action!(refresh_by_timestamp, PointInTime, refresh_at);
+action!(refresh_by_location, PointInTime, refresh_at_location);
 action!(refresh_from_bookmark, FromBookmark, refresh_from_bookmark);
 action!(rollback_by_snapshot, BySnapshot, rollback);
 action!(rollback_by_timestamp, PointInTime, rollback_at);
@@ -93,6 +94,17 @@ pub(super) async fn provision_by_timestamp(
     Body(request): Body<ProvisionByTimestamp>,
 ) -> Result<Json<ProvisionAnswer>, ApiError> {
     let answer = begin(&engine, move |engine| engine.provision_at(&request)).await?;
+    Ok(provisioned(&engine, answer))
+}
+
+pub(super) async fn provision_by_location(
+    State(engine): Shared,
+    Body(request): Body<ProvisionByTimestamp>,
+) -> Result<Json<ProvisionAnswer>, ApiError> {
+    let answer = begin(&engine, move |engine| {
+        engine.provision_at_location(&request)
+    })
+    .await?;
     Ok(provisioned(&engine, answer))
 }
 

@@ -1,13 +1,17 @@
 //! A base backup becomes a snapshot: taken, made into a template, written down, or discarded.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use dct::types::{DSource, Snapshot, Source};
 
+use super::told::Told;
 use crate::actions::typed;
 use crate::engine::Engine;
 use crate::jobs;
 use crate::model::{ENGINE_ID, Kind, Object, Phase, TOOLKIT_ID};
+use crate::origin::{self, Archive, Facts, Location, Until};
 use crate::settings::SourceSettings;
 use crate::storage;
 use crate::store::{self, Draft};
@@ -21,29 +25,78 @@ pub(crate) struct Taken {
     location: String,
 }
 
+/// The log reaches the end of a backup moments after it.
+const LOG_WITHIN: Duration = Duration::from_secs(30);
+
 impl Engine {
-    pub(crate) fn take_snapshot(&self, snapshot: &str, source: &str) -> Result<Taken, jobs::Error> {
+    pub(crate) fn take_snapshot(
+        &self,
+        dsource: &str,
+        snapshot: &str,
+        source: &str,
+    ) -> Result<Taken, jobs::Error> {
         let _one_at_a_time = self.backup.lock().unwrap_or_else(PoisonError::into_inner);
         let source = self.declared(source).ok_or_else(|| {
             jobs::Error::Failed(format!("source {source} is not in the settings"))
         })?;
-        let scratch = self.scratch(snapshot);
-        storage::private_directory(&scratch)?;
-        let taken = self.take_with(snapshot, source, &scratch);
-        // It held the source's password.
-        if let Err(error) = std::fs::remove_dir_all(&scratch) {
-            tracing::error!(path = %scratch.display(), "cannot remove: {error}");
+        let mut told = Told::of(self, snapshot);
+        if source.wal.is_some()
+            && let Err(error) = self.receive_log(dsource)
+        {
+            // A snapshot without a log behind it is better than none.
+            told.warn(&format!(
+                "moments after this snapshot cannot be given until the log is received: {}",
+                error_chain(&error)
+            ));
         }
-        taken
+        self.with_scratch(snapshot, |scratch| {
+            let facts = self.back_up(snapshot, source, scratch, &mut told)?;
+            self.take_with(dsource, snapshot, source, &facts, scratch)
+        })
     }
 
-    fn take_with(
+    /// Until it is there. A backup that broke off is begun anew after a pause, a few times.
+    fn back_up(
         &self,
         snapshot: &str,
         source: &SourceSettings,
-        scratch: &std::path::Path,
-    ) -> Result<Taken, jobs::Error> {
-        let (raw, template) = (self.raw_root(snapshot), self.template_root(snapshot));
+        scratch: &Path,
+        told: &mut Told<'_>,
+    ) -> Result<Facts, jobs::Error> {
+        let mut pauses = self.backup_pauses.iter();
+        let mut broke_off = false;
+        loop {
+            let error = match self.back_up_once(snapshot, source, scratch, told) {
+                Ok(facts) => return Ok(facts),
+                Err(error) => error,
+            };
+            // Until it once began, whoever ordered it is told at once what is wrong.
+            broke_off |= matches!(error, jobs::Error::Origin(origin::Error::BrokeOff { .. }));
+            let again = matches!(
+                error,
+                jobs::Error::Origin(origin::Error::BrokeOff { .. } | origin::Error::Command(_))
+            );
+            let pause = pauses.next().filter(|_| broke_off && again);
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            told.warn(&format!(
+                "{}; again in {} s",
+                error_chain(&error),
+                pause.as_secs()
+            ));
+            std::thread::sleep(*pause);
+        }
+    }
+
+    fn back_up_once(
+        &self,
+        snapshot: &str,
+        source: &SourceSettings,
+        scratch: &Path,
+        told: &mut Told<'_>,
+    ) -> Result<Facts, jobs::Error> {
+        let raw = self.raw_root(snapshot);
         let facts = self.origin.inspect(source, scratch)?;
         storage::private_directory(&self.snapshot_home(snapshot))?;
         tracing::info!(
@@ -52,26 +105,93 @@ impl Engine {
             version = facts.version,
             "base backup begins"
         );
+        // What an attempt before this one left.
+        self.storage.delete(&raw)?;
         self.storage.create(&raw)?;
-        self.origin.back_up(source, &facts, &raw, scratch)?;
+        told.begin();
+        let mut tell = |progress| told.progress(progress);
+        self.origin
+            .back_up(source, &facts, &raw, scratch, &mut tell)?;
+        Ok(facts)
+    }
+
+    fn take_with(
+        &self,
+        dsource: &str,
+        snapshot: &str,
+        source: &SourceSettings,
+        facts: &Facts,
+        scratch: &Path,
+    ) -> Result<Taken, jobs::Error> {
+        let (raw, template) = (self.raw_root(snapshot), self.template_root(snapshot));
         self.storage.seal(&raw)?;
         self.storage.copy(&raw, &template)?;
         let point = self.origin.make_template(source, &template, scratch)?;
         self.storage.seal(&template)?;
         self.storage.flush(&self.settings.pool)?;
         let bytes = storage::size(&template)?;
-        tracing::info!(
-            source = source.name,
-            bytes,
-            timestamp = point.timestamp,
-            "template is ready"
-        );
+        let logged = self.last_commit(dsource, snapshot, source, facts, &point.location);
+        let timestamp = logged.or(point.timestamp);
+        // The clock was read before the backup: what was committed until then is in it.
+        let timestamp = timestamp.map_or_else(|| facts.now.clone(), |t| t.max(facts.now.clone()));
+        tracing::info!(source = source.name, bytes, timestamp, "template is ready");
         Ok(Taken {
-            version: facts.version,
+            version: facts.version.clone(),
             bytes,
-            timestamp: point.timestamp.unwrap_or(facts.now),
+            timestamp,
             location: point.location,
         })
+    }
+
+    /// The last commit that a backup holds, as the log tells it: recovery replays only what came after the backup began.
+    fn last_commit(
+        &self,
+        dsource: &str,
+        snapshot: &str,
+        source: &SourceSettings,
+        facts: &Facts,
+        to: &str,
+    ) -> Option<String> {
+        source.wal.as_ref()?;
+        let (from, to): (Location, Location) = (facts.location.parse().ok()?, to.parse().ok()?);
+        // The log of the place belongs to what comes after.
+        let until = Until::Location(Location(to.0.saturating_sub(1)));
+        let begun = Instant::now();
+        loop {
+            let wal = self.log_of(dsource, from);
+            let raw = self.raw_root(snapshot);
+            let found = wal.and_then(|wal| {
+                let archive = Archive {
+                    raw: &raw,
+                    wal: &wal,
+                };
+                self.origin.find(archive, from, until).ok().flatten()
+            });
+            if let Some(found) = found.filter(|found| found.passed || found.end >= to) {
+                return found
+                    .last
+                    .and_then(|commit| clock::from_micros(commit.time));
+            }
+            if begun.elapsed() > LOG_WITHIN {
+                tracing::warn!(
+                    dsource,
+                    "the log did not reach the end of the base backup yet"
+                );
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// A dSource that did not come about leaves nothing at its source.
+    pub(crate) fn discard_log(&self, dsource: &str) {
+        let began = self.store.read(|state| {
+            let dsource = state.any(Kind::DSource, dsource);
+            dsource.is_some_and(|dsource| dsource.phase == Phase::Creating)
+        });
+        if began && let Err(error) = self.end_log(dsource, true) {
+            tracing::error!(dsource, "{}", error_chain(&error));
+        }
     }
 
     pub(crate) fn discard_snapshot(&self, snapshot: &str) {

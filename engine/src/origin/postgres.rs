@@ -1,50 +1,69 @@
 //! A real PostgreSQL as origin: `psql` to look, `pg_basebackup` to copy, the server's own programs for the template.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::{Mutex, PoisonError};
+
+use pgdata::wal::{self, Index, Segments};
 
 use crate::origin::psql::{Psql, conninfo, passfile};
-use crate::origin::{DataPoint, Error, Facts, Origin, files, template};
+use crate::origin::stream::{self, STANDS};
+use crate::origin::template::{self, Stop};
+use crate::origin::{
+    Archive, DataPoint, Error, Facts, Found, Location, Origin, Progress, Slot, Until, files,
+    servers,
+};
 use crate::process;
-use crate::settings::{Settings, SourceSettings};
+use crate::settings::{ServerPrograms, Settings, SourceSettings};
 use crate::storage;
 
-const LOOK: &str = "select current_setting('server_version_num'), current_setting('server_version'), \
-    to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), current_setting('wal_level'), \
-    current_setting('max_wal_senders'), (select rolreplication or rolsuper from pg_roles where rolname = current_user), \
-    (select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database where has_database_privilege(oid, 'connect'))";
+/// In the order of [`Facts`]' fields. The log's place is read before the clock.
+fn look() -> String {
+    format!(
+        "select current_setting('server_version_num'), current_setting('server_version'), {STANDS}, \
+         to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), current_setting('wal_level'), \
+         current_setting('max_wal_senders'), current_setting('max_replication_slots')::int - (select count(*) from pg_replication_slots), \
+         (select setting from pg_settings where name = 'max_slot_wal_keep_size'), \
+         (select rolreplication or rolsuper from pg_roles where rolname = current_user), \
+         (select coalesce(sum(pg_database_size(oid)), 0)::bigint from pg_database where has_database_privilege(oid, 'connect'))"
+    )
+}
+
 const TABLESPACES: &str = "select oid, pg_tablespace_location(oid) from pg_tablespace where pg_tablespace_location(oid) like '/%'";
 
 pub struct Postgres {
-    server_bin: PathBuf,
+    servers: ServerPrograms,
     client_bin: PathBuf,
     pool: PathBuf,
+    /// What was read of the logs so far, by directory.
+    index: Mutex<HashMap<PathBuf, Index>>,
 }
 
 impl Postgres {
     pub fn new(settings: &Settings) -> Self {
         Self {
-            server_bin: settings.postgres_bin.clone(),
+            servers: settings.postgres_bin.clone(),
             client_bin: settings.client_bin.clone(),
             pool: settings.pool.clone(),
+            index: Mutex::default(),
         }
     }
 
-    /// The major version of the server that makes templates.
-    pub fn server_major(&self) -> Result<u32, Error> {
-        let text =
-            process::run(process::command(&self.server_bin.join("postgres")).arg("--version"))?;
-        major(&text)
-            .ok_or_else(|| Error::Unfit(format!("cannot read the version from {:?}", text.trim())))
+    /// The server's programs for sources of a major version.
+    pub fn server_of(&self, major: u32, whose: &str) -> Result<PathBuf, Error> {
+        servers::of(&self.servers, major, whose)
+    }
+
+    /// The major version of the server in a folder.
+    pub fn version_of(folder: &Path) -> Result<u32, Error> {
+        servers::version(&folder.join("postgres"))
     }
 
     /// The major version of the program that takes base backups.
     pub fn client_major(&self) -> Result<u32, Error> {
-        let text = process::run(
-            process::command(&self.client_bin.join("pg_basebackup")).arg("--version"),
-        )?;
-        major(&text)
-            .ok_or_else(|| Error::Unfit(format!("cannot read the version from {:?}", text.trim())))
+        servers::version(&self.client_bin.join("pg_basebackup"))
     }
 
     /// Whether the role may open a replication connection from here.
@@ -67,13 +86,8 @@ impl Postgres {
     }
 
     fn check(&self, source: &SourceSettings, facts: &Facts) -> Result<(), Error> {
-        let (name, ours) = (&source.name, self.server_major()?);
-        if facts.major != ours {
-            return Err(Error::Unfit(format!(
-                "source {name} is PostgreSQL {} and the engine's server is {ours}: both need the same major version",
-                facts.version
-            )));
-        }
+        let name = &source.name;
+        self.server_of(facts.major, &format!("source {name}"))?;
         let client = self.client_major()?;
         if client < facts.major {
             return Err(Error::Unfit(format!(
@@ -109,7 +123,7 @@ impl Postgres {
 impl Origin for Postgres {
     fn inspect(&self, source: &SourceSettings, scratch: &Path) -> Result<Facts, Error> {
         let psql = Psql::source(&self.client_bin, source, scratch)?;
-        let rows = psql.rows(LOOK)?;
+        let rows = psql.rows(&look())?;
         let unexpected = || {
             Error::Unfit(format!(
                 "source {} answered in an unexpected form",
@@ -119,12 +133,15 @@ impl Origin for Postgres {
         let [
             version_number,
             version,
+            location,
             now,
             wal_level,
             senders,
+            slots,
+            slot_keeps,
             replicates,
             bytes,
-        ] = <[String; 7]>::try_from(rows.into_iter().next().unwrap_or_default())
+        ] = <[String; 10]>::try_from(rows.into_iter().next().unwrap_or_default())
             .map_err(|_| unexpected())?;
         let tablespaces = psql
             .rows(TABLESPACES)?
@@ -135,8 +152,11 @@ impl Origin for Postgres {
             // Distributions add words of their own.
             version: version.split(' ').next().unwrap_or_default().to_owned(),
             now,
+            location,
             wal_level,
             max_wal_senders: senders.parse().map_err(|_| unexpected())?,
+            free_slots: slots.parse().unwrap_or_default(),
+            slot_keeps: slot_keeps.parse().map_err(|_| unexpected())?,
             may_replicate: replicates == "t",
             tablespaces: tablespaces
                 .collect::<Result<_, _>>()
@@ -151,6 +171,7 @@ impl Origin for Postgres {
         facts: &Facts,
         root: &Path,
         scratch: &Path,
+        tell: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
         self.check(source, facts)?;
         let data = root.join("data");
@@ -165,6 +186,7 @@ impl Origin for Postgres {
             "--checkpoint=fast",
             "--no-manifest",
             "--no-password",
+            "--progress",
         ]);
         command
             .args(["-d", &conninfo(&connection(source))])
@@ -182,7 +204,15 @@ impl Origin for Postgres {
             ));
         }
         command.env("PGPASSFILE", passfile(source, scratch)?);
-        process::run(&mut command)?;
+        let mut keep = |line: &str| {
+            let progress = Progress::parse(line);
+            progress.into_iter().for_each(&mut *tell);
+            progress.is_none()
+        };
+        process::run_told(&mut command, &mut keep).map_err(|error| Error::BrokeOff {
+            source_name: source.name.clone(),
+            source: error,
+        })?;
         relative_tablespaces(&data, facts)
     }
 
@@ -212,15 +242,91 @@ impl Origin for Postgres {
         root: &Path,
         scratch: &Path,
     ) -> Result<DataPoint, Error> {
-        let programs = template::Programs {
-            server_bin: &self.server_bin,
-            client_bin: &self.client_bin,
+        self.recover(source, root, scratch, Stop::Consistent)
+    }
+
+    fn replay(
+        &self,
+        source: &SourceSettings,
+        root: &Path,
+        wal: &Path,
+        to: Location,
+        scratch: &Path,
+    ) -> Result<DataPoint, Error> {
+        let timeline = pgdata::Control::read(&root.join("data"))?.timeline;
+        let segments = files("list", wal, Segments::open(wal, timeline))?;
+        let size = segments.map(|segments| segments.size()).ok_or_else(|| {
+            Error::Unfit(format!("{} holds no segment of the log", wal.display()))
+        })?;
+        self.recover(source, root, scratch, Stop::At { wal, size, to })
+    }
+
+    fn find(
+        &self,
+        archive: Archive<'_>,
+        from: Location,
+        until: Until,
+    ) -> Result<Option<Found>, Error> {
+        let timeline = pgdata::Control::read(&archive.raw.join("data"))?.timeline;
+        let segments = Segments::open(archive.wal, timeline);
+        let segments = files("list", archive.wal, segments)?;
+        let Some(mut segments) = segments.filter(|segments| segments.holds(from)) else {
+            return Ok(None);
         };
-        template::make(&programs, &source.user, &root.join("data"), scratch)
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = index.entry(archive.wal.to_owned()).or_default();
+        let found = wal::search(&mut segments, index, from, until);
+        files("read", archive.wal, found).map(Some)
+    }
+
+    fn slot(
+        &self,
+        source: &SourceSettings,
+        name: &str,
+        scratch: &Path,
+    ) -> Result<Option<Slot>, Error> {
+        stream::slot(&Psql::source(&self.client_bin, source, scratch)?, name)
+    }
+
+    fn make_slot(&self, source: &SourceSettings, name: &str, scratch: &Path) -> Result<(), Error> {
+        stream::make(&Psql::source(&self.client_bin, source, scratch)?, name)
+    }
+
+    fn drop_slot(&self, source: &SourceSettings, name: &str, scratch: &Path) -> Result<(), Error> {
+        stream::drop(&Psql::source(&self.client_bin, source, scratch)?, name)
+    }
+
+    fn receive(
+        &self,
+        source: &SourceSettings,
+        slot: &str,
+        into: &Path,
+        scratch: &Path,
+    ) -> Result<Child, Error> {
+        stream::receive(&self.client_bin, source, slot, into, scratch)
     }
 }
 
-fn connection(source: &SourceSettings) -> Vec<(&'static str, String)> {
+impl Postgres {
+    fn recover(
+        &self,
+        source: &SourceSettings,
+        root: &Path,
+        scratch: &Path,
+        stop: Stop<'_>,
+    ) -> Result<DataPoint, Error> {
+        let data = root.join("data");
+        let major = pgdata::version::major(&data)
+            .map_err(|error| Error::Unfit(format!("the backup of {}: {error}", source.name)))?;
+        let programs = template::Programs {
+            server_bin: &self.server_of(major, &format!("the backup of {}", source.name))?,
+            client_bin: &self.client_bin,
+        };
+        template::make(&programs, &source.user, &data, scratch, stop)
+    }
+}
+
+pub(super) fn connection(source: &SourceSettings) -> Vec<(&'static str, String)> {
     vec![
         ("host", source.host.clone()),
         ("port", source.port.to_string()),
@@ -244,16 +350,6 @@ fn relative_tablespaces(data: &Path, facts: &Facts) -> Result<(), Error> {
     Ok(())
 }
 
-/// `pg_basebackup (PostgreSQL) 17.2 (Debian 17.2-1)` is 17.
-fn major(version: &str) -> Option<u32> {
-    let number = version.split_once("(PostgreSQL) ")?.1;
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
-}
-
 /// As `df` says; nothing if it cannot.
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let table = process::run(
@@ -263,20 +359,4 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     )
     .ok()?;
     table.lines().nth(1)?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_of_every_distribution_read() {
-        assert_eq!(
-            major("pg_basebackup (PostgreSQL) 17.2 (Debian 17.2-1.pgdg120+1)"),
-            Some(17)
-        );
-        assert_eq!(major("postgres (PostgreSQL) 16.9\n"), Some(16));
-        assert_eq!(major("postgres (PostgreSQL) 17beta1"), Some(17));
-        assert_eq!(major("mysqld 8"), None);
-    }
 }

@@ -171,6 +171,7 @@ mod tests {
             password_file: secret.clone(),
             max_rate: None,
             snapshots: None,
+            wal: None,
         };
         std::fs::write(&secret, "a:b\\c d\n").unwrap();
         let path = passfile(&source, dir.path()).unwrap();

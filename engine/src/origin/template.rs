@@ -1,4 +1,5 @@
-//! From a base backup to a template: recovered once, here, so that no copy ever has to; and harmless.
+//! From a base backup to a template: recovered once, here, so that no copy ever has to; and harmless. A copy of a moment
+//! between backups is made in the same way, recovered further.
 //!
 //! The server runs on a private socket with a configuration of its own outside the data directory; nothing that the
 //! source configured is used. It becomes a timeline of its own, so that it cannot be taken for the source.
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use pgdata::{Control, State, conf, harmless, sql};
 
 use crate::origin::psql::Psql;
-use crate::origin::{DataPoint, Error, files};
+use crate::origin::{DataPoint, Error, Location, files};
 use crate::process;
 
 /// Replaying what was written during a long backup of a busy source takes its time.
@@ -23,8 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SUPERUSER: &str =
     "select rolname from pg_roles where rolsuper and rolcanlogin order by oid <> 10, oid limit 1";
 const DATABASES: &str = "select datname, datallowconn from pg_database where datname <> 'template0' and datconnlimit <> -2 order by oid";
+/// What was recovered of the source's own log, before this server wrote its own.
 const POINT: &str = "select coalesce(to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), ''), \
-    pg_current_wal_lsn()";
+    coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())";
 
 /// Taken-away secrets stay in the files as dead rows until the catalogs are written anew.
 const FORGET_SHARED: [&str; 2] = [
@@ -38,16 +40,32 @@ pub(super) struct Programs<'a> {
     pub(super) client_bin: &'a Path,
 }
 
+/// How far a backup is recovered.
+#[derive(Clone, Copy)]
+pub(super) enum Stop<'a> {
+    /// As soon as it is whole.
+    Consistent,
+    /// With the record at this place, from a directory of segments. A place rather than a time: the server refuses a
+    /// time that no later commit follows, and the place of the last commit wanted is known.
+    At {
+        wal: &'a Path,
+        /// Of one segment, in bytes.
+        size: u64,
+        to: Location,
+    },
+}
+
 pub(super) fn make(
     programs: &Programs<'_>,
     role: &str,
     data: &Path,
     scratch: &Path,
+    stop: Stop<'_>,
 ) -> Result<DataPoint, Error> {
     let gone = files("sweep", data, harmless::sweep(data))?;
     tracing::info!(data = %data.display(), ?gone, "swept");
     let control = Control::read(data)?;
-    configure(&control, data, scratch)?;
+    configure(&control, data, scratch, stop)?;
     let mut server = Server::start(programs, data, scratch)?;
     let worked = strip(programs, role, &mut server, scratch);
     // Stopped in any case: a server left behind would hold the directory.
@@ -63,10 +81,21 @@ pub(super) fn make(
             control.state
         )));
     }
+    if let Stop::At { to, .. } = stop
+        && point
+            .location
+            .parse::<Location>()
+            .is_ok_and(|reached| reached <= to)
+    {
+        return Err(Error::Unfit(format!(
+            "the log was replayed to {} only, not to {to}",
+            point.location
+        )));
+    }
     Ok(point)
 }
 
-fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error> {
+fn configure(control: &Control, data: &Path, scratch: &Path, stop: Stop<'_>) -> Result<(), Error> {
     let path = |name: &str| scratch.join(name).to_string_lossy().into_owned();
     let mut text =
         String::from("# Recovers a base backup on a private socket, and nothing else.\n");
@@ -82,9 +111,6 @@ fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error
     let fixed = [
         ("listen_addresses", ""),
         ("port", "5432"),
-        // pg_wal holds all that is needed; this only satisfies the server that wants a command.
-        ("restore_command", "false"),
-        ("recovery_target", "immediate"),
         ("recovery_target_action", "promote"),
         ("recovery_target_timeline", "current"),
         ("hot_standby", "off"),
@@ -99,7 +125,6 @@ fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error
         ("wal_recycle", "off"),
         ("min_wal_size", "32MB"),
         ("max_wal_size", "1GB"),
-        ("shared_buffers", "16MB"),
         ("huge_pages", "off"),
         ("jit", "off"),
         ("logging_collector", "off"),
@@ -114,6 +139,7 @@ fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error
     let all = own
         .into_iter()
         .chain(fixed.map(|(n, v)| (n, v.to_owned())))
+        .chain(target(stop))
         .chain(limits);
     let lines = conf::write(all)
         .ok_or_else(|| Error::Unfit("a path of the pool holds a control character".to_owned()))?;
@@ -129,6 +155,34 @@ fn configure(control: &Control, data: &Path, scratch: &Path) -> Result<(), Error
     }
     let signal = data.join("recovery.signal");
     files("write", &signal, fs::write(&signal, ""))
+}
+
+fn target(stop: Stop<'_>) -> Vec<(&'static str, String)> {
+    match stop {
+        Stop::Consistent => vec![
+            // pg_wal holds all that is needed; this only satisfies the server that wants a command.
+            ("restore_command", "false".to_owned()),
+            ("recovery_target", "immediate".to_owned()),
+            ("shared_buffers", "16MB".to_owned()),
+        ],
+        Stop::At { wal, size, to } => vec![
+            ("restore_command", restore(wal, size)),
+            ("recovery_target_lsn", to.to_string()),
+            ("recovery_target_inclusive", "on".to_owned()),
+            ("shared_buffers", "128MB".to_owned()),
+        ],
+    }
+}
+
+/// Copies a segment of the archive, also one that is still being received: its name may change right now, and a server
+/// takes no file that is not of the full length yet. Histories of timelines have another name and are not padded.
+fn restore(wal: &Path, size: u64) -> String {
+    let wal = wal.to_string_lossy();
+    let wal = wal.replace('\'', r"'\''").replace('%', "%%");
+    format!(
+        "case %f in *.*) cp '{wal}/%f' \"%p\" 2>/dev/null; exit;; esac; \
+         for f in %f %f.partial %f; do cp '{wal}/'\"$f\" \"%p\" 2>/dev/null && truncate -s {size} \"%p\" && exit 0; done; exit 1"
+    )
 }
 
 fn strip(
@@ -257,5 +311,35 @@ impl<'a> Server<'a> {
 
     fn log(&self) -> String {
         process::tail(&fs::read_to_string(self.scratch.join("server.log")).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_with_an_odd_path_is_restored_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = dir.path().join("it's 100% odd");
+        fs::create_dir(&wal).unwrap();
+        fs::write(wal.join("A.partial"), "received so far").unwrap();
+        let into = dir.path().join("into");
+        let run = |file: &str| {
+            let line = restore(&wal, 20)
+                .replace("%%", "\u{1}")
+                .replace("%f", file)
+                .replace("%p", &into.to_string_lossy())
+                .replace('\u{1}', "%");
+            let mut command = std::process::Command::new("sh");
+            command.arg("-c").arg(line).status().unwrap().success()
+        };
+        assert!(run("A"));
+        let restored = fs::read_to_string(&into).unwrap();
+        assert_eq!(restored, "received so far\0\0\0\0\0");
+        assert!(!run("B") && !run("00000002.history"));
+        fs::write(wal.join("00000002.history"), "short").unwrap();
+        assert!(run("00000002.history"));
+        assert_eq!(fs::read_to_string(&into).unwrap(), "short");
     }
 }

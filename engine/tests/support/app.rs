@@ -21,7 +21,10 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new() -> Self {
-        let pool = Pool::new();
+        Self::with(Pool::new())
+    }
+
+    pub(crate) fn with(pool: Pool) -> Self {
         let engine = pool.linked();
         let keys = Arc::new(Keys::new(&engine.settings));
         let router = router(Arc::clone(&engine), keys);

@@ -7,13 +7,18 @@ pub(crate) mod app;
 pub(crate) mod programs;
 pub(crate) mod schema;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use engine::engine::Engine;
-use engine::origin::{DataPoint, Error as OriginError, Facts, Origin};
-use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind};
+use engine::origin::{
+    Archive, Commit, DataPoint, Error as OriginError, Facts, Found, Location, Origin, Progress,
+    Slot, Until,
+};
+use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind, WalSettings};
 use engine::storage::{Copy, Error as StorageError, Storage};
 
 pub(crate) const KEY: &str = "1.0123456789abcdef";
@@ -87,7 +92,21 @@ impl Storage for Disk {
     }
 }
 
-pub(crate) struct Files;
+/// Sources, as a test wants them.
+#[derive(Clone, Default)]
+pub(crate) struct Files {
+    pub(crate) disk: Disk,
+    /// Base backups that break off before one is whole.
+    pub(crate) breaks: Arc<AtomicUsize>,
+    /// Receivers that were ever begun.
+    pub(crate) receivers: Arc<Mutex<Vec<u32>>>,
+    /// Slots that the sources have.
+    pub(crate) slots: Arc<Mutex<HashMap<String, Slot>>>,
+}
+
+/// Seconds after 2026-11-23T10:00:00Z at which something was committed, and where.
+pub(crate) const COMMITS: [(i64, u64); 2] = [(10, 0x300_0100), (20, 0x300_0200)];
+const TEN: i64 = 1_795_428_000_000_000;
 
 impl Origin for Files {
     fn inspect(&self, _: &SourceSettings, _: &Path) -> Result<Facts, OriginError> {
@@ -103,7 +122,26 @@ impl Origin for Files {
         _: &Facts,
         root: &Path,
         _: &Path,
+        tell: &mut dyn FnMut(Progress),
     ) -> Result<(), OriginError> {
+        tell(Progress {
+            done: 1 << 20,
+            total: 4 << 20,
+        });
+        let breaks = self
+            .breaks
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if breaks.is_ok() {
+            std::fs::create_dir_all(root.join("half")).unwrap();
+            return Err(OriginError::BrokeOff {
+                source_name: source.name.clone(),
+                source: engine::process::Error::Failed {
+                    program: "pg_basebackup".to_owned(),
+                    said: "connection lost".to_owned(),
+                },
+            });
+        }
+        assert!(!root.join("half").exists(), "begun anew");
         if source.name == "down" {
             return Err(OriginError::Unfit("the source is down".to_owned()));
         }
@@ -124,6 +162,83 @@ impl Origin for Files {
             location: "0/3000000".to_owned(),
         })
     }
+    fn replay(
+        &self,
+        _: &SourceSettings,
+        root: &Path,
+        _: &Path,
+        to: Location,
+        _: &Path,
+    ) -> Result<DataPoint, OriginError> {
+        assert!(root.join("data/secret").exists(), "of the backup itself");
+        self.disk.stepped(|| {
+            std::fs::remove_file(root.join("data/secret")).unwrap();
+            std::fs::write(root.join("data/replayed"), to.to_string()).unwrap();
+        });
+        Ok(DataPoint {
+            timestamp: None,
+            location: to.to_string(),
+        })
+    }
+    fn find(
+        &self,
+        _: Archive<'_>,
+        _: Location,
+        until: Until,
+    ) -> Result<Option<Found>, OriginError> {
+        let end = 0x300_0300;
+        let commits = COMMITS.map(|(second, place)| Commit {
+            location: Location(place),
+            time: TEN + second * 1_000_000,
+        });
+        let belongs = |commit: &&Commit| match until {
+            Until::Time(time) => commit.time <= time,
+            Until::Location(place) => commit.location <= place,
+        };
+        let last = commits.iter().rev().find(belongs).copied();
+        let passed = match until {
+            Until::Time(time) => time < commits[1].time,
+            Until::Location(place) => place.0 <= end,
+        };
+        let end = Location(end);
+        Ok(Some(Found { last, passed, end }))
+    }
+    fn slot(&self, _: &SourceSettings, name: &str, _: &Path) -> Result<Option<Slot>, OriginError> {
+        Ok(self.slots.lock().unwrap().get(name).copied())
+    }
+    fn make_slot(&self, _: &SourceSettings, name: &str, _: &Path) -> Result<(), OriginError> {
+        let slot = Slot::default();
+        let before = self.slots.lock().unwrap().insert(name.to_owned(), slot);
+        assert_eq!(before, None, "made once");
+        Ok(())
+    }
+    fn drop_slot(&self, source: &SourceSettings, name: &str, _: &Path) -> Result<(), OriginError> {
+        if source.host == "unreachable" {
+            return Err(OriginError::Unfit("the source is down".to_owned()));
+        }
+        self.slots.lock().unwrap().remove(name);
+        Ok(())
+    }
+    /// A program that runs until it is ended, and a first segment.
+    fn receive(
+        &self,
+        _: &SourceSettings,
+        slot: &str,
+        into: &Path,
+        _: &Path,
+    ) -> Result<Child, OriginError> {
+        assert!(self.slots.lock().unwrap().contains_key(slot));
+        let segment = if into.ends_with("1") {
+            SEGMENT
+        } else {
+            LATER_SEGMENT
+        };
+        let file = std::fs::File::create(into.join(segment)).unwrap();
+        file.set_len(16 << 20).unwrap();
+        let receiver = Command::new("sleep").arg("600").spawn().unwrap();
+        self.receivers.lock().unwrap().push(receiver.id());
+        Ok(receiver)
+    }
     fn tidy(&self, root: &Path) -> Result<(), OriginError> {
         let _ = std::fs::remove_file(root.join("data/postmaster.pid"));
         Ok(())
@@ -137,6 +252,10 @@ impl Origin for Files {
     }
 }
 
+/// The one that holds 0/3000000, and one behind a gap.
+pub(crate) const SEGMENT: &str = "000000010000000000000003.partial";
+pub(crate) const LATER_SEGMENT: &str = "000000010000000000000009.partial";
+
 pub(crate) fn source(name: &str) -> SourceSettings {
     SourceSettings {
         name: name.to_owned(),
@@ -147,21 +266,31 @@ pub(crate) fn source(name: &str) -> SourceSettings {
         password_file: "/nowhere".into(),
         max_rate: None,
         snapshots: None,
+        wal: None,
     }
 }
 
 pub(crate) struct Pool {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) disk: Disk,
+    pub(crate) origin: Files,
+    /// Whether the sources' logs are kept.
+    pub(crate) logged: bool,
 }
 
 impl Pool {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), KEY).unwrap();
+        let disk = Disk::default();
         Self {
             dir,
-            disk: Disk::default(),
+            origin: Files {
+                disk: disk.clone(),
+                ..Files::default()
+            },
+            disk,
+            logged: false,
         }
     }
 
@@ -177,11 +306,22 @@ impl Pool {
                 sha256: None,
             }],
             rate_limit: None,
-            postgres_bin: "/nowhere".into(),
+            postgres_bin: PathBuf::from("/nowhere").into(),
             client_bin: "/nowhere".into(),
-            sources: vec![source("largedb"), source("down")],
+            sources: ["largedb", "down"].map(|name| self.source(name)).to_vec(),
             tls: None,
             engine_name: "embedded".to_owned(),
+        }
+    }
+
+    fn source(&self, name: &str) -> SourceSettings {
+        let wal = WalSettings {
+            max_lag: "1G".to_owned(),
+            keep: None,
+        };
+        SourceSettings {
+            wal: self.logged.then_some(wal),
+            ..source(name)
         }
     }
 
@@ -194,7 +334,7 @@ impl Pool {
         let engine = Engine::open(
             self.settings(),
             Box::new(self.disk.clone()),
-            Box::new(Files),
+            Box::new(self.origin.clone()),
         )
         .unwrap();
         for job in engine.recover().unwrap() {

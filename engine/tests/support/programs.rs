@@ -47,7 +47,7 @@ pub(crate) fn client(bin: &Path, dir: &Path) -> PathBuf {
     std::fs::create_dir(&scripts).unwrap();
     let root = bin.ancestors().nth(5).unwrap().display();
     let libraries = format!("{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu");
-    for name in ["psql", "pg_basebackup"] {
+    for name in ["psql", "pg_basebackup", "pg_receivewal"] {
         let script = scripts.join(name);
         let text = format!(
             "#!/bin/sh\nexec {root}/lib64/ld-linux-x86-64.so.2 --library-path {libraries} --argv0 {name} {root}/usr/lib/postgresql/17/bin/{name} \"$@\"\n"

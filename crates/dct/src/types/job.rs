@@ -60,9 +60,36 @@ wire! {
         start_time: String,
         update_time: String,
         engines: Vec<JobEngine>,
+        tasks: Vec<JobTask>,
         account_name: String,
         trace_id: String,
         tags: Vec<Tag>,
+    }
+}
+
+wire! {
+    /// A part of a job, with what it says meanwhile.
+    JobTask {
+        |
+        id: String,
+        parent_job_id: String,
+        title: String,
+        status: String,
+        #[serde(deserialize_with = "lenient::integer")]
+        percent_complete: i64,
+        start_time: String,
+        end_time: String,
+        events: Vec<JobEvent>,
+    }
+}
+
+wire! {
+    JobEvent {
+        |
+        message_details: String,
+        message_action: String,
+        message_command_output: String,
+        timestamp: String,
     }
 }
 

@@ -63,6 +63,8 @@ wire! {
         timestamp: String,
         /// Without a zone, in that of the dataset.
         timestamp_in_database_timezone: String,
+        /// A place in the log, for requests by location.
+        location: String,
         timeflow_id: String,
         dataset_id: String,
     }

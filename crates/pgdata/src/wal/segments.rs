@@ -24,24 +24,14 @@ struct Loaded {
 impl Segments {
     /// None if the directory holds no segment of the timeline.
     pub fn open(directory: &Path, timeline: u32) -> io::Result<Option<Self>> {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let ours = name.to_str().and_then(parse_name);
-            if ours.is_some_and(|(of, ..)| of == timeline) {
-                let size = entry.metadata()?.len();
-                if is_size(size) {
-                    let directory = directory.to_owned();
-                    return Ok(Some(Self {
-                        directory,
-                        timeline,
-                        size,
-                        loaded: None,
-                    }));
-                }
-            }
-        }
-        Ok(None)
+        let files = list(directory)?;
+        let ours = files.iter().any(|file| file.timeline == timeline);
+        Ok(size_of(&files).filter(|_| ours).map(|size| Self {
+            directory: directory.to_owned(),
+            timeline,
+            size,
+            loaded: None,
+        }))
     }
 
     pub fn timeline(&self) -> u32 {
@@ -115,42 +105,66 @@ impl Segments {
 
 /// Where the oldest segment of a directory begins, on whatever timeline.
 pub fn first(directory: &Path) -> io::Result<Option<Location>> {
-    let starts = starts(directory)?;
-    Ok(starts.into_iter().map(|(start, ..)| start).min())
+    let files = list(directory)?;
+    let size = size_of(&files);
+    Ok(size.and_then(|size| files.iter().map(|file| file.start(size)).min()))
 }
 
 /// The files of whole segments that end before a place.
 pub fn before(directory: &Path, location: Location) -> io::Result<Vec<PathBuf>> {
-    let whole = starts(directory)?.into_iter();
-    let whole = whole.filter(|(start, size, whole, _)| *whole && start.0 + size <= location.0);
-    Ok(whole.map(|(.., path)| path).collect())
+    let files = list(directory)?;
+    let Some(size) = size_of(&files) else {
+        return Ok(Vec::new());
+    };
+    let files = files.into_iter();
+    let old = files.filter(|file| file.whole && file.start(size).0 + size <= location.0);
+    Ok(old.map(|file| file.path).collect())
 }
 
-fn starts(directory: &Path) -> io::Result<Vec<(Location, u64, bool, PathBuf)>> {
-    let mut starts = Vec::new();
+struct Listed {
+    timeline: u32,
+    number: u64,
+    whole: bool,
+    length: u64,
+    path: PathBuf,
+}
+
+impl Listed {
+    fn start(&self, size: u64) -> Location {
+        Location((self.number >> 32 << 32) + (self.number & 0xffff_ffff) * size)
+    }
+}
+
+/// A receiver makes each file at its full length, unless it is killed meanwhile.
+fn size_of(files: &[Listed]) -> Option<u64> {
+    let sizes = files.iter().map(|file| file.length);
+    sizes
+        .filter(|size| size.is_power_of_two() && (1 << 20..=1 << 30).contains(size))
+        .max()
+}
+
+fn list(directory: &Path) -> io::Result<Vec<Listed>> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some((_, number, whole)) = name.to_str().and_then(parse_name) else {
+        let Some((timeline, number, whole)) = name.to_str().and_then(parse_name) else {
             continue;
         };
-        let size = match entry.metadata() {
-            Ok(meta) => meta.len(),
+        match entry.metadata() {
+            Ok(meta) => files.push(Listed {
+                timeline,
+                number,
+                whole,
+                length: meta.len(),
+                path: entry.path(),
+            }),
             // Renamed or removed since.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
-        };
-        if is_size(size) {
-            let start = (number >> 32 << 32) + (number & 0xffff_ffff) * size;
-            starts.push((Location(start), size, whole, entry.path()));
         }
     }
-    Ok(starts)
-}
-
-/// A receiver makes each file at its full length.
-fn is_size(size: u64) -> bool {
-    size.is_power_of_two() && (1 << 20..=1 << 30).contains(&size)
+    Ok(files)
 }
 
 /// Timeline, the two halves of the number, and whether the file was received to its end.
