@@ -265,22 +265,8 @@ impl Settings {
                     format!("sources: snapshots.keep of {name:?} must be 1 to 1000"),
                 );
             }
-            if let Some(wal) = &source.wal {
-                let lag = &wal.max_lag;
-                wrong(
-                    bytes(lag).is_none_or(|lag| lag < 1 << 28),
-                    format!(
-                        "sources: wal.maxLag {lag:?} of {name:?} must be a number with M, G or T of 256M or more, for example 8G"
-                    ),
-                );
-                let span = wal.keep.as_deref();
-                wrong(
-                    span.is_some_and(|span| every(span).is_none()),
-                    format!(
-                        "sources: wal.keep {:?} of {name:?} must be a number with m, h or d from 5m to 365d, for example 7d",
-                        span.unwrap_or_default()
-                    ),
-                );
+            for why in log_problems(source) {
+                wrong(true, why);
             }
             let rate = source.max_rate.as_deref().is_none_or(is_rate);
             wrong(
@@ -292,6 +278,25 @@ impl Settings {
         }
         problems
     }
+}
+
+fn log_problems(source: &SourceSettings) -> Vec<String> {
+    let Some(wal) = &source.wal else {
+        return Vec::new();
+    };
+    let (name, lag) = (&source.name, &wal.max_lag);
+    let mut problems = Vec::new();
+    if bytes(lag).is_none_or(|lag| lag < 1 << 28) {
+        problems.push(format!(
+            "sources: wal.maxLag {lag:?} of {name:?} must be a number with M, G or T of 256M or more, for example 8G"
+        ));
+    }
+    if let Some(span) = wal.keep.as_deref().filter(|span| every(span).is_none()) {
+        problems.push(format!(
+            "sources: wal.keep {span:?} of {name:?} must be a number with m, h or d from 5m to 365d, for example 7d"
+        ));
+    }
+    problems
 }
 
 fn is_rate(text: &str) -> bool {
