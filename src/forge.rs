@@ -5,6 +5,7 @@
 pub mod gitea;
 pub mod github;
 mod settings;
+mod user;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use crate::web;
 
 pub use settings::{App, Kind, Settings};
+pub use user::UserToken;
 
 /// The adapter that the settings name.
 pub fn connect(settings: Settings) -> Result<Arc<dyn Forge>, Error> {
@@ -58,6 +60,8 @@ pub struct Draft {
     pub labels: Vec<String>,
     /// Who is asked to review: users, and teams as `organisation/team`.
     pub reviewers: Vec<String>,
+    /// Commit and pull request are made with this token. Everything else is the platform's: looks, labels, reviewers.
+    pub as_user: Option<UserToken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +215,12 @@ pub enum Error {
         status: u16,
         message: String,
     },
+    #[error("userToken: {lacks} ({call}){}", colon(message))]
+    UserToken {
+        call: String,
+        lacks: String,
+        message: String,
+    },
     #[error("the forge's limit for {call} is reached; it takes calls again in {} s", wait.as_secs())]
     Limited { call: String, wait: Duration },
     #[error("forge settings: {0}")]
@@ -246,6 +256,9 @@ impl Error {
                 "somebody worked on the same thing at the same time: run this again"
             }
             Self::Refused { .. } => "look into the forge's log; nothing was changed",
+            Self::UserToken { .. } => {
+                "sign in to the forge again in the portal and grant it, or leave userToken out: then the platform opens the pull request"
+            }
             Self::Limited { .. } => {
                 "run this again after that time; nothing was changed by this call"
             }
@@ -273,14 +286,22 @@ fn one_sentence(problems: &[String]) -> String {
 }
 
 /// The request for reviews, which both forges read alike: users, and teams by their name within the organisation.
-fn asked(reviewers: &[String]) -> serde_json::Value {
+/// None where nobody is left to ask: no forge lets an author review.
+fn asked(reviewers: &[String], author: &str) -> Option<serde_json::Value> {
+    let reviewers: Vec<&String> = reviewers
+        .iter()
+        .filter(|name| !name.eq_ignore_ascii_case(author))
+        .collect();
+    if reviewers.is_empty() {
+        return None;
+    }
     let team = |name: &String| name.split('/').nth(1).map(str::to_owned);
-    let users: Vec<&String> = reviewers
+    let users: Vec<&&String> = reviewers
         .iter()
         .filter(|name| team(name).is_none())
         .collect();
-    let teams: Vec<String> = reviewers.iter().filter_map(team).collect();
-    serde_json::json!({"reviewers": users, "team_reviewers": teams})
+    let teams: Vec<String> = reviewers.iter().filter_map(|name| team(name)).collect();
+    Some(serde_json::json!({"reviewers": users, "team_reviewers": teams}))
 }
 
 fn colon(message: &str) -> String {

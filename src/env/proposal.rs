@@ -75,6 +75,7 @@ fn draft(proposal: &Proposal<'_>, base_sha: &str, n: u32) -> Draft {
         title,
         labels: vec!["vdb".into()],
         reviewers: Vec::new(),
+        as_user: None,
     }
 }
 

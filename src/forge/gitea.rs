@@ -186,7 +186,11 @@ impl Forge for Gitea {
         let files = self.operations(draft).await?;
         let body = json!({"branch": self.0.settings.branch, "new_branch": draft.branch, "message": draft.message, "files": files});
         // 409 and 422: somebody else made the branch since it was looked for. The look after it tells these two cases apart.
-        let answer = self.0.post("/contents", &body, &[409, 422]).await?;
+        let user = draft.as_user.as_ref();
+        let answer = self
+            .0
+            .post_as(user, "/contents", &body, &[409, 422])
+            .await?;
         if answer.is_success() || self.branch(&draft.branch).await?.is_some() {
             return Ok(());
         }
@@ -201,11 +205,12 @@ impl Forge for Gitea {
         if let Some(pull) = self.find(&draft.branch).await?
             && pull.state == PullState::Open
         {
-            self.request_reviews(pull.number, &draft.reviewers).await?;
+            self.request_reviews(&pull, &draft.reviewers).await?;
             return Ok(pull);
         }
         let body = json!({"base": self.0.settings.branch, "head": draft.branch, "title": draft.title, "body": draft.body});
-        let answer = self.0.post("/pulls", &body, &[409]).await?;
+        let user = draft.as_user.as_ref();
+        let answer = self.0.post_as(user, "/pulls", &body, &[409]).await?;
         if answer.status == 409 {
             let found = self.find(&draft.branch).await?;
             return found.ok_or_else(|| Error::Refused {
@@ -216,7 +221,7 @@ impl Forge for Gitea {
         }
         let pull = Pull::from(answer.json::<wire::Pull>()?);
         self.label(pull.number, &draft.labels).await;
-        self.request_reviews(pull.number, &draft.reviewers).await?;
+        self.request_reviews(&pull, &draft.reviewers).await?;
         Ok(pull)
     }
 

@@ -13,6 +13,7 @@ mod people;
 mod protection;
 mod pulls;
 mod said;
+mod user;
 mod wire;
 
 use std::collections::BTreeMap;

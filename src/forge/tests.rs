@@ -2,6 +2,7 @@
 //! `VDB_TEST_FORGE` names a settings file, on a real forge: `cargo test -p vdb --lib forge -- --ignored`.
 
 mod changes;
+mod user;
 
 use wiremock::matchers::{body_partial_json, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -19,6 +20,7 @@ pub(super) fn draft(base: &str, branch: &str, changes: Vec<Change>) -> Draft {
         body: "Please.".into(),
         labels: vec!["vdb".into()],
         reviewers: Vec::new(),
+        as_user: None,
     }
 }
 

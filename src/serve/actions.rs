@@ -13,9 +13,10 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use environment::Change;
+use environment::{Change, Problem};
 use serde_json::{Map, Value};
 
+use crate::forge::UserToken;
 use crate::serve::app::App;
 use crate::serve::auth::Caller;
 use crate::serve::error::ApiError;
@@ -37,16 +38,63 @@ pub(crate) const BOOKMARK: &str = "vdb:bookmark";
 pub(crate) const LIST: &str = "vdb:list";
 pub(crate) const STATUS: &str = "vdb:status";
 
+/// The field of a person's own token for the forge.
+const USER_TOKEN: &str = "userToken";
+
 const ALL: [&str; 11] = [
     VALIDATE, RENDER, PUBLISH, WAIT, RETIRE, UPDATE, REFRESH, EXTEND, BOOKMARK, LIST, STATUS,
 ];
 
+/// Those that open pull requests, and may do so with the caller's own token.
+const PROPOSING: [&str; 5] = [PUBLISH, RETIRE, UPDATE, REFRESH, EXTEND];
+
 /// Runs one action to its end and counts it.
+///
+/// A token is taken out of the input first: nothing that reads, compares, keeps or prints inputs ever sees it.
 pub(crate) async fn invoke(
+    app: Arc<App>,
+    id: &str,
+    mut input: Value,
+    caller: Caller,
+) -> Result<Value, ApiError> {
+    let token = input
+        .as_object_mut()
+        .and_then(|fields| fields.shift_remove(USER_TOKEN));
+    let token = token.map(|given| user_token(&given)).transpose()?.flatten();
+    if token.is_some() && !PROPOSING.contains(&id) {
+        return Err(token_problem(
+            "this action opens no pull request",
+            "leave it out here, and give it to vdb:publish, vdb:update or vdb:retire alone",
+        ));
+    }
+    invoke_as(app, id, input, caller, token).await
+}
+
+/// The token that somebody gives; an empty field is none.
+pub(crate) fn user_token(given: &Value) -> Result<Option<UserToken>, ApiError> {
+    const HINT: &str = "write ${{ secrets.USER_OAUTH_TOKEN }}, or leave it out";
+    match given {
+        Value::Null => Ok(None),
+        Value::String(text) if text.is_empty() => Ok(None),
+        Value::String(text) => UserToken::parse(text)
+            .map(Some)
+            .map_err(|why| token_problem(why, HINT)),
+        _ => Err(token_problem("it is no text", HINT)),
+    }
+}
+
+fn token_problem(why: &str, hint: &str) -> ApiError {
+    let message = format!("{USER_TOKEN}: {why}");
+    ApiError::problem(Problem::field(USER_TOKEN, "/userToken", message).hint(hint))
+}
+
+/// As `invoke`, with the token by itself.
+pub(crate) async fn invoke_as(
     app: Arc<App>,
     id: &str,
     input: Value,
     caller: Caller,
+    token: Option<UserToken>,
 ) -> Result<Value, ApiError> {
     let Some(name) = ALL.into_iter().find(|name| *name == id) else {
         return Err(ApiError::not_found(format!(
@@ -56,7 +104,7 @@ pub(crate) async fn invoke(
     };
     let counted = Arc::clone(&app);
     // In a task of its own: a caller that hangs up must not stop a proposal between two calls.
-    let task = tokio::spawn(async move { run(&app, name, &input, &caller).await });
+    let task = tokio::spawn(async move { run(&app, name, &input, &caller, token.as_ref()).await });
     let result = match tokio::time::timeout(LONGEST_CALL, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(ApiError::unavailable(
@@ -83,19 +131,25 @@ pub(crate) async fn invoke(
     result
 }
 
-async fn run(app: &App, name: &str, input: &Value, caller: &Caller) -> Result<Value, ApiError> {
+async fn run(
+    app: &App,
+    name: &str,
+    input: &Value,
+    caller: &Caller,
+    token: Option<&UserToken>,
+) -> Result<Value, ApiError> {
     match name {
         VALIDATE => validate::run(app, input, caller).await,
         RENDER => render::run(input, caller),
-        PUBLISH => publish::run(app, input, caller).await,
+        PUBLISH => publish::run(app, input, caller, token).await,
         WAIT => wait::run(app, input).await,
-        UPDATE => change::run(app, Change::update, input, caller).await,
-        REFRESH => change::run(app, Change::refresh, input, caller).await,
-        EXTEND => change::run(app, Change::extend, input, caller).await,
+        UPDATE => change::run(app, Change::update, input, caller, token).await,
+        REFRESH => change::run(app, Change::refresh, input, caller, token).await,
+        EXTEND => change::run(app, Change::extend, input, caller, token).await,
         BOOKMARK => bookmark::run(app, input, caller).await,
         LIST => environments::list(app, input, caller).await,
         STATUS => environments::status(app, input).await,
-        _ => retire::run(app, input, caller).await,
+        _ => retire::run(app, input, caller, token).await,
     }
 }
 

@@ -64,12 +64,14 @@ fn digest(state: State<'_>) -> String {
     }
 }
 
-/// The sidecar proposes a change for somebody whom it knows.
-pub(crate) fn proposed(by: &str, change: &Change, pull: &Pull) {
+/// The sidecar proposes a change for somebody whom it knows, as itself or with that person's token.
+pub(crate) fn proposed(by: &str, as_user: bool, change: &Change, pull: &Pull) {
     tracing::info!(
         target: "audit",
         event = "proposed",
         by = one_line(by, 200),
+        r#as = if as_user { "user" } else { "platform" },
+        author = one_line(&pull.author, 200),
         action = change.action(),
         environment = change.environment.as_str(),
         before = change.before,
@@ -116,35 +118,12 @@ pub(crate) fn merged(change: &Change, pull: &Pull) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-    use crate::serve::fakes::pull;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::serve::fakes::{Log, pull};
 
     #[test]
     fn a_line_says_who_did_what_to_which_environment_and_holds_no_value() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_writer(move || writer.clone())
-            .finish();
+        let (log, logging) = Log::everything();
         let marker = Marker {
             requested_by: "user:default/guest\nevent=merged".into(),
             ..Marker::default()
@@ -156,8 +135,9 @@ mod tests {
         };
         let name = EnvironmentName::parse("feat-1").unwrap();
         let change = Change::new(name, State::Absent, State::Text("password: swordfish\n"));
-        tracing::subscriber::with_default(subscriber, || merged(&change, &merged_pull));
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        merged(&change, &merged_pull);
+        drop(logging);
+        let text = log.text();
         assert_eq!(text.lines().count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (key, value) in [

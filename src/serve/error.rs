@@ -183,6 +183,13 @@ fn sentence(problem: &Problem) -> String {
 
 impl From<forge::Error> for ApiError {
     fn from(error: forge::Error) -> Self {
+        // The caller's own token: nothing of the platform is down.
+        if let forge::Error::UserToken { .. } = error {
+            let problem = Problem::field("userToken", "/userToken", error.to_string());
+            let mut refused = Self::problem(problem.hint(error.hint()));
+            (refused.status, refused.name) = (StatusCode::FORBIDDEN, "NotAllowedError");
+            return refused;
+        }
         Self::down(&error, error.hint())
     }
 }

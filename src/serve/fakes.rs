@@ -58,6 +58,8 @@ pub(crate) struct FakeForge {
     pub(crate) fail_at: AtomicUsize,
     /// Who was asked to review, by pull request.
     pub(crate) asked: Mutex<Vec<Vec<String>>>,
+    /// With which person's token each commit and pull request was made; none for the platform's.
+    pub(crate) written_as: Mutex<Vec<Option<String>>>,
     /// Whether it can say which files differ between two commits.
     pub(crate) tells_changes: std::sync::atomic::AtomicBool,
     /// The call after which the caller is no more; 0 for none.
@@ -129,6 +131,26 @@ impl FakeForge {
         } else {
             Ok(answer)
         }
+    }
+
+    /// Takes note of the token. One that begins with `weak` may nothing.
+    fn written_as(&self, draft: &Draft) -> Result<(), ForgeError> {
+        let token = draft
+            .as_user
+            .as_ref()
+            .map(|token| token.expose().to_owned());
+        if token
+            .as_ref()
+            .is_some_and(|token| token.starts_with("weak"))
+        {
+            return Err(ForgeError::UserToken {
+                call: "POST /contents".into(),
+                lacks: "it lacks the scope repo; it has read:user".into(),
+                message: String::new(),
+            });
+        }
+        self.written_as.lock().unwrap().push(token);
+        Ok(())
     }
 
     /// A commit on the base branch, by hand.
@@ -292,6 +314,7 @@ impl Forge for FakeForge {
     }
 
     async fn commit(&self, draft: &Draft) -> Result<(), ForgeError> {
+        self.written_as(draft)?;
         self.call(|state| {
             // Left as it is: of two replicas one was faster.
             if state.branches.contains_key(&draft.branch) {
@@ -318,6 +341,7 @@ impl Forge for FakeForge {
     }
 
     async fn open(&self, draft: &Draft) -> Result<Pull, ForgeError> {
+        self.written_as(draft)?;
         self.call(|state| {
             assert!(state.branches.contains_key(&draft.branch));
             if let Some(open) = state
@@ -330,6 +354,11 @@ impl Forge for FakeForge {
             let number = state.pulls.len() as u64 + 1;
             let made = Pull {
                 title: draft.title.clone(),
+                author: draft
+                    .as_user
+                    .as_ref()
+                    .map_or("vdb-bot", |_| "guest-at-forge")
+                    .into(),
                 created_at: jiff::Timestamp::now().to_string(),
                 ..pull(number, &draft.branch, &draft.body)
             };
@@ -740,6 +769,39 @@ impl Tower for FakeTower {
         Ok(Some(
             (Timestamp::now() - jiff::SignedDuration::from_hours(5)).to_string(),
         ))
+    }
+}
+
+/// What this thread logs while the guard lives, down to the smallest.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn everything() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ mod retire;
 pub(crate) mod rival;
 mod text;
 
-use crate::forge::{Change, Draft, Forge, Pull, PullState};
+use crate::forge::{Change, Draft, Forge, Pull, PullState, UserToken};
 use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
 use environment::{EnvironmentName, Problem};
@@ -21,6 +21,20 @@ pub(crate) use retire::{Retirement, retire};
 
 /// Each failure and each retirement of the same content takes one number; nobody gets this far.
 const MOST_ATTEMPTS: u32 = 100;
+
+/// Who asks, and with whose token the forge is written to where it is not the platform's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) by: &'a str,
+    pub(crate) token: Option<&'a UserToken>,
+}
+
+#[cfg(test)]
+impl<'a> From<&'a str> for Asker<'a> {
+    fn from(by: &'a str) -> Self {
+        Self { by, token: None }
+    }
+}
 
 /// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +158,7 @@ async fn propose(
     changes: Vec<Change>,
     words: text::Words,
     marker: Marker,
+    token: Option<&UserToken>,
 ) -> Result<Pull, ApiError> {
     let request = RequestId::parse(&marker.request_id)
         .ok_or_else(|| ApiError::input("this is no request id"))?;
@@ -164,6 +179,7 @@ async fn propose(
             format!("vdb/{}", request.operation().as_str()),
         ],
         reviewers: forge.reviewers(),
+        as_user: token.cloned(),
     };
     Ok(forge.propose(&draft).await?)
 }

@@ -51,19 +51,36 @@ pub(super) async fn create(
 > {
     let caller = app.authenticator.plugin(&headers).await?;
     let key = idempotency_key(&headers)?;
-    let (action, input) = match read::<NewRequest>(&bytes)? {
-        NewRequest::Create { order } => (actions::PUBLISH, with_key(order, key)),
-        NewRequest::Update { change } => (actions::UPDATE, with_key(change, key)),
-        NewRequest::Refresh { change } => (actions::REFRESH, with_key(change, key)),
-        NewRequest::Extend { change } => (actions::EXTEND, with_key(change, key)),
+    let (action, input, token) = match read::<NewRequest>(&bytes)? {
+        NewRequest::Create { order, user_token } => {
+            (actions::PUBLISH, with_key(order, key), user_token)
+        }
+        NewRequest::Update { change, user_token } => {
+            (actions::UPDATE, with_key(change, key), user_token)
+        }
+        NewRequest::Refresh { change, user_token } => {
+            (actions::REFRESH, with_key(change, key), user_token)
+        }
+        NewRequest::Extend { change, user_token } => {
+            (actions::EXTEND, with_key(change, key), user_token)
+        }
         // No version of the operator makes one, so there is nothing yet that a key would have to keep single.
-        NewRequest::Bookmark { name } => (actions::BOOKMARK, json!({"name": name})),
-        NewRequest::Retire { name, reason } => (
+        NewRequest::Bookmark { name } => {
+            (actions::BOOKMARK, json!({"name": name}), Value::Null)
+        }
+        NewRequest::Retire {
+            name,
+            reason,
+            user_token,
+        } => (
             actions::RETIRE,
             json!({"name": name, "reason": reason, "requestId": key}),
+            user_token,
         ),
     };
-    let proposed: Proposed = typed(actions::invoke(app, action, input, caller).await?)?;
+    let token = actions::user_token(&token)?;
+    let made = actions::invoke_as(app, action, input, caller, token).await?;
+    let proposed: Proposed = typed(made)?;
     let location = format!("/api/vdb/v1/requests/{}", proposed.request_id);
     let status = if proposed.is_open() {
         StatusCode::CREATED

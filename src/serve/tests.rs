@@ -27,6 +27,7 @@ use super::fakes::{Stage, WEBHOOK_SECRET};
 use super::{background, router};
 use crate::push_event::mac;
 
+mod user_token;
 mod who;
 
 pub(crate) struct Answer {

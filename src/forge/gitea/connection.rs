@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::forge::{Error, Settings};
+use crate::forge::{Error, Settings, UserToken};
 use crate::web::{self, Answer};
 
 const FORGE: &str = "the forge";
@@ -58,6 +58,53 @@ impl Connection {
         let token = self.token().await?;
         let answer = web::send(&self.http, FORGE, authorized(request, &token)).await?;
         self.checked(answer, expected, &token)
+    }
+
+    /// Makes something with a person's token, or with the platform's where there is none.
+    pub(super) async fn post_as(
+        &self,
+        user: Option<&UserToken>,
+        path: &str,
+        body: &Value,
+        expected: &[u16],
+    ) -> Result<Answer, Error> {
+        let Some(user) = user else {
+            return self.post(path, body, expected).await;
+        };
+        let request = self.request(Method::POST, path).json(body);
+        let request = authorized(request, user.expose());
+        let answer = web::send(&self.http, FORGE, request).await?;
+        let checked = self.checked(answer, expected, user.expose());
+        checked.map_err(|error| self.lacking(error))
+    }
+
+    /// What a person's token lacks, where that is why a call was refused.
+    fn lacking(&self, error: Error) -> Error {
+        let Settings {
+            owner, repository, ..
+        } = &self.settings;
+        let (call, lacks, message) = match error {
+            Error::Unauthorized { call, message, .. } => {
+                (call, "it has ended or was revoked".to_owned(), message)
+            }
+            // Gitea's words name the scope, or the right that the account has not.
+            Error::Forbidden { call, message } => (
+                call,
+                format!("it lacks what writing to {owner}/{repository} needs"),
+                message,
+            ),
+            Error::NotFound { what } => (
+                what,
+                format!("it does not reach {owner}/{repository}: its account has no access"),
+                String::new(),
+            ),
+            other => return other,
+        };
+        Error::UserToken {
+            call,
+            lacks,
+            message,
+        }
     }
 
     /// A read that is repeated all the time: conditional where the server sends an ETag.

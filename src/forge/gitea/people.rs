@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Gitea, wire};
-use crate::forge::{Error, asked, one_sentence};
+use crate::forge::{Error, Pull, asked, one_sentence};
 use crate::web;
 
 impl Gitea {
@@ -55,19 +55,19 @@ impl Gitea {
     /// Asks them, unless somebody was asked or has answered already: nobody is asked twice.
     pub(super) async fn request_reviews(
         &self,
-        number: u64,
+        pull: &Pull,
         reviewers: &[String],
     ) -> Result<(), Error> {
-        if reviewers.is_empty() {
+        let Some(body) = asked(reviewers, &pull.author) else {
             return Ok(());
-        }
+        };
+        let number = pull.number;
         // A request counts as a review here.
         let path = format!("/pulls/{number}/reviews");
         let known: Vec<serde_json::Value> = self.0.get(&path, &[]).await?.json()?;
         if !known.is_empty() {
             return Ok(());
         }
-        let body = asked(reviewers);
         let path = format!("/pulls/{number}/requested_reviewers");
         self.0.post(&path, &body, &[]).await?;
         Ok(())

@@ -80,7 +80,8 @@ impl Budget {
     }
 }
 
-fn pause(signs: &Signs<'_>, now: u64) -> Option<Duration> {
+/// How long the account that made the call should make none.
+pub(super) fn pause(signs: &Signs<'_>, now: u64) -> Option<Duration> {
     let refused = matches!(signs.status, 403 | 429);
     if !refused && !signs.graphql_limited {
         return None;

@@ -68,7 +68,13 @@ impl GitHub {
         let body = json!({"ref": format!("refs/heads/{}", draft.branch), "sha": draft.base_sha});
         let answer = self
             .0
-            .make(Method::POST, "/git/refs", &body, &[409, 422])
+            .make_as(
+                draft.as_user.as_ref(),
+                Method::POST,
+                "/git/refs",
+                &body,
+                &[409, 422],
+            )
             .await?;
         if answer.is_success() {
             return Ok(true);
@@ -89,7 +95,13 @@ impl GitHub {
         let body = json!({"sha": draft.base_sha, "force": false});
         let answer = self
             .0
-            .make(Method::PATCH, &path, &body, &[409, 422])
+            .make_as(
+                draft.as_user.as_ref(),
+                Method::PATCH,
+                &path,
+                &body,
+                &[409, 422],
+            )
             .await?;
         Ok(answer.is_success())
     }
@@ -97,15 +109,20 @@ impl GitHub {
     /// False where the branch does not point at the base any more: an answer, not an error.
     async fn make_commit(&self, draft: &Draft) -> Result<bool, Error> {
         let input = self.input(draft).await?;
-        let graph = self.0.mutate(COMMIT, &json!({"input": input})).await?;
+        let user = draft.as_user.as_ref();
+        let variables = json!({"input": input});
+        let graph = self.0.mutate_as(user, COMMIT, &variables).await?;
         let moved = graph.errors.iter().any(|error| {
             error.kind == "STALE_DATA" || error.message.starts_with("Expected branch to point to")
         });
         if moved {
             return Ok(false);
         }
-        graph.data("createCommitOnBranch")?;
-        Ok(true)
+        match (graph.data("createCommitOnBranch"), user) {
+            (Ok(_), _) => Ok(true),
+            (Err(error), Some(_)) => Err(self.0.lacking(error)),
+            (Err(error), None) => Err(error),
+        }
     }
 
     async fn input(&self, draft: &Draft) -> Result<Value, Error> {

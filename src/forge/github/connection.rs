@@ -9,9 +9,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::app_token::{AppToken, seconds_since_1970};
-use super::budget::{Budget, Signs};
+use super::budget::Budget;
 use super::said;
-use crate::forge::{Error, Settings};
+use crate::forge::{Error, Settings, UserToken};
 use crate::web::{self, Answer};
 
 pub(super) const ACCEPT: &str = "application/vnd.github+json";
@@ -143,21 +143,29 @@ impl Connection {
         body: &Value,
         expected: &[u16],
     ) -> Result<Answer, Error> {
+        self.make_as(None, method, path, body, expected).await
+    }
+
+    /// As `make`, with a person's token where there is one.
+    pub(super) async fn make_as(
+        &self,
+        user: Option<&UserToken>,
+        method: Method,
+        path: &str,
+        body: &Value,
+        expected: &[u16],
+    ) -> Result<Answer, Error> {
         let request = self
             .http
             .request(method, format!("{}{path}", self.repository))
             .json(body);
-        let _alone = self.making.lock().await;
-        let answer = self.once(&request, true).await?;
-        self.judge(answer, expected)
+        self.changing(user, &request, expected).await
     }
 
     /// Removes something of the repository.
     pub(super) async fn remove(&self, path: &str, expected: &[u16]) -> Result<(), Error> {
         let request = self.http.delete(format!("{}{path}", self.repository));
-        let _alone = self.making.lock().await;
-        let answer = self.once(&request, true).await?;
-        self.judge(answer, expected)?;
+        self.changing(None, &request, expected).await?;
         Ok(())
     }
 
@@ -167,15 +175,29 @@ impl Connection {
         self.read(request, &[]).await?.json().map_err(Error::from)
     }
 
-    pub(super) async fn mutate(
+    pub(super) async fn mutate_as(
         &self,
+        user: Option<&UserToken>,
         query: &str,
         variables: &Value,
     ) -> Result<said::Graph, Error> {
         let request = self.graphql(query, variables);
+        Ok(self.changing(user, &request, &[]).await?.json()?)
+    }
+
+    /// One at a time, and once.
+    async fn changing(
+        &self,
+        user: Option<&UserToken>,
+        request: &RequestBuilder,
+        expected: &[u16],
+    ) -> Result<Answer, Error> {
         let _alone = self.making.lock().await;
-        let answer = self.once(&request, true).await?;
-        self.judge(answer, &[])?.json().map_err(Error::from)
+        if let Some(user) = user {
+            return self.as_user(user, request, expected).await;
+        }
+        let answer = self.once(request, true).await?;
+        self.judge(answer, expected)
     }
 
     fn graphql(&self, query: &str, variables: &Value) -> RequestBuilder {
@@ -213,7 +235,11 @@ impl Connection {
         Ok(answer)
     }
 
-    async fn send(&self, request: &RequestBuilder, token: &str) -> Result<Answer, Error> {
+    pub(super) async fn send(
+        &self,
+        request: &RequestBuilder,
+        token: &str,
+    ) -> Result<Answer, Error> {
         let request = request
             .try_clone()
             .expect("every body is in memory")
@@ -254,15 +280,7 @@ impl Connection {
 
     fn judge(&self, answer: Answer, expected: &[u16]) -> Result<Answer, Error> {
         let message = said::refusal(&answer);
-        let number = |name: &str| answer.header(name).parse().ok();
-        let signs = Signs {
-            status: answer.status,
-            retry_after: number("retry-after"),
-            remaining: number("x-ratelimit-remaining"),
-            reset: number("x-ratelimit-reset"),
-            message: &message,
-            graphql_limited: answer.is_success() && said::is_limited(&answer),
-        };
+        let signs = said::signs(&answer, &message);
         let limited = self
             .budget()
             .note(Instant::now(), seconds_since_1970(), &signs);
@@ -278,7 +296,7 @@ impl Connection {
         Err(self.refusal(answer.call, answer.status, message))
     }
 
-    fn refusal(&self, call: String, status: u16, message: String) -> Error {
+    pub(super) fn refusal(&self, call: String, status: u16, message: String) -> Error {
         let Settings {
             owner, repository, ..
         } = &self.settings;

@@ -83,7 +83,10 @@ impl GitHub {
         reviewers: &[String],
         is_new: bool,
     ) -> Result<(), Error> {
-        if reviewers.is_empty() || !pull.asks_nobody() {
+        let Some(body) = asked(reviewers, pull.author()) else {
+            return Ok(());
+        };
+        if !pull.asks_nobody() {
             return Ok(());
         }
         let path = format!("/pulls/{}", pull.number);
@@ -94,7 +97,6 @@ impl GitHub {
                 return Ok(());
             }
         }
-        let body = asked(reviewers);
         self.0
             .make(
                 Method::POST,

@@ -72,7 +72,11 @@ impl GitHub {
         }
         let body = json!({"base": self.0.settings.branch, "head": draft.branch, "title": draft.title, "body": draft.body});
         // 422: among other things, somebody else opened it meanwhile.
-        let answer = self.0.make(Method::POST, "/pulls", &body, &[422]).await?;
+        let user = draft.as_user.as_ref();
+        let answer = self
+            .0
+            .make_as(user, Method::POST, "/pulls", &body, &[422])
+            .await?;
         if answer.is_success() {
             return Ok((answer.json()?, true));
         }

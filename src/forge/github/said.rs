@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::budget::Signs;
 use crate::forge;
 use crate::web::{self, Answer};
 
@@ -76,4 +77,17 @@ pub(super) fn refusal(answer: &Answer) -> String {
         .and_then(|body| Some(body["errors"].as_array()?.iter().map(detail).collect()))
         .unwrap_or_default();
     web::one_line(&[vec![answer.said()], details].concat().join("; "), 300)
+}
+
+/// What an answer says about limits.
+pub(super) fn signs<'a>(answer: &Answer, message: &'a str) -> Signs<'a> {
+    let number = |name: &str| answer.header(name).parse().ok();
+    Signs {
+        status: answer.status,
+        retry_after: number("retry-after"),
+        remaining: number("x-ratelimit-remaining"),
+        reset: number("x-ratelimit-reset"),
+        message,
+        graphql_limited: answer.is_success() && is_limited(answer),
+    }
 }

@@ -7,6 +7,7 @@ mod limits;
 mod reading;
 mod routes;
 mod standin;
+mod user;
 
 use std::sync::atomic::Ordering;
 

@@ -219,6 +219,10 @@ impl Pull {
         self.requested_reviewers.is_empty() && self.requested_teams.is_empty()
     }
 
+    pub(super) fn author(&self) -> &str {
+        self.user.as_ref().map_or("", |user| &user.login)
+    }
+
     /// A fork may have a branch of any name: it must never pass for one of ours.
     fn is_own(&self) -> bool {
         match (&self.head.repo, &self.base.repo) {

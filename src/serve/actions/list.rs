@@ -64,6 +64,15 @@ fn order() -> Value {
     draft(schema::order())
 }
 
+/// The input of an action that opens a pull request: with the token of the user who asks.
+fn proposing(mut input: Value) -> Value {
+    input["properties"]["userToken"] = json!({
+        "type": ["string", "null"], "format": "password", "writeOnly": true,
+        "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them",
+    });
+    input
+}
+
 fn draft(mut schema: Value) -> Value {
     schema["$schema"] = json!(DRAFT);
     schema
@@ -144,7 +153,7 @@ fn publish() -> Value {
         description: "Opens the pull request that creates an environment with a PostgreSQL copy, exactly once. Needs a signed-in user who is a member of the owning group. Nothing runs before the pull request is merged.".to_owned(),
         read_only: false,
         destructive: false,
-        input: order(),
+        input: proposing(order()),
         output: proposal_output(),
         example: json!({
             "title": "Order a copy of largedb", "input": example_order(),
@@ -199,14 +208,14 @@ fn retire() -> Value {
         description: "Opens the pull request that removes an environment. Merging it deletes its databases and all data in them for good. Needs a signed-in user who is a member of the owning group.".to_owned(),
         read_only: false,
         destructive: true,
-        input: object(
+        input: proposing(object(
             &json!({
                 "name": text("Name of the environment"),
                 "reason": {"type": "string", "maxLength": 300, "description": "Shown in the pull request"},
                 "requestId": {"type": "string", "maxLength": 200, "description": "Idempotency key: the same key never leads to a second pull request"},
             }),
             &["name"],
-        ),
+        )),
         output: proposal_output(),
         example: json!({
             "title": "Retire an environment", "input": {"name": "feat-123", "reason": "merged", "requestId": "${{ context.task.id }}"},

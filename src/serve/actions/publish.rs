@@ -5,14 +5,20 @@ use std::time::Instant;
 use environment::Order;
 use serde_json::{Value, json};
 
+use crate::forge::UserToken;
 use crate::serve::app::App;
 use crate::serve::auth::Caller;
 use crate::serve::error::ApiError;
 use crate::serve::progress;
-use crate::serve::proposal::{self, Proposal};
+use crate::serve::proposal::{self, Asker, Proposal};
 use crate::serve::{checks, portal};
 
-pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Value, ApiError> {
+pub(super) async fn run(
+    app: &App,
+    input: &Value,
+    caller: &Caller,
+    token: Option<&UserToken>,
+) -> Result<Value, ApiError> {
     let user = caller.user()?;
     // The order, never text: what is checked here is what is written.
     let order = Order::parse(input)?;
@@ -23,7 +29,7 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
     }
     checks::owner(app, user, &order.owner).await?;
     let since = Instant::now();
-    let proposal = proposal::create(app, &order, user).await?;
+    let proposal = proposal::create(app, &order, Asker { by: user, token }).await?;
     app.metrics
         .publish_seconds
         .observe(since.elapsed().as_secs_f64());

@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::publish::answer;
+use crate::forge::UserToken;
 use crate::serve::app::App;
 use crate::serve::auth::Caller;
 use crate::serve::error::ApiError;
-use crate::serve::proposal::{self, Retirement};
+use crate::serve::proposal::{self, Asker, Retirement};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -20,7 +21,12 @@ struct Input {
     request_id: Option<String>,
 }
 
-pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Value, ApiError> {
+pub(super) async fn run(
+    app: &App,
+    input: &Value,
+    caller: &Caller,
+    token: Option<&UserToken>,
+) -> Result<Value, ApiError> {
     let by = caller.user()?;
     let input: Input = super::read(input)?;
     let environment = EnvironmentName::parse(&input.name).map_err(ApiError::problem)?;
@@ -31,7 +37,7 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
         environment: &environment,
         reason: input.reason.as_deref(),
         key: input.request_id.as_deref(),
-        by,
+        asker: Asker { by, token },
     };
     let proposal = proposal::retire(app, &wanted).await?;
     answer(app, &proposal).await

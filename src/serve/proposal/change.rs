@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::create::already_there;
 use super::retire::owner;
-use super::{MOST_ATTEMPTS, Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
+use super::{
+    Asker, MOST_ATTEMPTS, Proposal, Standing, Wish, propose, rival, taken, taken_by, text,
+};
 use crate::forge::{Change as FileChange, Forge};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -27,7 +29,11 @@ struct File {
 }
 
 /// The pull request of a change: the one that there is, or a new one.
-pub(crate) async fn change(app: &App, change: &Change, by: &str) -> Result<Proposal, ApiError> {
+pub(crate) async fn change(
+    app: &App,
+    change: &Change,
+    asker: Asker<'_>,
+) -> Result<Proposal, ApiError> {
     let environment = change.environment().map_err(ApiError::problem)?;
     possible(app, change.what(), &environment)?;
     let forge = app.forge.as_ref();
@@ -35,7 +41,7 @@ pub(crate) async fn change(app: &App, change: &Change, by: &str) -> Result<Propo
     let mut settled = None;
     loop {
         let file = read(forge, &environment).await?;
-        checks::owner(app, by, &file.owner).await?;
+        checks::owner(app, asker.by, &file.owner).await?;
         let wish = Wish {
             operation: operation(change),
             environment: &environment,
@@ -52,7 +58,7 @@ pub(crate) async fn change(app: &App, change: &Change, by: &str) -> Result<Propo
                 if let Some(pull) = taken_by(forge, &environment).await? {
                     return Err(taken(&environment, &pull, operation(change)));
                 }
-                let proposal = offer(app, change, file, by, request, digest).await?;
+                let proposal = offer(app, change, file, asker, request, digest).await?;
                 return rival::first(app, proposal).await;
             }
         }
@@ -134,7 +140,7 @@ async fn offer(
     app: &App,
     change: &Change,
     file: File,
-    by: &str,
+    Asker { by, token }: Asker<'_>,
     request: RequestId,
     digest: String,
 ) -> Result<Proposal, ApiError> {
@@ -161,8 +167,8 @@ async fn offer(
         owner: file.owner,
         ..Marker::default()
     };
-    let pull = propose(app.forge.as_ref(), file.base, changes, words, marker).await?;
-    audit::proposed(by, &noted, &pull);
+    let pull = propose(app.forge.as_ref(), file.base, changes, words, marker, token).await?;
+    audit::proposed(by, token.is_some(), &noted, &pull);
     Ok(Proposal {
         request,
         pull: Some(pull),

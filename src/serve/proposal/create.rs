@@ -6,7 +6,7 @@ use environment::values::{Request, Values};
 use environment::{EnvironmentName, Problem, databases, resource, yaml};
 use serde_json::Value;
 
-use super::{Proposal, Standing, Wish, outlook, propose, rival, taken, taken_by, text};
+use super::{Asker, Proposal, Standing, Wish, outlook, propose, rival, taken, taken_by, text};
 use crate::forge::{Change, Forge};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -25,7 +25,11 @@ pub(crate) enum Existing {
 }
 
 /// The pull request of an order: the one that there is, or a new one.
-pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposal, ApiError> {
+pub(crate) async fn create(
+    app: &App,
+    order: &Order,
+    asker: Asker<'_>,
+) -> Result<Proposal, ApiError> {
     let environment = order.environment().map_err(ApiError::problem)?;
     let wanted = unnamed(order)?;
     let wish = wish(order, &environment, &wanted);
@@ -52,7 +56,7 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
                     return Err(refusal.into());
                 }
                 checks::live(app, order).await?;
-                let proposal = offer(app, order, by, base, request, digest).await?;
+                let proposal = offer(app, order, asker, base, request, digest).await?;
                 return rival::first(app, proposal).await;
             }
         }
@@ -62,7 +66,7 @@ pub(crate) async fn create(app: &App, order: &Order, by: &str) -> Result<Proposa
 async fn offer(
     app: &App,
     order: &Order,
-    by: &str,
+    Asker { by, token }: Asker<'_>,
     base: String,
     request: RequestId,
     digest: String,
@@ -110,8 +114,8 @@ async fn offer(
         owner: order.owner.clone(),
         ..Marker::default()
     };
-    let pull = propose(app.forge.as_ref(), base, changes, words, marker).await?;
-    audit::proposed(by, &change, &pull);
+    let pull = propose(app.forge.as_ref(), base, changes, words, marker, token).await?;
+    audit::proposed(by, token.is_some(), &change, &pull);
     Ok(Proposal {
         request,
         pull: Some(pull),

@@ -3,7 +3,7 @@
 use environment::{EnvironmentName, Values, yaml};
 use serde_json::Value;
 
-use super::{Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
+use super::{Asker, Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
 use crate::forge::{Change, Forge, Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::audit;
@@ -18,13 +18,14 @@ pub(crate) struct Retirement<'a> {
     pub(crate) environment: &'a EnvironmentName,
     pub(crate) reason: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
-    pub(crate) by: &'a str,
+    pub(crate) asker: Asker<'a>,
 }
 
 /// The pull request that retires an environment: the one that there is, or a new one.
 pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposal, ApiError> {
     let forge = app.forge.as_ref();
     let environment = wanted.environment;
+    let Asker { by, token } = wanted.asker;
     let _one_at_a_time = app.proposing.lock().await;
     let mut settled = None;
     loop {
@@ -38,7 +39,7 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             .await?
             .unwrap_or_default();
         let owner = owner(forge, &base, environment, &values).await?;
-        checks::owner(app, wanted.by, &owner).await?;
+        checks::owner(app, by, &owner).await?;
         let content = format!("{}\n{values}", files.join("\n"));
         let wish = Wish {
             operation: Operation::Retire,
@@ -53,13 +54,8 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                 if let Some(pull) = taken_by(forge, environment).await? {
                     return Err(taken(environment, &pull, Operation::Retire));
                 }
-                let words = text::retirement(
-                    environment.as_str(),
-                    &request,
-                    wanted.by,
-                    wanted.reason,
-                    &files,
-                );
+                let words =
+                    text::retirement(environment.as_str(), &request, by, wanted.reason, &files);
                 let changes = files
                     .into_iter()
                     .map(|path| Change::Delete { path })
@@ -68,14 +64,14 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                     request_id: request.to_string(),
                     digest,
                     key: wanted.key.map(str::to_owned),
-                    requested_by: wanted.by.to_owned(),
+                    requested_by: by.to_owned(),
                     owner,
                     ..Marker::default()
                 };
-                let pull = propose(forge, base, changes, words, marker).await?;
+                let pull = propose(forge, base, changes, words, marker, token).await?;
                 let was = Some(values.as_str()).filter(|values| !values.is_empty());
                 let change = audit::Change::new(environment.clone(), was.into(), None.into());
-                audit::proposed(wanted.by, &change, &pull);
+                audit::proposed(by, token.is_some(), &change, &pull);
                 let proposal = Proposal {
                     request,
                     pull: Some(pull),

@@ -20,7 +20,7 @@ fn order(change: &Value) -> Order {
 }
 
 async fn publish(stage: &Stage, change: Value) -> Result<Proposal, ApiError> {
-    create(&stage.app, &order(&change), GUEST).await
+    create(&stage.app, &order(&change), GUEST.into()).await
 }
 
 async fn retired(stage: &Stage, key: &str) -> Result<Proposal, ApiError> {
@@ -31,7 +31,7 @@ async fn retired(stage: &Stage, key: &str) -> Result<Proposal, ApiError> {
             environment: &environment,
             reason: Some("done"),
             key: Some(key),
-            by: GUEST,
+            asker: GUEST.into(),
         },
     )
     .await
@@ -237,7 +237,7 @@ async fn only_the_owner_retires_and_only_what_is_there() {
         environment: &environment,
         reason: None,
         key: None,
-        by: "user:default/other",
+        asker: "user:default/other".into(),
     };
     let error = retire(&stage.app, &other).await.unwrap_err();
     assert!(

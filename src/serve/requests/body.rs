@@ -9,28 +9,45 @@ use crate::serve::readiness::State;
 use crate::serve::timeline::Event;
 
 /// What is asked for.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+// It may hold a token, so it cannot be printed.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(tag = "operation", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum NewRequest {
     /// A new environment.
     Create {
         #[schema(value_type = OrderSchema)]
         order: Value,
+        /// A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+        #[serde(default, rename = "userToken")]
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        user_token: Value,
     },
     /// Another image, size or setting.
     Update {
         #[schema(value_type = UpdateSchema)]
         change: Value,
+        /// A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+        #[serde(default, rename = "userToken")]
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        user_token: Value,
     },
     /// The data of the newest snapshot in the place of the copy's own.
     Refresh {
         #[schema(value_type = RefreshSchema)]
         change: Value,
+        /// A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+        #[serde(default, rename = "userToken")]
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        user_token: Value,
     },
     /// Another day on which the database is no longer needed.
     Extend {
         #[schema(value_type = ExtendSchema)]
         change: Value,
+        /// A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+        #[serde(default, rename = "userToken")]
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        user_token: Value,
     },
     /// A name for the present state of the data.
     Bookmark {
@@ -45,6 +62,10 @@ pub(crate) enum NewRequest {
         #[serde(default)]
         #[schema(max_length = 300)]
         reason: Option<String>,
+        /// A token of the user for the forge: the pull request is made as that user. Used once, kept nowhere
+        #[serde(default, rename = "userToken")]
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        user_token: Value,
     },
 }
 

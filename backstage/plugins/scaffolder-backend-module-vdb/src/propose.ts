@@ -12,14 +12,17 @@ export const DRY_RUN = 'DRY_RUN';
 
 type Context = ActionContext<JsonObject, JsonObject>;
 
+/** What a template gives beside what it wants: the idempotency key, and the user's own token for the forge. */
+export type Given = { requestId?: string; userToken?: string };
+
 /** What all proposing actions have in common: the pull request, made once, and what became of it as outputs. */
 export async function propose(
   ctx: Context,
   client: VdbClient,
   wanted: NewRequest,
-  givenKey: string | undefined,
+  given: Given,
 ): Promise<void> {
-  const answer = await request(ctx, client, wanted, givenKey);
+  const answer = await request(ctx, client, wanted, given);
   const number = answer.pullRequestNumber;
   ctx.logger.info(
     number
@@ -34,10 +37,11 @@ export async function request(
   ctx: Context,
   client: VdbClient,
   wanted: NewRequest,
-  givenKey?: string,
+  given: Given = {},
 ): Promise<Proposed> {
+  // Without the token: neither the key nor the checkpoint depends on it or holds it.
   const input: JsonValue = { ...wanted };
-  const key = givenKey || idempotencyKey(ctx, input);
+  const key = given.requestId || idempotencyKey(ctx, input);
   const credentials = await ctx.getInitiatorCredentials();
   ctx.logger.info(announce(wanted));
   return ctx
@@ -45,7 +49,10 @@ export async function request(
       // With the content: the scaffolder's own key is the same for each turn of a step with `each`.
       key: `vdb.${wanted.operation}.${digest(input)}`,
       fn: async (): Promise<Proposed> =>
-        client.request(wanted, key, { credentials, signal: ctx.signal }),
+        client.request(withToken(wanted, given.userToken), key, {
+          credentials,
+          signal: ctx.signal,
+        }),
     })
     .catch(error => {
       if (ctx.signal?.aborted) {
@@ -56,6 +63,13 @@ export async function request(
       }
       throw error;
     });
+}
+
+/** A secret that a task does not have comes as empty text. A bookmark is no pull request. */
+function withToken(wanted: NewRequest, userToken?: string): NewRequest {
+  return userToken && wanted.operation !== 'bookmark'
+    ? { ...wanted, userToken }
+    : wanted;
 }
 
 function announce(wanted: NewRequest): string {

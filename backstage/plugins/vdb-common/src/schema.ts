@@ -256,6 +256,11 @@ export interface components {
         /** @description What is asked for. */
         NewRequest: {
             order: components["schemas"]["Order"];
+            /**
+             * Format: password
+             * @description A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+             */
+            userToken?: string | null;
             /** @enum {string} */
             operation: "create";
         } | {
@@ -280,6 +285,11 @@ export interface components {
             name: string;
             /** @description Shown in the pull request */
             reason?: string | null;
+            /**
+             * Format: password
+             * @description A token of the user for the forge: the pull request is made as that user. Used once, kept nowhere
+             */
+            userToken?: string | null;
             /** @enum {string} */
             operation: "retire";
         };

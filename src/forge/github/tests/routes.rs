@@ -102,7 +102,7 @@ async fn user(Path(name): Path<String>) -> Answer {
 
 async fn collaborator(Path(name): Path<String>) -> Answer {
     match name.as_str() {
-        "bot" | "rita" => (StatusCode::NO_CONTENT, Json(Value::Null)),
+        "bot" | "rita" | "ursula" => (StatusCode::NO_CONTENT, Json(Value::Null)),
         _ => not_found(),
     }
 }

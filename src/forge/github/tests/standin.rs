@@ -15,6 +15,9 @@ use sha2::{Digest, Sha256};
 use super::routes;
 use crate::forge::{Forge, connect};
 
+/// Of a person called ursula.
+pub(super) const USER_TOKEN: &str = "gho_swordfish";
+
 pub(super) type Files = BTreeMap<String, String>;
 
 #[derive(Clone)]
@@ -29,6 +32,7 @@ pub(super) struct PullRequest {
     /// Where the branch pointed when it was removed.
     pub(super) last_head: Option<String>,
     pub(super) base_sha: String,
+    pub(super) author: &'static str,
     pub(super) state: &'static str,
     pub(super) merged: bool,
     pub(super) title: Value,
@@ -57,6 +61,8 @@ pub(super) struct World {
     pub(super) granted: Vec<Value>,
     /// Tokens that are taken.
     pub(super) tokens: Vec<String>,
+    /// Method, path and token of each call.
+    pub(super) seen: Vec<(String, String, String)>,
     /// The App's public key, DER.
     pub(super) app_key: Vec<u8>,
     pub(super) permissions: Value,
@@ -136,6 +142,7 @@ pub(super) async fn start() -> Running {
         let sha = world.add(None, files, "first");
         world.branches.insert("main".into(), sha);
         world.tokens.push("secret-token".into());
+        world.tokens.push(USER_TOKEN.into());
         world.permissions = json!({"contents": "write", "pull_requests": "write", "checks": "write", "metadata": "read", "members": "read"});
     }
     let router = routes::router(standin.clone())
@@ -208,7 +215,13 @@ async fn only_with_a_token(
     let path = request.uri().path();
     let of_the_app = path.starts_with("/api/v3/app/") || path.ends_with("/databases/installation");
     let allowed = {
-        let world = standin.world();
+        let mut world = standin.world();
+        let call = (
+            request.method().to_string(),
+            path.to_owned(),
+            token.to_owned(),
+        );
+        world.seen.push(call);
         if of_the_app {
             routes::app::is_signed(&world.app_key, token)
         } else {

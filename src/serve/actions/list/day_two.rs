@@ -5,7 +5,7 @@ use environment::schema;
 use serde_json::{Value, json};
 
 use super::super::{BOOKMARK, EXTEND, LIST, REFRESH, STATUS, UPDATE};
-use super::{Action, draft, object, proposal_output, text};
+use super::{Action, draft, object, proposal_output, proposing, text};
 
 /// In the order in which the portal shows them.
 pub(super) fn all(capabilities: Option<&Capabilities>) -> [Value; 6] {
@@ -43,7 +43,7 @@ fn update() -> Value {
         description: "Opens the pull request that changes image, CPU, memory or settings of a database and leaves everything else of its values file as it is, exactly once. Merging it restarts the server; the data stays. Needs a signed-in user who is a member of the owning group.".to_owned(),
         read_only: false,
         destructive: false,
-        input: draft(schema::update()),
+        input: proposing(draft(schema::update())),
         output: proposal_output(),
         example: json!({
             "title": "Give a database more memory",
@@ -61,7 +61,7 @@ fn refresh(capabilities: Option<&Capabilities>) -> Value {
         description: described(capabilities, DayTwo::Refresh, "Opens the pull request that replaces all data of a copy by that of the newest snapshot of its source, exactly once. What was written to the copy is lost. Needs a signed-in user who is a member of the owning group."),
         read_only: false,
         destructive: true,
-        input: draft(schema::refresh()),
+        input: proposing(draft(schema::refresh())),
         output: proposal_output(),
         example: json!({
             "title": "Get fresh data", "input": {"name": "feat-123", "requestId": "${{ context.task.id }}"},
@@ -78,7 +78,7 @@ fn extend(capabilities: Option<&Capabilities>) -> Value {
         description: described(capabilities, DayTwo::Extend, "Opens the pull request that lets a database expire later: expiresAt, or days to add, exactly once. Needs a signed-in user who is a member of the owning group."),
         read_only: false,
         destructive: false,
-        input: draft(schema::extend()),
+        input: proposing(draft(schema::extend())),
         output: proposal_output(),
         example: json!({
             "title": "Two more weeks", "input": {"name": "feat-123", "days": 14, "requestId": "${{ context.task.id }}"},

@@ -48,16 +48,26 @@ fn input(change: &Value) -> Value {
 }
 
 async fn update(stage: &Stage, fields: Value) -> Result<Proposal, ApiError> {
-    change(&stage.app, &Change::update(&input(&fields)).unwrap(), GUEST).await
+    change(
+        &stage.app,
+        &Change::update(&input(&fields)).unwrap(),
+        GUEST.into(),
+    )
+    .await
 }
 
 async fn refresh(stage: &Stage, key: Option<&str>) -> Result<Proposal, ApiError> {
     let input = json!({"name": "feat-1", "requestId": key.unwrap_or_default()});
-    change(&stage.app, &Change::refresh(&input).unwrap(), GUEST).await
+    change(&stage.app, &Change::refresh(&input).unwrap(), GUEST.into()).await
 }
 
 async fn extend(stage: &Stage, fields: Value) -> Result<Proposal, ApiError> {
-    change(&stage.app, &Change::extend(&input(&fields)).unwrap(), GUEST).await
+    change(
+        &stage.app,
+        &Change::extend(&input(&fields)).unwrap(),
+        GUEST.into(),
+    )
+    .await
 }
 
 fn number(proposal: &Proposal) -> u64 {
@@ -222,7 +232,7 @@ async fn another_open_pull_request_of_the_environment_is_named() {
 async fn only_members_of_the_owner_on_the_base_branch_change_what_is_there() {
     let stage = stage().await;
     let wanted = Change::update(&input(&json!({"memory": "1Gi"}))).unwrap();
-    let error = change(&stage.app, &wanted, "user:default/other")
+    let error = change(&stage.app, &wanted, "user:default/other".into())
         .await
         .unwrap_err();
     assert!(
@@ -231,7 +241,7 @@ async fn only_members_of_the_owner_on_the_base_branch_change_what_is_there() {
     );
     let elsewhere = Change::update(&json!({"name": "feat-2", "memory": "1Gi"})).unwrap();
     assert_eq!(
-        change(&stage.app, &elsewhere, GUEST)
+        change(&stage.app, &elsewhere, GUEST.into())
             .await
             .unwrap_err()
             .status,

@@ -34,7 +34,7 @@ impl Replica {
         let stage = Arc::new(Stage::set_on(forge.clone(), |_, _| {}).await);
         let turns = Arc::new(Semaphore::new(0));
         let app = stage.app.clone();
-        let work = async move { proposal::create(&app, &order(memory), GUEST).await };
+        let work = async move { proposal::create(&app, &order(memory), GUEST.into()).await };
         let task = tokio::spawn(TURNS.scope(turns.clone(), work));
         Self { stage, turns, task }
     }
@@ -62,7 +62,7 @@ impl Replica {
 
 async fn calls_of_an_order() -> usize {
     let stage = Stage::set().await;
-    proposal::create(&stage.app, &order("1Gi"), GUEST)
+    proposal::create(&stage.app, &order("1Gi"), GUEST.into())
         .await
         .unwrap();
     stage.forge.calls()
@@ -153,7 +153,7 @@ async fn what_a_killed_replica_leaves_is_finished(#[case] repeated: bool) {
                 .filter(|p| forge.branches().contains(&p.branch))
                 .count();
             if repeated {
-                let again = proposal::create(&stage.app, &order("2Gi"), GUEST).await;
+                let again = proposal::create(&stage.app, &order("2Gi"), GUEST.into()).await;
                 review::sweep(&stage.app).await;
                 one_is_open(&forge, &[&first, &again], &at);
             } else {
@@ -181,7 +181,7 @@ async fn what_was_withdrawn_may_be_ordered_again_by_the_same_call_once_the_name_
     let refused = other.finish().await.unwrap_err();
     assert!(refused.message.contains("#1"), "{refused:?}");
     forge.close(1);
-    let again = proposal::create(&stage.app, &order("2Gi"), GUEST).await;
+    let again = proposal::create(&stage.app, &order("2Gi"), GUEST.into()).await;
     assert_eq!(again.unwrap().pull.unwrap().number, 3);
     assert_eq!(open(&forge), [3]);
 }

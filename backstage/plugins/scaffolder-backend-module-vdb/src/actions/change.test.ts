@@ -44,6 +44,21 @@ describe.each(ACTIONS)('$id', ({ id, input, wanted, said }) => {
   const operation = id.replace('vdb:', '');
   const action = () => actionOf(id, sidecar);
 
+  it('passes the token of the user on, and keeps it nowhere', async () => {
+    const checkpoints: Checkpoints = new Map();
+    const given = { ...input, userToken: 'gho_swordfish' };
+    const { outputs, text } = await run(action(), { input: given, checkpoints });
+    const body = { operation, ...wanted, userToken: 'gho_swordfish' };
+    expect(sidecar.arrived[0]?.body).toEqual(body);
+    const kept = JSON.stringify([outputs, text, [...checkpoints]]);
+    expect(kept).toContain(`feat-1.${operation}-`);
+    expect(kept).not.toContain('swordfish');
+    // Nothing is written in a dry run, so no token is sent and none is printed.
+    const dry = await run(action(), { input: given, isDryRun: true });
+    expect(`${dry.text}${dry.error}`).not.toContain('swordfish');
+    expect(JSON.stringify(sidecar.arrived.slice(1))).not.toContain('swordfish');
+  });
+
   it('asks once, on behalf of the user, and answers the pull request', async () => {
     const checkpoints: Checkpoints = new Map();
     const { outputs, lines } = await run(action(), { input, checkpoints });

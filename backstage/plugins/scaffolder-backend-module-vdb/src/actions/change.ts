@@ -10,16 +10,17 @@ import type {
 } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import type { Handle } from '../actions.ts';
 import type { VdbClient } from '../client.ts';
-import { pretend, propose, request } from '../propose.ts';
+import { type Given, pretend, propose, request } from '../propose.ts';
 
 /** Said of every dry run: it looks at the environment alone. */
 const LATER = 'Whether you may is checked when it is opened.';
 
 /** `vdb:update`: another image, size or setting. */
-export const update: Handle<Update> = async (ctx, { client }) => {
-  const { requestId, ...change } = ctx.input;
+export const update: Handle<Update & Given> = async (ctx, { client }) => {
+  const { requestId, userToken, ...change } = ctx.input;
   if (!ctx.isDryRun) {
-    await propose(ctx, client, { operation: 'update', change }, requestId);
+    const given = { requestId, userToken };
+    await propose(ctx, client, { operation: 'update', change }, given);
     return;
   }
   await possible(ctx, client, change.name, 'update');
@@ -31,10 +32,11 @@ export const update: Handle<Update> = async (ctx, { client }) => {
 };
 
 /** `vdb:refresh`: the data of the newest snapshot in the place of the copy's own. */
-export const refresh: Handle<Refresh> = async (ctx, { client }) => {
-  const { requestId, ...change } = ctx.input;
+export const refresh: Handle<Refresh & Given> = async (ctx, { client }) => {
+  const { requestId, userToken, ...change } = ctx.input;
   if (!ctx.isDryRun) {
-    await propose(ctx, client, { operation: 'refresh', change }, requestId);
+    const given = { requestId, userToken };
+    await propose(ctx, client, { operation: 'refresh', change }, given);
     return;
   }
   const { dataAsOf } = await possible(ctx, client, change.name, 'refresh');
@@ -46,10 +48,11 @@ export const refresh: Handle<Refresh> = async (ctx, { client }) => {
 };
 
 /** `vdb:extend`: another day on which the database is no longer needed. */
-export const extend: Handle<Extend> = async (ctx, { client }) => {
-  const { requestId, ...change } = ctx.input;
+export const extend: Handle<Extend & Given> = async (ctx, { client }) => {
+  const { requestId, userToken, ...change } = ctx.input;
   if (!ctx.isDryRun) {
-    await propose(ctx, client, { operation: 'extend', change }, requestId);
+    const given = { requestId, userToken };
+    await propose(ctx, client, { operation: 'extend', change }, given);
     return;
   }
   await possible(ctx, client, change.name, 'extend');
@@ -61,15 +64,13 @@ export const extend: Handle<Extend> = async (ctx, { client }) => {
 };
 
 /** `vdb:retire`: the pull request that removes an environment with all its data. */
-export const retire: Handle<{
-  name: string;
-  reason?: string;
-  requestId?: string;
-}> = async (ctx, { client }) => {
-  const { name, reason, requestId } = ctx.input;
+export const retire: Handle<
+  { name: string; reason?: string } & Given
+> = async (ctx, { client }) => {
+  const { name, reason, ...given } = ctx.input;
   if (!ctx.isDryRun) {
     const wanted = { operation: 'retire' as const, name, reason };
-    await propose(ctx, client, wanted, requestId);
+    await propose(ctx, client, wanted, given);
     return;
   }
   const { databases } = await possible(ctx, client, name, 'retire');

@@ -80,6 +80,35 @@ it('takes the key that the template gives', async () => {
   expect(sidecar.arrived[0]?.body.order).toEqual(ORDER);
 });
 
+it('passes the token of the user on, and keeps it nowhere', async () => {
+  const checkpoints: Checkpoints = new Map();
+  const token = 'gho_swordfish';
+  const input = { ...ORDER, userToken: token };
+  const { outputs, text } = await run(action(), { input, checkpoints });
+  expect(sidecar.arrived[0]?.body).toEqual({
+    operation: 'create',
+    order: ORDER,
+    userToken: token,
+  });
+  const kept = JSON.stringify([outputs, text, [...checkpoints]]);
+  expect(kept).toContain('feat-1.create-');
+  expect(kept).not.toContain('swordfish');
+  // A recovered task has lost its secrets: the key is the same all the same.
+  await run(action(), { input: { ...ORDER, userToken: '' } });
+  expect(sidecar.arrived[1]?.body).toEqual({
+    operation: 'create',
+    order: ORDER,
+  });
+  expect(sidecar.arrived[1]?.key).toBe(sidecar.arrived[0]?.key);
+});
+
+it('sends no token where nothing is written', async () => {
+  const input = { ...ORDER, userToken: 'gho_swordfish' };
+  await run(action(), { input, isDryRun: true });
+  expect(sidecar.arrived).toHaveLength(2);
+  expect(JSON.stringify(sidecar.arrived)).not.toContain('swordfish');
+});
+
 it('names every problem in a line of its own', async () => {
   sidecar.refusal = {
     status: 400,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Answer, Asked, World, created, not_found, ok, refused};
-use crate::forge::github::tests::standin::{self, PullRequest};
+use crate::forge::github::tests::standin::{self, PullRequest, USER_TOKEN};
 
 fn shown(world: &standin::World, number: usize) -> Value {
     let pull = &world.pulls[number - 1];
@@ -22,7 +22,7 @@ fn shown(world: &standin::World, number: usize) -> Value {
         "merged_at": pull.merged.then_some("2026-11-23T11:00:00Z"), "closed_at": null,
         // Also while it is open: the trial merge.
         "merge_commit_sha": "7e57ab1e",
-        "user": {"login": "bot"}, "requested_reviewers": pull.reviewers, "requested_teams": [],
+        "user": {"login": pull.author}, "requested_reviewers": pull.reviewers, "requested_teams": [],
         "head": {"label": format!("acme:{}", pull.branch), "ref": pull.branch, "sha": world.branches.get(&pull.branch).or(pull.last_head.as_ref()), "repo": repository},
         "base": {"label": "acme:main", "ref": "main", "sha": pull.base_sha, "repo": repository},
     })
@@ -59,7 +59,11 @@ pub(super) async fn list(
     ([("etag", etag)], Json(found)).into_response()
 }
 
-pub(super) async fn open(State(standin): World, Json(body): Json<Value>) -> Answer {
+pub(super) async fn open(
+    State(standin): World,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Answer {
     let mut world = standin.world();
     let branch = body["head"].as_str().unwrap().to_owned();
     let (base, Some(head)) = (world.branches["main"].clone(), world.branches.get(&branch)) else {
@@ -75,6 +79,14 @@ pub(super) async fn open(State(standin): World, Json(body): Json<Value>) -> Answ
     world.pulls.push(PullRequest {
         branch,
         last_head: None,
+        author: if headers["authorization"]
+            .as_bytes()
+            .ends_with(USER_TOKEN.as_bytes())
+        {
+            "ursula"
+        } else {
+            "bot"
+        },
         base_sha: base,
         state: "open",
         merged: false,
