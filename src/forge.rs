@@ -153,15 +153,9 @@ pub trait Forge: Send + Sync {
     /// The most recently changed pull requests that are not open any more, at most one page of them.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The pull requests in any state that changed last, about one page of them.
-    async fn changed_pulls(&self) -> Result<Vec<Pull>, Error> {
-        let mut pulls = self.open_pulls().await?;
-        pulls.extend(self.recent_pulls().await?);
-        Ok(pulls)
-    }
+    async fn changed_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The files that differ between two commits of the base branch; `None` where the forge cannot say.
-    async fn changed_between(&self, _from: &str, _to: &str) -> Result<Option<Vec<String>>, Error> {
-        Ok(None)
-    }
+    async fn changed_between(&self, from: &str, to: &str) -> Result<Option<Vec<String>>, Error>;
     /// Closes a pull request without a merge and replaces its text. One that was merged meanwhile stays so: the answer says it.
     async fn close(&self, number: u64, body: &str) -> Result<Pull, Error>;
     /// Removes a branch, if it is there. The commits stay where the forge keeps those of a pull request.

@@ -141,6 +141,16 @@ impl Forge for GitHub {
         Ok(pulls.into_iter().map(Pull::from).collect())
     }
 
+    async fn changed_pulls(&self) -> Result<Vec<Pull>, Error> {
+        let query = "state=all&sort=updated&direction=desc";
+        let pulls = self.polled(query, 1).await?;
+        Ok(pulls.into_iter().map(Pull::from).collect())
+    }
+
+    async fn changed_between(&self, from: &str, to: &str) -> Result<Option<Vec<String>>, Error> {
+        self.files_between(from, to).await
+    }
+
     async fn close(&self, number: u64, body: &str) -> Result<Pull, Error> {
         let path = format!("/pulls/{number}");
         let change = json!({"body": body, "state": "closed"});

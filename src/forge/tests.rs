@@ -1,5 +1,5 @@
 //! What every adapter must do. The suite runs on the forge in memory, on Gitea's recorded answers and, where
-//! `VDB_TEST_FORGE` names a settings file, on a real forge: `cargo test -p vdb --lib forge -- --ignored`.
+//! `VDB_TEST_FORGE` names a settings file, on a real forge: `cargo test -p vdb --lib a_real_forge_behaves -- --ignored`.
 
 mod changes;
 mod user;
@@ -94,6 +94,11 @@ pub(super) async fn behaves(forge: &dyn Forge, salt: &str) {
         base,
         "the base branch is not written to"
     );
+
+    let changed = forge.changed_pulls().await.unwrap();
+    assert!(changed.iter().any(|pull| pull.number == made.number));
+    let same = forge.changed_between(&base, &base).await.unwrap();
+    assert!(same.is_none_or(|files| files.is_empty()));
 
     tells_what_is_changed(forge, &made, &directory).await;
 
@@ -207,6 +212,33 @@ async fn a_real_forge_behaves() {
     assert_eq!(forge.read(&sha, "README.md").await.unwrap(), None);
     assert!(forge.contains(&sha, &base).await.unwrap());
     assert!(!forge.contains(&base, &sha).await.unwrap());
+    forge.close(pull.number, "Withdrawn.").await.unwrap();
+    forge.delete_branch(&gone.branch).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a running forge, and a person's token in the file that VDB_TEST_FORGE_USER names"]
+async fn a_real_forge_takes_a_persons_token() {
+    let read = |name: &str| std::fs::read_to_string(std::env::var(name).unwrap()).unwrap();
+    let settings: Settings = serde_json::from_str(&read("VDB_TEST_FORGE")).unwrap();
+    let token = UserToken::parse(&read("VDB_TEST_FORGE_USER")).unwrap();
+    let forge = connect(settings).unwrap();
+    let base = forge.base().await.unwrap();
+    let salt = format!("user-{}", jiff::Timestamp::now().as_millisecond());
+    let changes = vec![put(&format!("environments/{salt}/values.yaml"), "a: 1\n")];
+    let platforms = draft(&base, &format!("vdb/{salt}.create-0123456789"), changes);
+    let theirs = Draft {
+        branch: format!("vdb/{salt}.create-123456789a"),
+        as_user: Some(token),
+        ..platforms.clone()
+    };
+    let platforms = forge.propose(&platforms).await.unwrap();
+    let theirs = forge.propose(&theirs).await.unwrap();
+    assert_ne!(platforms.author, theirs.author);
+    for pull in [platforms, theirs] {
+        forge.close(pull.number, "Withdrawn.").await.unwrap();
+        forge.delete_branch(&pull.branch).await.unwrap();
+    }
 }
 
 pub(super) struct Gitea {

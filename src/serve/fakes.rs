@@ -416,6 +416,10 @@ impl Forge for FakeForge {
         .await
     }
 
+    async fn changed_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
+        self.call(|state| state.pulls.clone()).await
+    }
+
     async fn changes(&self, number: u64) -> Result<Vec<Changed>, ForgeError> {
         self.call(|state| {
             let pull = state.pulls.iter().find(|pull| pull.number == number);

@@ -11,6 +11,9 @@ use crate::web;
 /// GitHub shows no more entries of a directory by REST.
 const MOST_ENTRIES: usize = 1000;
 
+/// GitHub shows no more files of a comparison.
+const MOST_COMPARED: usize = 300;
+
 /// Git's mode of a symbolic link, as GraphQL writes it: decimal.
 const SYMBOLIC_LINK: u32 = 0o120_000;
 
@@ -41,6 +44,30 @@ impl GitHub {
             })
         });
         Ok(entries.collect())
+    }
+
+    /// The files that differ between two commits, of which the second must come after the first: GitHub compares with what
+    /// both have in common, so of a history that was rewritten it does not tell all.
+    pub(super) async fn files_between(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let both = format!("{}...{}", web::segment(from), web::segment(to));
+        // The commits do not matter: one is the least that a page can hold. All files stand on the first page.
+        let path = format!("/compare/{both}?per_page=1");
+        let answer = self.0.get(&path, &[404]).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let compared: wire::Comparison = answer.json()?;
+        let whole = match compared.status.as_str() {
+            "identical" => true,
+            "ahead" => (1..MOST_COMPARED).contains(&compared.files.len()),
+            _ => false,
+        };
+        let paths = |file: wire::ChangedFile| file.changes().into_iter().map(|change| change.path);
+        Ok(whole.then(|| compared.files.into_iter().flat_map(paths).collect()))
     }
 
     pub(super) async fn read_file(&self, at: &str, path: &str) -> Result<Option<String>, Error> {

@@ -47,6 +47,11 @@ impl Content {
 pub(super) struct Comparison {
     /// How many commits the second has that the first lacks.
     pub(super) ahead_by: u64,
+    /// How the second stands to the first: ahead, behind, diverged or identical.
+    #[serde(default)]
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) files: Vec<ChangedFile>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

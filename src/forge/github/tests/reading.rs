@@ -48,6 +48,77 @@ async fn a_directory_of_more_than_a_thousand_is_listed_whole() {
 }
 
 #[tokio::test]
+async fn the_pull_requests_that_changed_last_are_one_call_and_none_that_counts_while_none_has() {
+    let running = start().await;
+    let forge = running.forge();
+    // More than a page of open ones, and as many closed.
+    for n in 0..120 {
+        let branch = format!("vdb/feat-{n}.create-0123456789");
+        let sha = {
+            let mut world = running.standin.world();
+            let base = world.branches["main"].clone();
+            world.add(Some(base), std::collections::BTreeMap::default(), "one")
+        };
+        running.standin.world().branches.insert(branch.clone(), sha);
+        let mut draft = draft("", &branch, vec![]);
+        draft.labels.clear();
+        // Another one each time: nobody makes so many within a minute.
+        let maker = running.forge();
+        let pull = maker.open(&draft).await.unwrap();
+        if n % 2 == 0 {
+            maker.close(pull.number, "").await.unwrap();
+        }
+    }
+    let numbers = async || {
+        let before = running.standin.calls();
+        let changed = forge.changed_pulls().await.unwrap();
+        assert_eq!(running.standin.calls() - before, 1);
+        assert_eq!(changed.len(), 50);
+        changed.iter().map(|pull| pull.number).collect::<Vec<_>>()
+    };
+    let first = numbers().await;
+    assert_eq!(first[0], 120);
+    assert_eq!(running.standin.world().not_modified, 0);
+    assert_eq!(numbers().await, first);
+    assert_eq!(running.standin.world().not_modified, 1, "304 says the same");
+    // The oldest open one of all is the first as soon as it changes.
+    forge.close(2, "").await.unwrap();
+    assert_eq!(numbers().await[0], 2);
+}
+
+#[tokio::test]
+async fn the_files_between_two_commits_are_one_call_where_the_history_goes_on() {
+    let running = start().await;
+    let forge = running.forge();
+    let old = forge.base().await.unwrap();
+    running.push("environments/dev/values.yaml", "a: 1\n");
+    running.push("environments/qa/values.yaml", "a: 1\n");
+    let new = forge.base().await.unwrap();
+    let before = running.standin.calls();
+    let between = async |from: &str, to: &str| forge.changed_between(from, to).await.unwrap();
+    assert_eq!(
+        between(&old, &new).await.unwrap(),
+        [
+            "environments/dev/values.yaml",
+            "environments/qa/values.yaml"
+        ]
+    );
+    assert_eq!(running.standin.calls() - before, 1);
+    assert_eq!(between(&new, &new).await, Some(vec![]));
+    assert_eq!(between(&new, &old).await, None, "the branch was set back");
+    assert_eq!(between(&old, "gone").await, None);
+    // Another branch in its place, and more files than GitHub shows.
+    let many = (0..300).map(|n| (format!("environments/e{n}/values.yaml"), String::new()));
+    let (other, large) = {
+        let mut world = running.standin.world();
+        let other = world.add(Some(old), std::collections::BTreeMap::default(), "other");
+        (other, world.add(Some(new.clone()), many.collect(), "many"))
+    };
+    assert_eq!(between(&new, &other).await, None);
+    assert_eq!(between(&new, &large).await, None);
+}
+
+#[tokio::test]
 async fn the_base_branch_is_read_again_only_when_it_moved() {
     let running = start().await;
     let forge = running.forge();

@@ -32,6 +32,8 @@ pub(super) struct PullRequest {
     /// Where the branch pointed when it was removed.
     pub(super) last_head: Option<String>,
     pub(super) base_sha: String,
+    /// When it changed last, counted.
+    pub(super) updated: usize,
     pub(super) author: &'static str,
     pub(super) state: &'static str,
     pub(super) merged: bool,
@@ -55,6 +57,7 @@ pub(super) struct World {
     pub(super) statuses: Vec<Value>,
     pub(super) check_runs: Vec<Value>,
     pub(super) reviews_asked: usize,
+    pub(super) changes: usize,
     /// How many lists were asked for that had not changed.
     pub(super) not_modified: usize,
     /// What each granted installation token was asked for.
@@ -98,6 +101,12 @@ impl World {
         let known = self.history(base);
         let head = self.history(head);
         head.iter().filter(|sha| !known.contains(sha)).count()
+    }
+
+    /// The number of a change, which is later than all before.
+    pub(super) fn tick(&mut self) -> usize {
+        self.changes += 1;
+        self.changes
     }
 
     /// A commit by its id or its branch.

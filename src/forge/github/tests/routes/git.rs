@@ -116,7 +116,25 @@ pub(super) async fn compare(State(standin): World, Path(both): Path<String>) -> 
     let world = standin.world();
     let (base, head) = both.split_once("...").unwrap();
     match (world.resolve(base), world.resolve(head)) {
-        (Some(base), Some(head)) => ok(json!({"ahead_by": world.ahead(&base, &head)})),
+        (Some(base), Some(head)) => {
+            let (ahead, behind) = (world.ahead(&base, &head), world.ahead(&head, &base));
+            let status = match (ahead, behind) {
+                (0, 0) => "identical",
+                (_, 0) => "ahead",
+                (0, _) => "behind",
+                _ => "diverged",
+            };
+            let (old, new) = (&world.commits[&base].files, &world.commits[&head].files);
+            let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let differ = paths
+                .into_iter()
+                .filter(|path| old.get(*path) != new.get(*path));
+            let files: Vec<Value> = differ
+                .take(300)
+                .map(|path| json!({"filename": path, "status": if new.contains_key(path) { "modified" } else { "removed" }}))
+                .collect();
+            ok(json!({"ahead_by": ahead, "behind_by": behind, "status": status, "files": files}))
+        }
         _ => not_found(),
     }
 }

@@ -44,8 +44,13 @@ pub(super) async fn list(
     };
     let number = |name: &str, or: usize| asked.get(name).map_or(or, |n| n.parse().unwrap());
     let (page, size) = (number("page", 1), number("per_page", 30));
-    let found: Vec<Value> = (1..=world.pulls.len())
-        .rev()
+    let mut numbers: Vec<usize> = (1..=world.pulls.len()).rev().collect();
+    if asked.get("sort").is_some_and(|sort| sort == "updated") {
+        assert_eq!(asked["direction"], "desc");
+        numbers.sort_by_key(|n| std::cmp::Reverse(world.pulls[n - 1].updated));
+    }
+    let found: Vec<Value> = numbers
+        .into_iter()
         .filter(|n| is_wanted(&world.pulls[n - 1]))
         .skip((page - 1) * size)
         .take(size)
@@ -76,7 +81,9 @@ pub(super) async fn open(
     if world.pulls.iter().any(exists) {
         return refused(&format!("A pull request already exists for acme:{branch}."));
     }
+    let updated = world.tick();
     world.pulls.push(PullRequest {
+        updated,
         branch,
         last_head: None,
         author: if headers["authorization"]
@@ -115,7 +122,9 @@ pub(super) async fn change(
 ) -> Answer {
     let mut world = standin.world();
     assert_eq!(body["state"], "closed");
+    let updated = world.tick();
     let pull = &mut world.pulls[number - 1];
+    pull.updated = updated;
     pull.state = "closed";
     pull.body = body["body"].clone();
     ok(shown(&world, number))
