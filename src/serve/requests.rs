@@ -65,9 +65,7 @@ pub(super) async fn create(
             (actions::EXTEND, with_key(change, key), user_token)
         }
         // No version of the operator makes one, so there is nothing yet that a key would have to keep single.
-        NewRequest::Bookmark { name } => {
-            (actions::BOOKMARK, json!({"name": name}), Value::Null)
-        }
+        NewRequest::Bookmark { name } => (actions::BOOKMARK, json!({"name": name}), Value::Null),
         NewRequest::Retire {
             name,
             reason,

@@ -67,7 +67,7 @@ fn order() -> Value {
 /// The input of an action that opens a pull request: with the token of the user who asks.
 fn proposing(mut input: Value) -> Value {
     input["properties"]["userToken"] = json!({
-        "type": ["string", "null"], "format": "password", "writeOnly": true,
+        "type": ["string", "null"], "format": "password",
         "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them",
     });
     input

@@ -177,7 +177,9 @@ async fn every_action_that_opens_a_pull_request_offers_the_field_and_no_other() 
         .as_array()
         .unwrap()
         .iter()
-        .filter(|action| action["schema"]["input"]["properties"]["userToken"]["writeOnly"] == true)
+        .filter(|action| {
+            action["schema"]["input"]["properties"]["userToken"]["format"] == "password"
+        })
         .map(|action| action["name"].as_str().unwrap())
         .collect();
     assert_eq!(with, ["publish", "retire", "update", "refresh", "extend"]);

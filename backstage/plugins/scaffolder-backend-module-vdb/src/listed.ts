@@ -482,6 +482,14 @@ export const listed: Listed[] = [
             "description": "Idempotency key: the same key never leads to a second pull request",
             "maxLength": 200,
             "pattern": "^[A-Za-z0-9._:-]*$"
+          },
+          "userToken": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "format": "password",
+            "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them"
           }
         },
         "required": [
@@ -688,6 +696,14 @@ export const listed: Listed[] = [
             "type": "string",
             "maxLength": 200,
             "description": "Idempotency key: the same key never leads to a second pull request"
+          },
+          "userToken": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "format": "password",
+            "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them"
           }
         },
         "required": [
@@ -838,6 +854,14 @@ export const listed: Listed[] = [
             "description": "Idempotency key: the same key never leads to a second pull request",
             "maxLength": 200,
             "pattern": "^[A-Za-z0-9._:-]*$"
+          },
+          "userToken": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "format": "password",
+            "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them"
           }
         },
         "required": [
@@ -953,6 +977,14 @@ export const listed: Listed[] = [
             "description": "Idempotency key: the same key never leads to a second pull request",
             "maxLength": 200,
             "pattern": "^[A-Za-z0-9._:-]*$"
+          },
+          "userToken": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "format": "password",
+            "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them"
           }
         },
         "required": [
@@ -1072,6 +1104,14 @@ export const listed: Listed[] = [
             "description": "Idempotency key: the same key never leads to a second pull request",
             "maxLength": 200,
             "pattern": "^[A-Za-z0-9._:-]*$"
+          },
+          "userToken": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "format": "password",
+            "description": "The user's own token for the forge, ${{ secrets.USER_OAUTH_TOKEN }}: commit and pull request are made as that user. Used once, kept nowhere. Where absent the platform's account makes them"
           }
         },
         "required": [

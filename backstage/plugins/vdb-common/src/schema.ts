@@ -265,14 +265,29 @@ export interface components {
             operation: "create";
         } | {
             change: components["schemas"]["Update"];
+            /**
+             * Format: password
+             * @description A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+             */
+            userToken?: string | null;
             /** @enum {string} */
             operation: "update";
         } | {
             change: components["schemas"]["Refresh"];
+            /**
+             * Format: password
+             * @description A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+             */
+            userToken?: string | null;
             /** @enum {string} */
             operation: "refresh";
         } | {
             change: components["schemas"]["Extend"];
+            /**
+             * Format: password
+             * @description A token of the user for the forge: commit and pull request are made as that user. Used once, kept nowhere
+             */
+            userToken?: string | null;
             /** @enum {string} */
             operation: "extend";
         } | {
