@@ -10,9 +10,8 @@ use crate::forge::Pull;
 use crate::serve::app::App;
 use crate::serve::cluster::NamespaceState;
 use crate::serve::error::ApiError;
-use crate::serve::limits;
 use crate::serve::portal::same_entity;
-use crate::serve::proposal::{Existing, existing, taken_by, unnamed};
+use crate::serve::proposal::{Existing, existing, taken_by, too_many, unnamed};
 use crate::serve::settings::allowed;
 pub(crate) use snapshot::{in_words, newest};
 
@@ -104,7 +103,7 @@ pub(crate) async fn all(
             match taken_by(forge, &environment).await? {
                 Some(pull) if mine(&pull) => {}
                 Some(pull) => problems.push(open_pull(&environment, &pull)),
-                None => problems.extend(limits::check(app, order).await?.map(|r| r.problem)),
+                None => problems.extend(too_many(app, order).await?.map(|r| r.problem)),
             }
             problems.extend(namespace(app, order).await?);
         }

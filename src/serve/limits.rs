@@ -1,9 +1,12 @@
 //! How much one owner may have and order. Computed from the cluster and the pull requests: nothing is counted up anywhere.
 
+mod amounts;
+
 use std::collections::BTreeSet;
 
 use environment::names::NAMESPACE_PREFIX;
-use environment::{Order, Problem};
+use environment::resource::Demand;
+use environment::{EnvironmentName, Problem};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forge::{Pull, PullState};
@@ -40,16 +43,29 @@ impl From<Refusal> for ApiError {
     }
 }
 
-/// Why this order, which nobody gave before, is one too many for its owner, if so.
-pub(crate) async fn check(app: &App, order: &Order) -> Result<Option<Refusal>, ApiError> {
+/// What an order or a change makes of an environment.
+pub(crate) struct Asked<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) environment: &'a EnvironmentName,
+    /// What it reserves now; none where there is no such environment yet.
+    pub(crate) before: Option<Demand>,
+    pub(crate) after: Demand,
+}
+
+/// Why an order or a change that nobody asked for before is one too many for its owner, if so.
+pub(crate) async fn check(app: &App, asked: &Asked<'_>) -> Result<Option<Refusal>, ApiError> {
     // Fresh ones: the order before this one must be seen.
     let mut pulls = app.forge.open_pulls().await?;
     pulls.extend(app.forge.recent_pulls().await?);
     let databases = app.cluster.all_databases().await?;
     let now = Timestamp::now();
-    let mut usage = usage(&order.owner, &databases, &pulls, now);
-    usage.environments.remove(&order.name);
-    Ok(refusal(&usage, &app.settings.orders, &order.owner, now))
+    let usage = usage(asked.owner, &databases, &pulls, now);
+    let limits = &app.settings.orders;
+    if let Some(refusal) = counts(&usage, limits, asked, now) {
+        return Ok(Some(refusal));
+    }
+    let others = amounts::of_others(&databases, asked);
+    Ok(amounts::refusal(&others, limits, asked))
 }
 
 fn usage(owner: &str, databases: &[LiveDatabase], pulls: &[Pull], now: Timestamp) -> Usage {
@@ -108,18 +124,24 @@ fn within(at: Option<&str>, now: Timestamp) -> bool {
         .is_some_and(|at| now.duration_since(at) < HOUR)
 }
 
-fn refusal(usage: &Usage, limits: &Orders, owner: &str, now: Timestamp) -> Option<Refusal> {
-    let refuse = |message: String, hint: String, retry_after| {
-        let problem = Problem::field("owner", "/owner", format!("{message} (quota)")).hint(hint);
-        Some(Refusal {
-            problem,
-            retry_after,
-        })
-    };
-    let (has, most) = (usage.environments.len(), limits.max_environments_per_owner);
-    if has >= most {
+fn refuse(message: &str, hint: String, retry_after: Option<i64>) -> Option<Refusal> {
+    let problem = Problem::field("owner", "/owner", format!("{message} (quota)")).hint(hint);
+    Some(Refusal {
+        problem,
+        retry_after,
+    })
+}
+
+fn counts(usage: &Usage, limits: &Orders, asked: &Asked<'_>, now: Timestamp) -> Option<Refusal> {
+    let owner = asked.owner;
+    let others = usage.environments.iter();
+    let has = others
+        .filter(|name| *name != asked.environment.as_str())
+        .count();
+    let most = limits.max_environments_per_owner;
+    if asked.before.is_none() && has >= most {
         return refuse(
-            format!("owner {owner} has {has} environments of at most {most}"),
+            &format!("owner {owner} has {has} environments of at most {most}"),
             "retire one first, or ask the platform team for more".into(),
             None,
         );
@@ -127,7 +149,7 @@ fn refusal(usage: &Usage, limits: &Orders, owner: &str, now: Timestamp) -> Optio
     let (has, most) = (usage.open_orders, limits.max_open_orders_per_owner);
     if has >= most {
         return refuse(
-            format!("owner {owner} has {has} open orders of at most {most}"),
+            &format!("owner {owner} has {has} open orders of at most {most}"),
             "have one merged or closed first".into(),
             None,
         );
@@ -142,7 +164,7 @@ fn refusal(usage: &Usage, limits: &Orders, owner: &str, now: Timestamp) -> Optio
     let leaves = times.get(has - most).copied().unwrap_or(now);
     let seconds = (HOUR - now.duration_since(leaves)).as_secs().max(1);
     refuse(
-        format!("owner {owner} has given {has} orders of at most {most} within an hour"),
+        &format!("owner {owner} has given {has} orders of at most {most} within an hour"),
         format!("order again in {} minutes", (seconds + 59) / 60),
         Some(seconds),
     )
@@ -255,16 +277,41 @@ mod tests {
             max_orders_per_hour: 2,
             ..Orders::default()
         };
-        let judged = |usage: &Usage| refusal(usage, &limits, TEAM, now());
+        let name = EnvironmentName::parse("new").unwrap();
+        let new = Asked {
+            owner: TEAM,
+            environment: &name,
+            before: None,
+            after: Demand::default(),
+        };
+        let judged = |usage: &Usage| counts(usage, &limits, &new, now());
         assert_eq!(judged(&Usage::default()), None);
         let two: BTreeSet<String> = ["a".into(), "b".into()].into();
         let full = judged(&Usage {
-            environments: two,
+            environments: two.clone(),
             ..Usage::default()
         })
         .unwrap();
         assert!(full.problem.message.contains("2 environments of at most 2"));
         assert_eq!(full.retry_after, None);
+        // A change makes no environment more, but it is an order as well.
+        let change = Asked {
+            owner: TEAM,
+            environment: &name,
+            before: Some(Demand::default()),
+            after: Demand::default(),
+        };
+        let changed = |environments: &BTreeSet<String>, open_orders| {
+            let usage = Usage {
+                environments: environments.clone(),
+                open_orders,
+                ..Usage::default()
+            };
+            counts(&usage, &limits, &change, now())
+        };
+        assert_eq!(changed(&two, 1), None);
+        let open = changed(&two, 2).unwrap();
+        assert!(open.problem.message.contains("2 open orders of at most 2"));
         let open = judged(&Usage {
             open_orders: 3,
             ..Usage::default()

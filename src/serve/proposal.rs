@@ -16,7 +16,8 @@ use crate::serve::request::{Marker, Operation, RequestId};
 use environment::{EnvironmentName, Problem};
 
 pub(crate) use change::{change, possible};
-pub(crate) use create::{Existing, create, existing, preview, unnamed};
+pub(crate) use create::{Existing, create, existing, preview, too_many, unnamed};
+pub(crate) use outlook::{bytes, cores};
 pub(crate) use retire::{Retirement, retire};
 
 /// Each failure and each retirement of the same content takes one number; nobody gets this far.

@@ -23,8 +23,8 @@ use crate::serve::app::App;
 use crate::serve::audit;
 use crate::serve::proposal::rival;
 use crate::web;
-pub(crate) use judge::Verdict;
 use judge::{Content, Files};
+pub(crate) use judge::{UNPROTECT, Verdict};
 use paths::Touched;
 pub(crate) use say::REQUIRED_CHECK;
 

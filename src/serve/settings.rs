@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use environment::quantity::Quantity;
 use environment::yaml;
 use serde::Deserialize;
 
@@ -83,6 +84,9 @@ pub(crate) struct Orders {
     pub(crate) max_open_orders_per_owner: usize,
     /// For each owner.
     pub(crate) max_orders_per_hour: usize,
+    /// What the databases of one owner may reserve together; any amount where absent.
+    pub(crate) max_cpu_per_owner: Option<Quantity>,
+    pub(crate) max_memory_per_owner: Option<Quantity>,
     /// Days that a database may live from an extension on.
     pub(crate) longest_life_days: u32,
     /// Refuses an order of the latest snapshot where that is older; any age where absent.
@@ -99,6 +103,8 @@ impl Default for Orders {
             max_environments_per_owner: 20,
             max_open_orders_per_owner: 5,
             max_orders_per_hour: 30,
+            max_cpu_per_owner: None,
+            max_memory_per_owner: None,
             longest_life_days: environment::change::LONGEST_LIFE_DAYS,
             max_snapshot_age_hours: None,
             quota: Quota::default(),
@@ -186,6 +192,22 @@ impl Settings {
             .chain(hooks.map(|url| ("argocd.webhooks", url)))
         {
             is_callable(url).map_err(|why| format!("{name}: {url:?} {why}"))?;
+        }
+        let amounts = [
+            ("orders.maxCpuPerOwner", &settings.orders.max_cpu_per_owner),
+            (
+                "orders.maxMemoryPerOwner",
+                &settings.orders.max_memory_per_owner,
+            ),
+        ];
+        for (name, amount) in amounts {
+            // A limit that cannot be read must not be none.
+            if let Some(amount) = amount.as_ref().filter(|amount| amount.milli().is_none()) {
+                return Err(format!(
+                    "{name}: {:?} is no amount; write 16 or 64Gi",
+                    amount.as_str()
+                ));
+            }
         }
         Ok(settings)
     }

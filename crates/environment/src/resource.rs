@@ -57,23 +57,24 @@ pub struct Demand {
 
 /// A database without requests of its own reserves what the namespace's LimitRange says, which is not known here.
 pub fn demand(databases: &[Database]) -> Demand {
-    let request = |database: &Database, what: &str| {
+    demand_of(databases.iter().map(|database| &database.spec))
+}
+
+/// The same, of specs.
+pub fn demand_of<'a>(specs: impl Iterator<Item = &'a Value>) -> Demand {
+    let request = |spec: &Value, what: &str| {
         // The API server takes a limit as request where there is none.
         ["requests", "limits"].iter().find_map(|kind| {
-            let written = database
-                .spec
-                .pointer(&format!("/resources/{kind}/{what}"))?;
+            let written = spec.pointer(&format!("/resources/{kind}/{what}"))?;
             let quantity: Quantity = serde_json::from_value(written.clone()).ok()?;
             quantity.milli()
         })
     };
-    databases
-        .iter()
-        .fold(Demand::default(), |sum, database| Demand {
-            databases: sum.databases + 1,
-            cpu: sum.cpu + request(database, "cpu").unwrap_or_default(),
-            memory: sum.memory + request(database, "memory").unwrap_or_default() / 1_000,
-        })
+    specs.fold(Demand::default(), |sum, spec| Demand {
+        databases: sum.databases + 1,
+        cpu: sum.cpu + request(spec, "cpu").unwrap_or_default(),
+        memory: sum.memory + request(spec, "memory").unwrap_or_default() / 1_000,
+    })
 }
 
 #[cfg(test)]

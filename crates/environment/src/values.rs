@@ -94,6 +94,19 @@ impl Values {
         }
     }
 
+    /// Whether a file says that the environment, or one of its databases, may not be deleted. Read without the schema:
+    /// what once was merged counts, also where the file is not valid any more.
+    pub fn is_protected(text: &str) -> bool {
+        let Ok(values) = yaml::read::<Value>(text) else {
+            return false;
+        };
+        let set = |value: &Value| value.get("protected") == Some(&Value::Bool(true));
+        let databases = values.get("vdbs").and_then(Value::as_object);
+        set(&values)
+            || values.get("vdb").is_some_and(set)
+            || databases.is_some_and(|all| all.values().any(set))
+    }
+
     /// # Errors
     /// A value that YAML cannot hold.
     pub fn to_yaml(&self) -> Result<String, String> {

@@ -4,7 +4,7 @@ use environment::capabilities::DayTwo;
 use environment::change::{self, Change, Circumstances};
 use environment::edit::Edit;
 use environment::values::Values;
-use environment::{EnvironmentName, Problems, yaml};
+use environment::{EnvironmentName, Problems, databases, resource, yaml};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ use crate::serve::app::App;
 use crate::serve::audit;
 use crate::serve::checks;
 use crate::serve::error::ApiError;
+use crate::serve::limits;
 use crate::serve::request::{Marker, Operation, RequestId};
 
 /// The values file on the base branch.
@@ -152,6 +153,19 @@ async fn offer(
     };
     let edits = change.edits(&file.values, &under)?;
     let content = edited(app, &environment, &file, &edits, (&request, by)).await?;
+    let reserves = |text: &str| {
+        let values = Values::parse(&environment, text).unwrap_or_default();
+        resource::demand(&databases::of(&environment, &values).0)
+    };
+    let asked = limits::Asked {
+        owner: &file.owner,
+        environment: &environment,
+        before: Some(reserves(&file.text)),
+        after: reserves(&content),
+    };
+    if let Some(refusal) = limits::check(app, &asked).await? {
+        return Err(refusal.into());
+    }
     let words = text::change(change, &request, by, &edits, &file.values);
     let (was, is) = (audit::State::Text(&file.text), audit::State::Text(&content));
     let noted = audit::Change::new(environment.clone(), was, is);

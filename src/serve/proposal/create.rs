@@ -52,7 +52,7 @@ pub(crate) async fn create(
                 if let Some(pull) = taken_by(forge, &environment).await? {
                     return Err(taken(&environment, &pull, Operation::Create));
                 }
-                if let Some(refusal) = limits::check(app, order).await? {
+                if let Some(refusal) = too_many(app, order).await? {
                     return Err(refusal.into());
                 }
                 checks::live(app, order).await?;
@@ -61,6 +61,22 @@ pub(crate) async fn create(
             }
         }
     }
+}
+
+/// Why the order is one too many for its owner, if so.
+pub(crate) async fn too_many(
+    app: &App,
+    order: &Order,
+) -> Result<Option<limits::Refusal>, ApiError> {
+    let environment = order.environment().map_err(ApiError::problem)?;
+    let spec = order.spec_json();
+    let asked = limits::Asked {
+        owner: &order.owner,
+        environment: &environment,
+        before: None,
+        after: resource::demand_of(std::iter::once(&spec)),
+    };
+    limits::check(app, &asked).await
 }
 
 async fn offer(

@@ -179,7 +179,7 @@ fn quota_text(demand: &Demand, quota: &Quota) -> String {
     format!("{}{warning}", parts.join(", "))
 }
 
-fn cores(milli: u128) -> String {
+pub(crate) fn cores(milli: u128) -> String {
     if milli.is_multiple_of(1_000) {
         (milli / 1_000).to_string()
     } else {
@@ -187,7 +187,7 @@ fn cores(milli: u128) -> String {
     }
 }
 
-fn bytes(bytes: u128) -> String {
+pub(crate) fn bytes(bytes: u128) -> String {
     let mut units = [(30, "Gi"), (20, "Mi"), (10, "Ki")].iter();
     units
         .find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift))

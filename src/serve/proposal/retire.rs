@@ -1,6 +1,6 @@
 //! The pull request that removes an environment.
 
-use environment::{EnvironmentName, Values, yaml};
+use environment::{EnvironmentName, Problem, Values, yaml};
 use serde_json::Value;
 
 use super::{Asker, Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
@@ -10,6 +10,7 @@ use crate::serve::audit;
 use crate::serve::checks;
 use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
+use crate::serve::review::UNPROTECT;
 
 /// Deeper than any environment's directory.
 const MOST_FILES: usize = 200;
@@ -40,6 +41,9 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             .unwrap_or_default();
         let owner = owner(forge, &base, environment, &values).await?;
         checks::owner(app, by, &owner).await?;
+        if Values::is_protected(&values) {
+            return Err(protected(environment));
+        }
         let content = format!("{}\n{values}", files.join("\n"));
         let wish = Wish {
             operation: Operation::Retire,
@@ -80,6 +84,15 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             }
         }
     }
+}
+
+/// What the check on the pull request would refuse is not proposed.
+fn protected(environment: &EnvironmentName) -> ApiError {
+    let message = format!("environment {environment} is protected");
+    let problem = Problem::field("name", "/name", message);
+    let mut error = ApiError::problem(problem.hint(UNPROTECT));
+    error.status = http::StatusCode::CONFLICT;
+    error
 }
 
 /// Done before: the answer to a repeated call, or to somebody who was slower.

@@ -118,6 +118,10 @@ pub(super) fn directories(touched: &Touched) -> BTreeSet<String> {
     touched.environments.iter().flat_map(below).collect()
 }
 
+/// The way out, where something may not be deleted.
+pub(crate) const UNPROTECT: &str =
+    "set protected: false in a pull request of its own, merge that first";
+
 #[derive(PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -176,13 +180,10 @@ impl Subject<'_> {
                 let Some(before) = before else {
                     return Fate::Stays;
                 };
-                if is_protected(before) {
+                if Values::is_protected(before) {
                     self.problem(
                         &self.name.directory(),
-                        format!(
-                            "environment {} is protected; set protected: false in a pull request of its own, merge that first",
-                            self.name
-                        ),
+                        format!("environment {} is protected; {UNPROTECT}", self.name),
                     );
                 }
                 return Fate::Removed;
@@ -279,18 +280,6 @@ fn text<'a>(files: &'a Files, path: &str) -> Option<&'a str> {
 fn text_at(yaml: &str, pointer: &str) -> Option<String> {
     let value: Value = yaml::read(yaml).ok()?;
     Some(value.pointer(pointer)?.as_str()?.to_owned())
-}
-
-/// Whether the environment, or one of its databases, may not be deleted. Read without the schema: what once was merged counts.
-fn is_protected(values: &str) -> bool {
-    let Ok(values) = yaml::read::<Value>(values) else {
-        return false;
-    };
-    let set = |value: &Value| value.get("protected") == Some(&Value::Bool(true));
-    let databases = values.get("vdbs").and_then(Value::as_object);
-    set(&values)
-        || values.get("vdb").is_some_and(set)
-        || databases.is_some_and(|all| all.values().any(set))
 }
 
 #[cfg(test)]

@@ -57,6 +57,137 @@ async fn an_update_goes_from_form_to_database() {
     assert_eq!(stage.forge.pulls().len(), 2);
 }
 
+/// A sidecar that can do everything, with these limits, and an environment that runs.
+async fn limited(change: impl FnOnce(&mut crate::serve::settings::Orders)) -> Stage {
+    let stage = Stage::set_with(|settings, _| change(&mut settings.orders)).await;
+    running(&stage).await;
+    stage
+}
+
+#[tokio::test]
+async fn an_update_beyond_a_limit_is_refused_with_its_numbers_and_a_smaller_one_is_not() {
+    let stage = limited(|orders| {
+        orders.max_memory_per_owner = Some(environment::quantity::Quantity::new("3Gi"));
+    })
+    .await;
+    // Another environment of the same owner.
+    let mut other = stage.cluster.databases.lock().unwrap()[0].clone();
+    other.namespace = "postgres-vdbs-other".into();
+    other.spec["resources"] = json!({"requests": {"memory": "1Gi"}});
+    stage.cluster.databases.lock().unwrap().push(other);
+    let update = |change: Value| {
+        let mut input = json!({"name": "feat-1", "requestId": "task-2"});
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        input
+    };
+    let refused = stage
+        .invoke("update", update(json!({"memory": "6Gi"})))
+        .await;
+    assert_eq!(refused.status, 429, "{}", refused.phrase);
+    assert!(
+        refused.phrase.contains(
+            "would reserve 4Gi of at most 3Gi memory: 3Gi here, 1Gi in other environments"
+        ),
+        "{}",
+        refused.phrase
+    );
+    assert_eq!(refused.retry_after, None, "time does not help");
+    // Beyond what Kubernetes grants one environment: its server would not come back.
+    let refused = stage.invoke("update", update(json!({"cpu": "50"}))).await;
+    assert_eq!(refused.status, 429, "{}", refused.phrase);
+    assert!(
+        refused
+            .phrase
+            .contains("environment feat-1 would reserve 5 of at most 4 CPU"),
+        "{}",
+        refused.phrase
+    );
+    assert_eq!(stage.forge.pulls().len(), 1, "nothing was proposed");
+    let well = stage
+        .invoke("update", update(json!({"memory": "4Gi"})))
+        .await;
+    assert_eq!(well.status, 200, "{}", well.phrase);
+    // What was asked for before is not refused by a limit that it uses up itself.
+    let again = stage
+        .invoke("update", update(json!({"memory": "4Gi"})))
+        .await;
+    assert_eq!(again.body, well.body);
+}
+
+#[tokio::test]
+async fn a_change_counts_as_an_order_and_an_order_meets_the_amounts_too() {
+    let stage = limited(|orders| {
+        orders.max_orders_per_hour = 1;
+        orders.max_cpu_per_owner = Some(environment::quantity::Quantity::new("100m"));
+    })
+    .await;
+    let input = json!({"name": "feat-1", "postgresConfig": [{"name": "work_mem", "value": "8MB"}], "requestId": "task-2"});
+    let refused = stage.invoke("update", input).await;
+    assert_eq!(refused.status, 429, "{}", refused.phrase);
+    assert!(
+        refused
+            .phrase
+            .contains("1 orders of at most 1 within an hour"),
+        "{}",
+        refused.phrase
+    );
+    assert!(refused.retry_after.is_some());
+    let stage = limited(|orders| {
+        orders.max_cpu_per_owner = Some(environment::quantity::Quantity::new("100m"));
+    })
+    .await;
+    let large = order(&json!({"name": "feat-2", "cpu": "2", "requestId": "task-3"}));
+    let refused = stage.invoke("publish", large.clone()).await;
+    assert_eq!(refused.status, 429, "{}", refused.phrase);
+    assert!(
+        refused
+            .phrase
+            .contains("would reserve 200m of at most 100m CPU"),
+        "{}",
+        refused.phrase
+    );
+    let mut asked = large;
+    asked["reportOnly"] = json!(true);
+    let checked = stage.invoke("validate", asked).await.body;
+    assert!(
+        checked["output"]["report"]
+            .as_str()
+            .unwrap()
+            .contains("100m CPU"),
+        "{checked}"
+    );
+}
+
+#[tokio::test]
+async fn a_protected_environment_is_not_retired_until_its_protection_is_lifted() {
+    let stage = Stage::set().await;
+    running(&stage).await;
+    let values = "environments/feat-1/values.yaml";
+    let was = stage.forge.base_files()[values].clone();
+    let protected = was.replace("\nvdb:\n", "\nvdb:\n  protected: true\n");
+    assert_ne!(protected, was);
+    let name = environment::EnvironmentName::parse("feat-1").unwrap();
+    environment::Values::parse(&name, &protected).expect("the field is in the schema");
+    stage.forge.push(|files| {
+        files.insert(values.into(), protected);
+    });
+    let retire = json!({"name": "feat-1", "requestId": "task-2"});
+    let refused = stage.invoke("retire", retire.clone()).await;
+    assert_eq!(refused.status, 409, "{}", refused.phrase);
+    assert_eq!(
+        refused.phrase,
+        "name: environment feat-1 is protected; set protected: false in a pull request of its own, merge that first"
+    );
+    assert_eq!(stage.forge.pulls().len(), 1);
+    stage.forge.push(|files| {
+        files.insert(values.into(), was);
+    });
+    assert_eq!(stage.invoke("retire", retire).await.status, 200);
+}
+
 #[rstest]
 #[case("refresh", json!({"name": "feat-1"}), "cannot refresh yet; retire feat-1 and order it again")]
 #[case("extend", json!({"name": "feat-1", "days": 3}), "do not expire yet")]
