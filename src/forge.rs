@@ -152,6 +152,8 @@ pub trait Forge: Send + Sync {
     async fn open_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The most recently changed pull requests that are not open any more, at most one page of them.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error>;
+    /// As `recent_pulls`, so many pages of them.
+    async fn finished_pulls(&self, most_pages: usize) -> Result<Vec<Pull>, Error>;
     /// The pull requests in any state that changed last, about one page of them.
     async fn changed_pulls(&self) -> Result<Vec<Pull>, Error>;
     /// The files that differ between two commits of the base branch; `None` where the forge cannot say.

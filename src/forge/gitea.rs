@@ -251,7 +251,12 @@ impl Forge for Gitea {
     }
 
     async fn recent_pulls(&self) -> Result<Vec<Pull>, Error> {
-        self.pulls("state=closed&sort=recentupdate", 1).await
+        self.finished_pulls(1).await
+    }
+
+    async fn finished_pulls(&self, most_pages: usize) -> Result<Vec<Pull>, Error> {
+        self.pulls("state=closed&sort=recentupdate", most_pages)
+            .await
     }
 
     async fn changes(&self, number: u64) -> Result<Vec<Changed>, Error> {

@@ -141,6 +141,12 @@ impl Forge for GitHub {
         Ok(pulls.into_iter().map(Pull::from).collect())
     }
 
+    async fn finished_pulls(&self, most_pages: usize) -> Result<Vec<Pull>, Error> {
+        let query = "state=closed&sort=updated&direction=desc";
+        let pulls = self.once(query, most_pages).await?;
+        Ok(pulls.into_iter().map(Pull::from).collect())
+    }
+
     async fn changed_pulls(&self) -> Result<Vec<Pull>, Error> {
         let query = "state=all&sort=updated&direction=desc";
         let pulls = self.polled(query, 1).await?;

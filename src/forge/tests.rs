@@ -151,6 +151,7 @@ async fn withdraws(forge: &dyn Forge, made: &Pull) {
     let among = |pulls: Vec<Pull>| pulls.iter().any(|pull| pull.number == made.number);
     assert!(!among(forge.open_pulls().await.unwrap()));
     assert!(among(forge.recent_pulls().await.unwrap()));
+    assert!(among(forge.finished_pulls(2).await.unwrap()));
 }
 
 /// The files that a pull request changes, as a list and as they stand at its head; and how its base is protected.

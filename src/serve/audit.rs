@@ -16,7 +16,7 @@ const UNKNOWN: &str = "unknown";
 /// What one pull request does to one environment: digests of its values.yaml.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    pub(crate) environment: EnvironmentName,
+    environment: String,
     before: String,
     after: String,
 }
@@ -37,12 +37,26 @@ impl<'a> From<Option<&'a str>> for State<'a> {
 }
 
 impl Change {
-    pub(crate) fn new(environment: EnvironmentName, before: State<'_>, after: State<'_>) -> Self {
+    pub(crate) fn new(environment: &EnvironmentName, before: State<'_>, after: State<'_>) -> Self {
         Self {
-            environment,
+            environment: environment.to_string(),
             before: digest(before),
             after: digest(after),
         }
+    }
+
+    /// A merge that is too large to look at.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            environment: UNKNOWN.to_owned(),
+            before: UNKNOWN.to_owned(),
+            after: UNKNOWN.to_owned(),
+        }
+    }
+
+    /// For people: what was done to which environment.
+    pub(crate) fn words(&self) -> String {
+        format!("{} {}", self.action(), self.environment)
     }
 
     fn action(&self) -> &'static str {
@@ -73,7 +87,7 @@ pub(crate) fn proposed(by: &str, as_user: bool, change: &Change, pull: &Pull) {
         r#as = if as_user { "user" } else { "platform" },
         author = one_line(&pull.author, 200),
         action = change.action(),
-        environment = change.environment.as_str(),
+        environment = change.environment,
         before = change.before,
         after = change.after,
         pull = pull.number,
@@ -107,7 +121,7 @@ pub(crate) fn merged(change: &Change, pull: &Pull) {
         author = one_line(&pull.author, 200),
         requested_by = one_line(&Marker::of(pull).requested_by, 200),
         action = change.action(),
-        environment = change.environment.as_str(),
+        environment = change.environment,
         before = change.before,
         after = change.after,
         pull = pull.number,
@@ -134,7 +148,7 @@ mod tests {
             ..pull(7, "vdb/feat-1.create-0123456789", &marker.comment())
         };
         let name = EnvironmentName::parse("feat-1").unwrap();
-        let change = Change::new(name, State::Absent, State::Text("password: swordfish\n"));
+        let change = Change::new(&name, State::Absent, State::Text("password: swordfish\n"));
         merged(&change, &merged_pull);
         drop(logging);
         let text = log.text();
@@ -164,16 +178,16 @@ mod tests {
     fn the_digests_say_what_kind_of_change_it_is() {
         let name = || EnvironmentName::parse("feat-1").unwrap();
         let (old, new, none) = (State::Text("a: 0\n"), State::Text("a: 1\n"), State::Absent);
-        let created = Change::new(name(), none, new);
+        let created = Change::new(&name(), none, new);
         assert_eq!(
             (created.action(), created.before.as_str()),
             ("create", "none")
         );
         // echo 'a: 1' | sha256sum
         assert_eq!(created.after, "37b128c59f1f");
-        assert_eq!(Change::new(name(), old, new).action(), "update");
-        assert_eq!(Change::new(name(), old, none).action(), "retire");
-        let late = |after| Change::new(name(), State::Unknown, after).action();
+        assert_eq!(Change::new(&name(), old, new).action(), "update");
+        assert_eq!(Change::new(&name(), old, none).action(), "retire");
+        let late = |after| Change::new(&name(), State::Unknown, after).action();
         assert_eq!(late(new), "change");
         assert_eq!(late(none), "retire");
         assert_eq!(late(State::Unknown), "change");

@@ -184,6 +184,12 @@ impl FakeForge {
         pull.finished_at = Some(jiff::Timestamp::now().to_string());
     }
 
+    /// When a pull request was merged or closed.
+    pub(crate) fn finished(&self, number: u64, at: Timestamp) {
+        let i = usize::try_from(number).unwrap() - 1;
+        self.state().pulls[i].finished_at = Some(at.to_string());
+    }
+
     pub(crate) fn close(&self, number: u64) {
         let mut state = self.state();
         let mut pulls = state.pulls.iter_mut();
@@ -404,12 +410,17 @@ impl Forge for FakeForge {
         .await
     }
 
+    /// The latest page, as the forges have it.
     async fn recent_pulls(&self) -> Result<Vec<Pull>, ForgeError> {
+        self.finished_pulls(1).await
+    }
+
+    async fn finished_pulls(&self, most_pages: usize) -> Result<Vec<Pull>, ForgeError> {
         self.call(|state| {
-            state
-                .pulls
-                .iter()
+            let finished = state.pulls.iter().rev();
+            finished
                 .filter(|pull| pull.state != PullState::Open)
+                .take(most_pages * 50)
                 .cloned()
                 .collect()
         })

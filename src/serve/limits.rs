@@ -124,12 +124,12 @@ fn within(at: Option<&str>, now: Timestamp) -> bool {
         .is_some_and(|at| now.duration_since(at) < HOUR)
 }
 
-fn refuse(message: &str, hint: String, retry_after: Option<i64>) -> Option<Refusal> {
+fn refuse(message: &str, hint: String, retry_after: Option<i64>) -> Refusal {
     let problem = Problem::field("owner", "/owner", format!("{message} (quota)")).hint(hint);
-    Some(Refusal {
+    Refusal {
         problem,
         retry_after,
-    })
+    }
 }
 
 fn counts(usage: &Usage, limits: &Orders, asked: &Asked<'_>, now: Timestamp) -> Option<Refusal> {
@@ -140,19 +140,19 @@ fn counts(usage: &Usage, limits: &Orders, asked: &Asked<'_>, now: Timestamp) -> 
         .count();
     let most = limits.max_environments_per_owner;
     if asked.before.is_none() && has >= most {
-        return refuse(
+        return Some(refuse(
             &format!("owner {owner} has {has} environments of at most {most}"),
             "retire one first, or ask the platform team for more".into(),
             None,
-        );
+        ));
     }
     let (has, most) = (usage.open_orders, limits.max_open_orders_per_owner);
     if has >= most {
-        return refuse(
+        return Some(refuse(
             &format!("owner {owner} has {has} open orders of at most {most}"),
             "have one merged or closed first".into(),
             None,
-        );
+        ));
     }
     let (has, most) = (usage.last_hour.len(), limits.max_orders_per_hour);
     if has < most {
@@ -163,11 +163,11 @@ fn counts(usage: &Usage, limits: &Orders, asked: &Asked<'_>, now: Timestamp) -> 
     times.sort();
     let leaves = times.get(has - most).copied().unwrap_or(now);
     let seconds = (HOUR - now.duration_since(leaves)).as_secs().max(1);
-    refuse(
+    Some(refuse(
         &format!("owner {owner} has given {has} orders of at most {most} within an hour"),
         format!("order again in {} minutes", (seconds + 59) / 60),
         Some(seconds),
-    )
+    ))
 }
 
 #[cfg(test)]

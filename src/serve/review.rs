@@ -3,6 +3,7 @@
 //!
 //! A verdict belongs to a commit. Judging twice says the same twice, so nothing of this survives a restart.
 
+mod audited;
 mod catalog;
 mod judge;
 mod paths;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use environment::EnvironmentName;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -35,8 +35,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const LONGEST_LOOK: Duration = Duration::from_mins(1);
 /// A pull request that cannot be judged is not tried every few seconds.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Merges that are older belong to the run before this one.
-const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was judged and seen. Only saves calls: after a restart everything is judged again.
 #[derive(Default)]
@@ -120,8 +118,7 @@ async fn try_sweep(app: &App) -> Result<(), Error> {
         let look = async {
             match pull.state {
                 PullState::Open => open(app, pull, &base).await,
-                PullState::Merged => merged(app, pull).await,
-                PullState::Closed => Ok(()),
+                PullState::Merged | PullState::Closed => Ok(()),
             }
         };
         let why = match tokio::time::timeout(LONGEST_LOOK, look).await {
@@ -140,8 +137,9 @@ async fn try_sweep(app: &App) -> Result<(), Error> {
             memory.quiet.insert(pull.number, Instant::now() + PAUSE);
         }
     }
+    let audited = audited::sweep(app, &pulls).await;
     forget(app, &pulls).await;
-    Ok(())
+    audited
 }
 
 async fn forget(app: &App, pulls: &Arc<Vec<Pull>>) {
@@ -244,7 +242,7 @@ fn noted(touched: &Touched, before: Option<&Files>, after: &Files) -> Vec<audit:
         let read = looked_at.contains(name);
         let before = state(before.filter(|_| read), name);
         let after = state(Some(after).filter(|_| read), name);
-        audit::Change::new(name.clone(), before, after)
+        audit::Change::new(name, before, after)
     });
     noted.collect()
 }
@@ -282,47 +280,6 @@ async fn try_explain(forge: &dyn Forge, number: u64, verdict: &Verdict) -> Resul
         return Ok(());
     }
     forge.upsert_comment(number, MARKER, &text).await
-}
-
-/// The audit's line for each environment of a merge, once for each run of the program.
-async fn merged(app: &App, pull: &Pull) -> Result<(), Error> {
-    let known = {
-        let memory = app.reviews.lock().await;
-        if memory.merged.contains(&pull.number) || memory.is_quiet(pull.number) {
-            return Ok(());
-        }
-        memory.judged.get(&pull.number).cloned()
-    };
-    let known = known.filter(|known| known.head == pull.head_sha);
-    let changes = match known {
-        Some(known) => known.changes,
-        None if is_recent(pull) => seen_late(app.forge.as_ref(), pull).await?,
-        None => Vec::new(),
-    };
-    // Some forges name the merger only where one pull request is asked for.
-    let whole = match pull.merged_by {
-        None if !changes.is_empty() => app.forge.pull(pull.number).await?,
-        _ => None,
-    };
-    for change in &changes {
-        audit::merged(change, whole.as_ref().unwrap_or(pull));
-    }
-    app.reviews.lock().await.merged.insert(pull.number);
-    Ok(())
-}
-
-fn is_recent(pull: &Pull) -> bool {
-    let at = pull.finished_at.as_deref();
-    let at = at.and_then(|at| at.parse::<Timestamp>().ok());
-    at.is_some_and(|at| Timestamp::now().duration_since(at) < RECENT)
-}
-
-/// A merge that was not judged here before: the base branch as it was is not known any more.
-async fn seen_late(forge: &dyn Forge, pull: &Pull) -> Result<Vec<audit::Change>, Error> {
-    let touched = paths::touched(&forge.changes(pull.number).await?);
-    let at = pull.merge_sha.as_deref().unwrap_or(&pull.head_sha);
-    let files = read::base(forge, at, &touched).await?;
-    Ok(noted(&touched, None, &files))
 }
 
 #[cfg(test)]

@@ -34,6 +34,29 @@ impl GitHub {
         Ok(pulls)
     }
 
+    /// A list that is asked for seldom: nothing of it is kept.
+    pub(super) async fn once(
+        &self,
+        query: &str,
+        most_pages: usize,
+    ) -> Result<Vec<wire::Pull>, Error> {
+        let base = &self.0.settings.branch;
+        let mut pulls: Vec<wire::Pull> = Vec::new();
+        for page in 1..=most_pages {
+            let path = format!(
+                "/pulls?{query}&base={}&per_page={PULLS}&page={page}",
+                web::segment(base)
+            );
+            let found: Vec<wire::Pull> = self.0.get(&path, &[]).await?.json()?;
+            let last = found.len() < PULLS;
+            pulls.extend(found.into_iter().filter(|pull| pull.base_is(base)));
+            if last {
+                break;
+            }
+        }
+        Ok(pulls)
+    }
+
     async fn page(&self, path: String) -> Result<Vec<wire::Pull>, Error> {
         let (etag, known) = {
             let pages = self.1.pages.lock().await;

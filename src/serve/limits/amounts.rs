@@ -79,7 +79,7 @@ pub(super) fn refusal(others: &Demand, limits: &Orders, asked: &Asked<'_>) -> Op
         return None;
     }
     let hint = "ask for less, retire something first, or ask the platform team for more";
-    refuse(&messages.join("; "), hint.into(), None)
+    Some(refuse(&messages.join("; "), hint.into(), None))
 }
 
 impl Amount<'_> {

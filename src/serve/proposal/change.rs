@@ -168,7 +168,7 @@ async fn offer(
     }
     let words = text::change(change, &request, by, &edits, &file.values);
     let (was, is) = (audit::State::Text(&file.text), audit::State::Text(&content));
-    let noted = audit::Change::new(environment.clone(), was, is);
+    let noted = audit::Change::new(&environment, was, is);
     let changes = vec![FileChange::Put {
         path: environment.values_path(),
         content,

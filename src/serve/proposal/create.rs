@@ -108,7 +108,7 @@ async fn offer(
         outlook: &outlook::look(app, order, &demand).await,
     });
     let change = audit::Change::new(
-        request.environment(),
+        &environment,
         audit::State::Absent,
         audit::State::Text(&files.values),
     );

@@ -74,7 +74,7 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
                 };
                 let pull = propose(forge, base, changes, words, marker, token).await?;
                 let was = Some(values.as_str()).filter(|values| !values.is_empty());
-                let change = audit::Change::new(environment.clone(), was.into(), None.into());
+                let change = audit::Change::new(environment, was.into(), None.into());
                 audit::proposed(by, token.is_some(), &change, &pull);
                 let proposal = Proposal {
                     request,
