@@ -68,6 +68,14 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
         role(&rendered, "ClusterRole", "postgres-vdb-platform-operator"),
         set(&[
             "/namespaces: get",
+            "actions.delphix.com/postgresrefreshes/status: patch",
+            "actions.delphix.com/postgresrefreshes: get list watch",
+            "actions.delphix.com/postgresrewinds/status: patch",
+            "actions.delphix.com/postgresrewinds: get list watch",
+            "actions.delphix.com/postgressnapshots/status: patch",
+            "actions.delphix.com/postgressnapshots: get list watch",
+            "actions.delphix.com/postgrestasks/status: patch",
+            "actions.delphix.com/postgrestasks: get list watch",
             "/persistentvolumes: create delete get patch",
             "/pods: get list watch",
             r#"apiextensions.k8s.io/customresourcedefinitions ["postgresvdbs.core.delphix.com"]: get"#,
@@ -91,7 +99,7 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
             "/secrets: create get patch",
             "/services: create get patch",
             "apps/statefulsets: create delete patch",
-            "batch/jobs: create patch",
+            "batch/jobs: create get patch",
             "events.k8s.io/events: create patch",
         ])
     );

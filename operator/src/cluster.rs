@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
+use environment::actions::{ActionStatus, Kind as ActionKind};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::{
 use kube::api::ObjectMeta;
 use serde::Serialize;
 
+use crate::actions::Action;
 use crate::crd::{Key, PostgresVdb};
 use crate::reason::Reason;
 
@@ -213,6 +215,15 @@ pub trait Cluster: Send + Sync {
     /// A conflict if the resource has changed since it was read: this is the fence between two operators.
     async fn write_status(&self, cr: &PostgresVdb, status: &PostgresVdbStatus)
     -> Result<(), Error>;
+    async fn action(&self, kind: ActionKind, key: &Key) -> Result<Option<Action>, Error>;
+    /// All actions of a namespace.
+    async fn actions(&self, namespace: &str) -> Result<Vec<Action>, Error>;
+    /// A conflict if the action has changed since it was read.
+    async fn write_action_status(
+        &self,
+        action: &Action,
+        status: &ActionStatus,
+    ) -> Result<(), Error>;
     async fn object(&self, name: &Name) -> Result<Option<Object>, Error>;
     /// Hook jobs of one resource.
     async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, Error>;

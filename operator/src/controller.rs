@@ -26,6 +26,7 @@ pub mod observe;
 pub mod plan;
 pub mod pod;
 pub mod provision;
+pub mod refresh;
 pub mod status;
 
 use build::{Frame, Helper};
@@ -83,7 +84,7 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Err
             ctx.poller.forget(key);
             return Ok(Requeue::OnChange);
         };
-        ctx.memory.meet(key, cr.uid());
+        ctx.memory.meet(key, cr.uid(), ctx.clock.now());
         let mut observed = observe::observe(ctx, cr).await?;
         let frame = ctx.frame(&observed.cr);
         let outcome = match plan::plan(&observed, &frame) {
@@ -95,6 +96,7 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Err
             }
             Plan::Done(outcome) => outcome,
         };
+        let outcome = refresh::judge(&observed, &frame, outcome);
         let written = record(ctx, &observed, &frame, &outcome).await?;
         if let Some(requeue) = requeue(ctx, &observed, &outcome, written) {
             return Ok(requeue);
@@ -204,7 +206,10 @@ fn requeue(
                     .min(error_backoff(&observed.cr)),
             }
         }
-        Outcome::Settled { probe } => *probe,
+        Outcome::Settled { probe } => {
+            let due = refresh::schedule::until_due(&observed.cr, observed.now);
+            due.map_or(*probe, |due| due.min(*probe))
+        }
         Outcome::Suspended => return Some(Requeue::OnChange),
         Outcome::Gone => {
             ctx.memory.forget(&key);

@@ -3,6 +3,7 @@
 //! Reading order: `crd` (the resource), `controller` (one pass: observe, plan, act, status), the ports `cluster`,
 //! `tower`, `sql`, `clock`, and `run`, which puts real adapters behind them.
 
+pub mod actions;
 pub mod clock;
 pub mod cluster;
 pub mod controller;

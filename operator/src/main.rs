@@ -34,7 +34,7 @@ enum Command {
         #[arg(long, env = "POD_NAMESPACE", default_value = "vdb-system")]
         namespace: String,
     },
-    /// Print the `CustomResourceDefinition`.
+    /// Print the `CustomResourceDefinition`s.
     Crd,
     /// Fail while there are databases; the chart asks before it is uninstalled.
     UninstallCheck,
@@ -60,10 +60,11 @@ fn main() -> ExitCode {
 fn start(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Crd => {
-            let yaml = operator::crd::yaml().map_err(anyhow::Error::msg)?;
-            std::io::stdout()
-                .write_all(yaml.as_bytes())
-                .context("cannot print")
+            for (_, definition) in operator::crd::definitions() {
+                let yaml = operator::crd::yaml(&definition).map_err(anyhow::Error::msg)?;
+                write!(std::io::stdout(), "---\n{yaml}").context("cannot print")?;
+            }
+            Ok(())
         }
         Command::Run {
             config,

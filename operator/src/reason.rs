@@ -43,15 +43,17 @@ reasons! {
     Starting Progress "";
     RunningHooks Progress "";
     Publishing Progress "";
+    Refreshing Progress "";
+    Undoing Progress "";
     Suspended Progress "set spec.enabled to true to start the database";
     Deleting Progress "";
     ModeUnsupported Stalled "set spec.mode to Primary";
     SourceTypeUnsupported Stalled "use source.type dct-source";
-    PointInTimeUnsupported Stalled "use source.snapshotId, or none for the latest snapshot";
     NotAllowed Stalled "use what the platform's settings allow, or ask for the rule to be widened";
     InvalidSpec Stalled "correct the named field";
     SourceNotFound Trouble "use one of the named sources, or have the source linked";
     SourceAmbiguous Stalled "name the source by its id, or with its host before a colon";
+    PointNotFound Trouble "name a snapshot, moment or bookmark that the source has, or none for the latest snapshot";
     EngineUnreachable Trouble "check that Data Control Tower runs and that dct.url of the operator's settings is right";
     EngineUnauthorized Trouble "renew the API key in the Secret that dct.apiKeyFile is mounted from";
     EngineForbidden Trouble "give the API key's account the right to this operation";
@@ -78,6 +80,8 @@ reasons! {
     ServerStopped Trouble "read the server's log: kubectl logs <name>-0";
     DatabaseNotFound Stalled "set database.name to one of the named databases, or createIfMissing to true";
     HookFailed Stalled "correct the hook's script; an edited hook runs again";
+    RefreshFailed Stalled "the database has the data from before; correct what is named and set another refresh.token";
+    RefreshUndoFailed Stalled "both generations of the data are kept; correct what Data Control Tower refuses and set another refresh.token";
     PreparationFailed Trouble "read the server's answer";
     QueryFailed Trouble "read the server's answer; the application's user cannot connect through the Service";
 }

@@ -1,6 +1,7 @@
 //! What orders may use, checked where they run: commits can be made by hand, past every form.
 
 use environment::PostgresVdbSpec;
+use environment::schedule::Schedule;
 use environment::spec::{HookStage, HookType, Mode, SourceType};
 
 use crate::reason::Reason;
@@ -24,11 +25,11 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
             "only sources of type dct-source are supported".to_owned(),
         ));
     }
-    if spec.source.timestamp.is_some() || spec.source.bookmark.is_some() {
-        return Err((
-            Reason::PointInTimeUnsupported,
-            "copies are made of snapshots; timestamp and bookmark are not supported".to_owned(),
-        ));
+    moment("source.timestamp", spec.source.timestamp.as_deref())?;
+    if let Some(schedule) = spec.refresh.as_ref().and_then(|r| r.schedule.as_deref())
+        && let Err(why) = Schedule::parse(schedule)
+    {
+        return Err((Reason::InvalidSpec, format!("refresh.schedule: {why}")));
     }
     allowed("source", &spec.source.reference, &allow.sources)?;
     allowed("image", &spec.image, &allow.images)?;
@@ -51,6 +52,17 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A point in time, where one is named.
+pub fn moment(field: &str, text: Option<&str>) -> Result<(), Refusal> {
+    match text {
+        Some(text) if text.parse::<jiff::Timestamp>().is_err() => Err((
+            Reason::InvalidSpec,
+            format!("{field} {text:?} is no point in time; write it as 2030-01-31T12:00:00Z"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn allowed(what: &str, value: &str, patterns: &[String]) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use environment::actions::Kind;
 use environment::names::{INSTANCE_LABEL, PART_OF, PART_OF_LABEL};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -12,12 +13,14 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PartialObjectMeta};
+use kube::core::DynamicObject;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use crate::actions::{self, definition};
 use crate::clock::SystemClock;
 use crate::cluster::{self, Kubernetes};
 use crate::controller::build::Helper;
@@ -89,7 +92,8 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
     let (shortest, longest) = (context.settings.dct.poll_min, context.settings.dct.poll_max);
     let polling = poller.run(tower.as_ref(), &SystemClock, shortest, longest);
     tokio::select! {
-        () = watch(client, context.clone(), wakeups) => {}
+        () = watch(client.clone(), context.clone(), wakeups) => {}
+        () = watch_actions(client, context.clone()) => {}
         () = polling => {}
         () = leadership.keep() => bail!("the leader lease was lost"),
         () = shutdown() => {}
@@ -178,6 +182,51 @@ async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedRe
     .await;
 }
 
+/// One controller for each kind of action. Until its definition is there, the watch tries again.
+async fn watch_actions(client: Client, context: Arc<Context>) {
+    let each = Kind::ALL.into_iter().map(|kind| {
+        let resource = definition::resource(kind);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let config = Config::default().concurrency(context.settings.concurrency);
+        Controller::new_with(api, watcher::Config::default(), resource)
+            .with_config(config)
+            .run(
+                move |object: Arc<DynamicObject>, context: Arc<Context>| async move {
+                    let key = key(object.as_ref());
+                    let requeue = actions::reconcile(&context, kind, &key).await?;
+                    Ok::<_, cluster::Error>(action_of(requeue))
+                },
+                |object, error: &cluster::Error, _| on_action_error(&object, error),
+                context.clone(),
+            )
+            .for_each(|_| std::future::ready(()))
+    });
+    futures::future::join_all(each).await;
+}
+
+fn key(object: &impl ResourceExt) -> Key {
+    Key {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+fn action_of(requeue: Requeue) -> Action {
+    match requeue {
+        Requeue::After(after) => Action::requeue(after),
+        Requeue::OnChange => Action::await_change(),
+    }
+}
+
+fn on_action_error(object: &DynamicObject, error: &cluster::Error) -> Action {
+    let key = key(object);
+    if error.kind == cluster::ErrorKind::Conflict {
+        return Action::requeue(Duration::from_millis(100));
+    }
+    tracing::warn!(%key, error = crate::error_chain(error), "pass over an action failed");
+    Action::requeue(Duration::from_secs(5))
+}
+
 /// Objects of one kind, without their content.
 fn children<K: Resource<DynamicType = ()>>(client: &Client) -> Api<PartialObjectMeta<K>> {
     Api::all(client.clone())
@@ -212,10 +261,7 @@ async fn reconcile(object: Arc<Watched>, context: Arc<Context>) -> Result<Action
     let started = Instant::now();
     let result = controller::reconcile(&context, &key).await;
     context.metrics.passed(started.elapsed(), result.is_ok());
-    Ok(match result? {
-        Requeue::After(after) => Action::requeue(after),
-        Requeue::OnChange => Action::await_change(),
-    })
+    Ok(action_of(result?))
 }
 
 /// Somebody else was faster: look again at once. Everything else is tried again later and later.

@@ -13,6 +13,9 @@ pub struct Settings {
     /// After this long a deletion ends without the engine, and the virtual database goes to the ledger.
     #[serde(default = "ten_minutes", deserialize_with = "duration")]
     pub deletion_deadline: Duration,
+    /// After this long in one state a refresh is given up and undone.
+    #[serde(default = "half_an_hour", deserialize_with = "duration")]
+    pub refresh_deadline: Duration,
     /// For hooks that name no deadline of their own.
     #[serde(default = "ten_minutes", deserialize_with = "duration")]
     pub hook_deadline: Duration,
@@ -197,6 +200,9 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     })
 }
 
+fn half_an_hour() -> Duration {
+    Duration::from_mins(30)
+}
 fn ten_minutes() -> Duration {
     Duration::from_mins(10)
 }

@@ -1,12 +1,14 @@
-//! Which linked source an order's reference means: `host:dataset`, a dataset's name, or its id. Pure.
+//! Which linked source an order's reference means (`host:dataset`, a dataset's name, or its id), and whether the point
+//! that it names is one of that source.
 
 use std::collections::BTreeSet;
 
 use dct::types::DSource;
+use environment::spec::Point;
 
 use crate::reason::Reason;
 use crate::rules::Refusal;
-use crate::tower::Inventory;
+use crate::tower::{Dct, Error, Inventory};
 
 /// Names listed in a refusal; more help nobody.
 const LISTED: usize = 10;
@@ -46,6 +48,64 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
     } else {
         one(reference, &found)
     }
+}
+
+/// What is allowed of a source must not be had of another by naming that one's snapshot or bookmark. Whether a moment
+/// can be given, only the tower knows.
+pub async fn holds(
+    dct: &dyn Dct,
+    source: &str,
+    point: &Point,
+) -> Result<Result<(), Refusal>, Error> {
+    let refuse = |why: String| Ok(Err((Reason::PointNotFound, why)));
+    if let Some(id) = &point.snapshot_id {
+        let Some(snapshot) = dct.snapshot(id).await? else {
+            return refuse(format!("there is no snapshot {id:?}"));
+        };
+        if snapshot.dataset_id.as_deref() != Some(source) {
+            return refuse(format!("snapshot {id:?} is not one of source {source}"));
+        }
+    }
+    if let Some(name) = &point.bookmark {
+        let Some(bookmark) = dct.bookmark(name).await? else {
+            return refuse(format!("there is no bookmark {name:?}"));
+        };
+        let entries = bookmark.vdbs.unwrap_or_default();
+        let [entry] = entries.as_slice() else {
+            return refuse(format!(
+                "bookmark {name:?} is of {} virtual databases; one of exactly one is needed",
+                entries.len()
+            ));
+        };
+        if entry.root_parent_id.as_deref() != Some(source) {
+            return refuse(format!(
+                "bookmark {name:?} is not of a copy of source {source}"
+            ));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// A database goes back to its own data alone.
+pub async fn is_own(dct: &dyn Dct, vdb: &str, point: &Point) -> Result<Result<(), Refusal>, Error> {
+    let refuse = |why: String| Ok(Err((Reason::PointNotFound, why)));
+    if let Some(id) = &point.snapshot_id {
+        match dct.snapshot(id).await? {
+            Some(found) if found.dataset_id.as_deref() == Some(vdb) => {}
+            Some(_) => return refuse(format!("snapshot {id:?} is not one of this database")),
+            None => return refuse(format!("there is no snapshot {id:?}")),
+        }
+    }
+    if let Some(name) = &point.bookmark {
+        let Some(found) = dct.bookmark(name).await? else {
+            return refuse(format!("there is no bookmark {name:?}"));
+        };
+        let entries = found.vdbs.unwrap_or_default();
+        if !entries.iter().any(|e| e.vdb_id.as_deref() == Some(vdb)) {
+            return refuse(format!("bookmark {name:?} is not of this database"));
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn named<'a>(inventory: &'a Inventory, name: &'a str) -> impl Iterator<Item = &'a DSource> {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dct::types::{
-    DSource, DeleteVdb, DisableVdb, EnableVdb, Engine, Environment, Job, ProvisionBySnapshot,
-    Source, Vdb,
+    Bookmark, BySnapshot, CreateBookmark, DSource, DeleteVdb, DisableVdb, EnableVdb, Engine,
+    Environment, FromBookmark, Job, PointInTime, ProvisionBySnapshot, ProvisionByTimestamp,
+    ProvisionFromBookmark, Snapshot, Source, Vdb,
 };
 use dct::{Class, Client, filter};
+use environment::spec::Point;
 use tokio::sync::Mutex;
 
 /// Everything that a source's reference can name.
@@ -52,7 +54,22 @@ impl From<dct::Error> for Error {
 pub trait Dct: Send + Sync {
     async fn inventory(&self) -> Result<Inventory, Error>;
     /// Assumes that names are unique in a group, so that a second order of one name is refused.
-    async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, Error>;
+    async fn provision(
+        &self,
+        request: &ProvisionBySnapshot,
+        point: &Point,
+    ) -> Result<Accepted, Error>;
+    async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, Error>;
+    /// By name or id. Assumes that searches find a bookmark by its name.
+    async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, Error>;
+    /// Bookmarks a virtual database as it is, running or not.
+    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, Error>;
+    async fn forget(&self, bookmark: &str) -> Result<(), Error>;
+    /// Assumes that a refresh begins a new timeflow, and so does a rewind.
+    async fn refresh(&self, id: &str, point: &Point) -> Result<Job, Error>;
+    async fn rewind(&self, id: &str, point: &Point) -> Result<Job, Error>;
+    /// Assumes that it brings back the timeflow before the last refresh, with its directory.
+    async fn undo_refresh(&self, id: &str) -> Result<Job, Error>;
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error>;
     async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, Error>;
     /// The newest job whose target has this name. Assumes that a job names its target from its first moment.
@@ -80,6 +97,26 @@ impl Tower {
             client,
             inventory: Mutex::default(),
         }
+    }
+}
+
+fn moment(point: &Point, dataset: Option<&str>) -> PointInTime {
+    PointInTime {
+        timestamp: point.timestamp.clone(),
+        dataset_id: dataset.map(str::to_owned),
+        ..PointInTime::default()
+    }
+}
+
+fn by_snapshot(point: &Point) -> BySnapshot {
+    BySnapshot {
+        snapshot_id: point.snapshot_id.clone(),
+    }
+}
+
+fn from_bookmark(bookmark: &str) -> FromBookmark {
+    FromBookmark {
+        bookmark_id: Some(bookmark.to_owned()),
     }
 }
 
@@ -118,12 +155,107 @@ impl Dct for Tower {
         Ok(found)
     }
 
-    async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, Error> {
-        let answer = self.client.provision_by_snapshot(request).await?;
+    async fn provision(
+        &self,
+        request: &ProvisionBySnapshot,
+        point: &Point,
+    ) -> Result<Accepted, Error> {
+        let mut provision = request.clone();
+        let answer = if point.timestamp.is_some() {
+            let point = moment(point, None);
+            let request = ProvisionByTimestamp { provision, point };
+            self.client.provision_by_timestamp(&request).await?
+        } else if let Some(bookmark) = &point.bookmark {
+            // The bookmark says what it is of.
+            provision.source_data_id = None;
+            let bookmark_id = Some(bookmark.clone());
+            let request = ProvisionFromBookmark {
+                provision,
+                bookmark_id,
+            };
+            self.client.provision_from_bookmark(&request).await?
+        } else {
+            provision.snapshot_id.clone_from(&point.snapshot_id);
+            self.client.provision_by_snapshot(&provision).await?
+        };
         Ok(Accepted {
             vdb_id: answer.vdb_id,
             job: answer.job,
         })
+    }
+
+    async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, Error> {
+        Ok(self.client.snapshot(id).await?)
+    }
+
+    async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, Error> {
+        let (id, named) = (filter::equals("id", name), filter::equals("name", name));
+        let wanted = expression(
+            id.zip(named)
+                .map(|(a, b)| filter::any([a.as_str(), b.as_str()])),
+        )?;
+        let page = self.client.search_bookmarks(&wanted).await?;
+        Ok(page
+            .items
+            .into_iter()
+            .find(|b| b.id == name || b.name.as_deref() == Some(name)))
+    }
+
+    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, Error> {
+        let request = CreateBookmark {
+            name: Some(name.to_owned()),
+            vdb_ids: Some(vec![vdb.to_owned()]),
+            retention: Some(days),
+            ..CreateBookmark::default()
+        };
+        Ok(self.client.create_bookmark(&request).await?.job)
+    }
+
+    async fn forget(&self, bookmark: &str) -> Result<(), Error> {
+        Ok(self.client.delete_bookmark(bookmark).await?)
+    }
+
+    async fn refresh(&self, id: &str, point: &Point) -> Result<Job, Error> {
+        Ok(match (&point.timestamp, &point.bookmark) {
+            (Some(_), _) => {
+                let parent = self.client.vdb(id).await?.and_then(|v| v.parent_id);
+                let request = moment(point, parent.as_deref());
+                self.client.refresh_by_timestamp(id, &request).await?
+            }
+            (None, Some(bookmark)) => {
+                self.client
+                    .refresh_from_bookmark(id, &from_bookmark(bookmark))
+                    .await?
+            }
+            (None, None) => {
+                self.client
+                    .refresh_by_snapshot(id, &by_snapshot(point))
+                    .await?
+            }
+        })
+    }
+
+    async fn rewind(&self, id: &str, point: &Point) -> Result<Job, Error> {
+        Ok(match (&point.timestamp, &point.bookmark) {
+            (Some(_), _) => {
+                let request = moment(point, Some(id));
+                self.client.rollback_by_timestamp(id, &request).await?
+            }
+            (None, Some(bookmark)) => {
+                self.client
+                    .rollback_from_bookmark(id, &from_bookmark(bookmark))
+                    .await?
+            }
+            (None, None) => {
+                self.client
+                    .rollback_by_snapshot(id, &by_snapshot(point))
+                    .await?
+            }
+        })
+    }
+
+    async fn undo_refresh(&self, id: &str) -> Result<Job, Error> {
+        Ok(self.client.undo_refresh(id).await?)
     }
 
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error> {

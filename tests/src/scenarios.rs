@@ -23,12 +23,13 @@ mod form;
 mod harmless;
 mod policies;
 mod refusals;
+mod renewal;
 mod review;
 mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 17] = [
+const ALL: [(&str, Scenario); 18] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -45,8 +46,12 @@ const ALL: [(&str, Scenario); 17] = [
         |c| Box::pin(form::retire(c)),
     ),
     (
-        "a_database_gets_more_memory_and_a_refresh_is_refused_with_its_reason",
+        "a_database_gets_more_memory_and_then_other_data_through_the_portal",
         |c| Box::pin(day2::change(c)),
+    ),
+    (
+        "a_database_is_refreshed_by_git_and_rewound_by_an_action",
+        |c| Box::pin(renewal::exchange(c)),
     ),
     (
         "wrong_orders_are_refused_with_one_clear_error_and_nothing_is_created",

@@ -307,4 +307,96 @@ async fn what_renews_a_copy_names_it_in_the_path_and_sends_a_body() {
     let answer = client.create_bookmark(&request).await;
     assert_eq!(answer.unwrap().bookmark.unwrap().id, "b");
     assert_eq!(client.timeflow("none").await.unwrap(), None);
+    assert_eq!(client.snapshot("none").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bookmark_is_gone_whatever_the_answer_to_its_removal_holds() {
+    let tower = Tower::start().await;
+    for (id, answer) in [
+        ("b", ResponseTemplate::new(204)),
+        (
+            "c",
+            ResponseTemplate::new(200).set_body_json(json!({"job": {"id": "ab"}})),
+        ),
+    ] {
+        tower
+            .answers("DELETE", &format!("/dct/v3/bookmarks/{id}"), answer)
+            .await;
+    }
+    for id in ["b", "c", "gone-already"] {
+        tower.client.delete_bookmark(id).await.unwrap();
+    }
+    tower
+        .answers(
+            "DELETE",
+            "/dct/v3/bookmarks/used",
+            ResponseTemplate::new(409),
+        )
+        .await;
+    assert!(
+        tower
+            .client
+            .delete_bookmark("used")
+            .await
+            .unwrap_err()
+            .is_conflict()
+    );
+}
+
+#[tokio::test]
+async fn copies_of_a_moment_and_of_a_bookmark_are_ordered_in_one_flat_body() {
+    let tower = Tower::start().await;
+    let provision = dct::types::ProvisionBySnapshot {
+        name: Some("n".into()),
+        ..Default::default()
+    };
+    for (action, body) in [
+        (
+            "provision_by_timestamp",
+            json!({"name": "n", "timestamp": "2026-01-01T00:00:00Z"}),
+        ),
+        (
+            "provision_from_bookmark",
+            json!({"name": "n", "bookmark_id": "b"}),
+        ),
+    ] {
+        Mock::given(method("POST"))
+            .and(path(format!("/dct/v3/vdbs/{action}")))
+            .and(body_json(body))
+            .respond_with(ResponseTemplate::new(200).set_body_json(json!({"vdb_id": "v"})))
+            .expect(1)
+            .mount(&tower.server)
+            .await;
+    }
+    let at = dct::types::ProvisionByTimestamp {
+        provision: provision.clone(),
+        point: dct::types::PointInTime {
+            timestamp: Some("2026-01-01T00:00:00Z".into()),
+            ..Default::default()
+        },
+    };
+    let of = dct::types::ProvisionFromBookmark {
+        provision,
+        bookmark_id: Some("b".into()),
+    };
+    let vdb = Some("v".to_owned());
+    assert_eq!(
+        tower
+            .client
+            .provision_by_timestamp(&at)
+            .await
+            .unwrap()
+            .vdb_id,
+        vdb
+    );
+    assert_eq!(
+        tower
+            .client
+            .provision_from_bookmark(&of)
+            .await
+            .unwrap()
+            .vdb_id,
+        vdb
+    );
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::names::quoted;
 use crate::problem::Problem;
+use crate::schedule::Schedule;
 use crate::spec::PostgresVdbSpec;
 
 /// Something to do with a database after it was made.
@@ -34,13 +35,7 @@ pub struct Capabilities([(DayTwo, Support); 4]);
 /// What the operator of this version can do.
 pub const OPERATOR: Capabilities = Capabilities([
     (DayTwo::Update, Support::Yes),
-    (
-        DayTwo::Refresh,
-        Support::No {
-            reason: "the operator of this platform cannot refresh yet",
-            instead: "retire {env} and order it again for fresh data",
-        },
-    ),
+    (DayTwo::Refresh, Support::Yes),
     (
         DayTwo::Extend,
         Support::No {
@@ -90,6 +85,14 @@ pub(crate) fn problems(spec: &PostgresVdbSpec) -> Vec<Problem> {
         problems.push(
             Problem::at("/expiresAt", format!("{} is no point in time", quoted(at)))
                 .hint("write it as 2030-01-31T12:00:00Z"),
+        );
+    }
+    if let Some(schedule) = spec.refresh.as_ref().and_then(|r| r.schedule.as_deref())
+        && let Err(why) = Schedule::parse(schedule)
+    {
+        problems.push(
+            Problem::at("/refresh/schedule", why)
+                .hint("write it as 0 3 * * 1-5 for working days at three (UTC)"),
         );
     }
     for (field, is_set, what) in [

@@ -4,6 +4,7 @@
 //! Everything is pure: no file, network, clock or randomness, so that the same code runs in the sidecar, the
 //! operator, the command line and a browser.
 
+pub mod actions;
 pub mod capabilities;
 pub mod change;
 pub mod databases;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod quantity;
 pub mod render;
 pub mod resource;
+pub mod schedule;
 pub mod schema;
 pub mod spec;
 pub mod status;

@@ -46,6 +46,22 @@ pub fn spec_structural() -> Value {
     structural::<PostgresVdbSpec>()
 }
 
+/// `spec` of a kind of action.
+pub fn action_structural(kind: crate::actions::Kind) -> Value {
+    use crate::actions::{Kind, RefreshSpec, RewindSpec, SnapshotSpec, TaskSpec};
+    match kind {
+        Kind::PostgresRefresh => structural::<RefreshSpec>(),
+        Kind::PostgresRewind => structural::<RewindSpec>(),
+        Kind::PostgresSnapshot => structural::<SnapshotSpec>(),
+        Kind::PostgresTask => structural::<TaskSpec>(),
+    }
+}
+
+/// `status` of every action.
+pub fn action_status_structural() -> Value {
+    structural::<crate::actions::ActionStatus>()
+}
+
 /// `status` for the CRD.
 pub fn status_structural() -> Value {
     structural::<PostgresVdbStatus>()

@@ -97,7 +97,7 @@ pub struct PostgresVdbSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 40))]
     pub expires_at: Option<String>,
-    /// Fresh data from the same source. Has no effect in this version.
+    /// Fresh data from the same source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
 }
@@ -143,6 +143,54 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub bookmark: Option<String>,
+}
+
+impl Source {
+    /// Which moment of the source is ordered.
+    pub fn point(&self) -> Point {
+        Point {
+            snapshot_id: self.snapshot_id.clone(),
+            timestamp: self.timestamp.clone(),
+            bookmark: self.bookmark.clone(),
+        }
+    }
+}
+
+/// A moment of a source's or a copy's data; the latest snapshot where nothing is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")
+    )]
+    pub snapshot_id: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 40))]
+    pub timestamp: Option<String>,
+    /// Name or id of a bookmark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub bookmark: Option<String>,
+}
+
+impl Point {
+    pub fn is_latest(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Point {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.snapshot_id, &self.timestamp, &self.bookmark) {
+            (Some(id), ..) => write!(f, "snapshot {id}"),
+            (None, Some(at), _) => write!(f, "{at}"),
+            (None, None, Some(name)) => write!(f, "bookmark {name}"),
+            (None, None, None) => f.write_str("the latest snapshot"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -199,6 +247,10 @@ pub struct Refresh {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9._-]*$"))]
     pub token: Option<String>,
+    /// Asks for a refresh again and again: minute, hour, day, month, weekday as in cron, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 100), regex(pattern = r"^[0-9*,/ -]+$"))]
+    pub schedule: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

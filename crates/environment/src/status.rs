@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::spec::Point;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PostgresVdbStatus {
@@ -28,6 +30,9 @@ pub struct PostgresVdbStatus {
     pub data_as_of: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
+    /// The last exchange of the data: what asked for it, how far it is, how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
     /// How long each stage took, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -102,7 +107,7 @@ pub struct Intent {
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     pub id: String,
-    /// What the job does: provision, enable, disable or delete.
+    /// What the job does: provision, enable, disable, delete, bookmark, refresh, rewind, undo or rollback.
     pub operation: String,
 }
 
@@ -123,6 +128,115 @@ pub struct Stage {
     pub started_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,
+}
+
+/// One exchange of the data, a refresh or a rewind, as a transaction: it ends in the new data or in the old.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refresh {
+    /// The token of the spec that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The action that asked for it, as `<kind>/<name>/<uid>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Exchange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RefreshState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    /// When the state was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The moment whose data is wanted; the latest snapshot where nothing is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
+    /// Name of the bookmark of the data before, kept until the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookmark: Option<String>,
+    /// Timeflow of the data before, and the one that took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeflow: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
+    /// Data generation before, and the highest that was given to it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+    /// The data before can only be had from the bookmark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollback: bool,
+    /// How the exchanges that actions asked for ended, until these have heard of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+    /// The schedule that `next` was worked out from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Tokens that are not carried out again, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    pub action: String,
+    pub succeeded: bool,
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What kind of data takes the place of the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Exchange {
+    // That of the source.
+    Refresh,
+    // That of the copy itself at an earlier moment.
+    Rewind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum RefreshState {
+    // The data as it is gets a bookmark.
+    Keeping,
+    // Hooks of the stage pre-refresh.
+    Preparing,
+    // It failed before anything was touched: what was made for it goes.
+    Aborting,
+    // The server is down, its data is exchanged.
+    Replacing,
+    // The server starts on the new data and is proved.
+    Starting,
+    // It answered; the old generation goes.
+    Committing,
+    // It failed: the data before comes back.
+    Undoing,
+    // The server starts on the data before.
+    Restoring,
+    Succeeded,
+    // The database has the data that it had before.
+    Failed,
+    // Neither the new data nor the data before is in use; both are kept.
+    UndoFailed,
+}
+
+impl RefreshState {
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::UndoFailed)
+    }
 }
 
 impl PostgresVdbStatus {

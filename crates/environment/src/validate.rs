@@ -158,6 +158,17 @@ fn source(spec: &PostgresVdbSpec, problems: &mut Vec<Problem>) {
             .hint("keep one, or none for the latest snapshot"),
         );
     }
+    if let Some(at) = &source.timestamp
+        && at.parse::<jiff::Timestamp>().is_err()
+    {
+        problems.push(
+            Problem::at(
+                "/source/timestamp",
+                format!("{} is no point in time", crate::names::quoted(at)),
+            )
+            .hint("write it as 2030-01-31T12:00:00Z"),
+        );
+    }
 }
 
 fn resources(spec: &PostgresVdbSpec, problems: &mut Vec<Problem>) {

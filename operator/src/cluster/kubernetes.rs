@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
+use environment::actions::{ActionStatus, Kind as ActionKind};
 use environment::names::{FINALIZER, INSTANCE_LABEL};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
@@ -14,7 +15,7 @@ use kube::api::{
     Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
     PropagationPolicy,
 };
-use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::core::{ClusterResourceScope, DynamicObject, NamespaceResourceScope};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -25,6 +26,7 @@ use super::{
     Cluster, Ending, Error, ErrorKind, HookRun, Kind, MANAGER, Name, Notice, Object, Orphan,
     Progress,
 };
+use crate::actions::{Action, definition};
 use crate::controller::build::COMPONENT_LABEL;
 use crate::crd::{Key, PostgresVdb};
 
@@ -66,6 +68,11 @@ impl Kubernetes {
         namespace: &str,
     ) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn actions_api(&self, kind: ActionKind, namespace: &str) -> Api<DynamicObject> {
+        let resource = definition::resource(kind);
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
 
     fn global<K: Resource<Scope = ClusterResourceScope, DynamicType = ()>>(&self) -> Api<K> {
@@ -136,6 +143,14 @@ fn failed(call: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
             message,
         }
     }
+}
+
+fn parsed(kind: ActionKind, object: DynamicObject, call: String) -> Result<Action, Error> {
+    definition::parse(kind, object).map_err(|error| Error {
+        kind: ErrorKind::Rejected,
+        call,
+        message: error.to_string(),
+    })
 }
 
 async fn read<K>(api: Api<K>, name: &Name) -> Result<Option<Object>, Error>
@@ -238,6 +253,54 @@ impl Cluster for Kubernetes {
         api.replace_status(&key.name, &written(), &whole)
             .await
             .map_err(failed("write the status"))?;
+        Ok(())
+    }
+
+    async fn action(&self, kind: ActionKind, key: &Key) -> Result<Option<Action>, Error> {
+        let call = format!("read {} {}", kind.as_str(), key.name);
+        let found = self
+            .actions_api(kind, &key.namespace)
+            .get_opt(&key.name)
+            .await
+            .map_err(failed(call.clone()))?;
+        found.map(|object| parsed(kind, object, call)).transpose()
+    }
+
+    async fn actions(&self, namespace: &str) -> Result<Vec<Action>, Error> {
+        let mut all = Vec::new();
+        for kind in ActionKind::ALL {
+            let call = format!("list {}", kind.plural());
+            let found = self
+                .actions_api(kind, namespace)
+                .list(&ListParams::default())
+                .await
+                .map_err(failed(call.clone()))?;
+            for object in found.items {
+                all.push(parsed(kind, object, call.clone())?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn write_action_status(
+        &self,
+        action: &Action,
+        status: &ActionStatus,
+    ) -> Result<(), Error> {
+        let key = action.key();
+        let mut shown = json!(status);
+        // A merge keeps what is not named.
+        for optional in ["reason", "message"] {
+            if shown.get(optional).is_none() {
+                shown[optional] = serde_json::Value::Null;
+            }
+        }
+        let version = &action.metadata.resource_version;
+        let change = json!({ "metadata": { "resourceVersion": version }, "status": shown });
+        self.actions_api(action.kind, &key.namespace)
+            .patch_status(&key.name, &merged(), &Patch::Merge(change))
+            .await
+            .map_err(failed(format!("write the status of {}", key.name)))?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::build::{Frame, Names, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, pod};
+use super::{Context, cleanup, desired, pod, refresh};
 use crate::clock::precise;
 use crate::cluster::{self, ErrorKind, Name, Object};
 use crate::crd::Key;
@@ -72,6 +72,9 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
         }
         Step::DeleteVdb { id } => Ok(ordered(ctx.dct.delete(&id).await, "delete")),
         Step::DisableVdb { id } => Ok(ordered(ctx.dct.disable(&id).await, "disable")),
+        Step::Keep { vdb, name } => Ok(refresh::act::keep(ctx, observed, &vdb, &name).await),
+        Step::Exchange(exchange) => Ok(refresh::act::exchange(ctx, observed, &exchange).await),
+        Step::Forget { bookmark } => Ok(refresh::act::forget(ctx, observed, &bookmark).await),
         Step::Abandon => cleanup::abandon(ctx, observed, frame).await,
         Step::Release { retained } => cleanup::release(ctx, observed, retained).await,
     }
@@ -85,6 +88,9 @@ pub fn remember(ctx: &Context, key: &Key, outcome: &Outcome) {
             ctx.memory
                 .with(key, |m| m.fresh_intent = Some(source.clone()));
         }
+        Outcome::Recorded(Record::Refresh(_) | Record::Job(_)) => {
+            ctx.memory.with(key, |m| m.unsure_since = None);
+        }
         Outcome::Ready(_) => ctx.poller.forget(key),
         _ => {}
     }
@@ -97,7 +103,7 @@ fn stopped(reason: Reason, message: impl Into<String>) -> Outcome {
     })
 }
 
-fn failed(error: &tower::Error) -> Outcome {
+pub(super) fn failed(error: &tower::Error) -> Outcome {
     match tower_failed(error) {
         Plan::Done(outcome) => outcome,
         Plan::Act(_) => Outcome::Again,
@@ -112,7 +118,11 @@ async fn provision(
     // Whatever the answer is: from here on an order may exist.
     ctx.memory
         .with(&observed.cr.key(), |m| m.fresh_intent = None);
-    match ctx.dct.provision(request).await {
+    match ctx
+        .dct
+        .provision(request, &observed.cr.spec.source.point())
+        .await
+    {
         Ok(accepted) => {
             let job = accepted.job.map(|job| Job {
                 id: job.id,

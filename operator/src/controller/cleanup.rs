@@ -11,7 +11,7 @@ use super::build::{Frame, Names, vdb_name};
 use super::observe::{Observed, Tower, recorded};
 use super::plan::{JOB_WAIT, Outcome, Plan, Step};
 use super::provision::{is_ours, tower_failed};
-use super::{Context, hooks, pod};
+use super::{Context, hooks, pod, refresh};
 use crate::clock::{between, parse, seconds};
 use crate::cluster::{self, Ending, ErrorKind, Name, Orphan};
 use crate::reason::Reason;
@@ -31,10 +31,15 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if let Some(plan) = before_the_end(observed, frame) {
         return plan;
     }
-    if let Some(plan) = remove(observed, &names.stateful_set(), "the server's set") {
+    if let Some(plan) = remove(
+        observed,
+        &names.stateful_set(),
+        "the server's set",
+        Reason::Deleting,
+    ) {
         return plan;
     }
-    if let Some(plan) = remove(observed, &names.pod(), "the server") {
+    if let Some(plan) = remove(observed, &names.pod(), "the server", Reason::Deleting) {
         return plan;
     }
     if let Some(plan) = virtual_database(observed, frame) {
@@ -45,13 +50,27 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     {
         return plan;
     }
-    for (name, what) in [(names.claim(), "the claim"), (names.volume(), "the volume")] {
-        if let Some(plan) = remove(observed, &name, what) {
+    for (name, what) in data(observed, frame) {
+        if let Some(plan) = remove(observed, &name, what, Reason::Deleting) {
             return plan;
         }
     }
     let retained = cr.spec.deletion_policy == DeletionPolicy::Retain && recorded(cr).id.is_some();
     Plan::Act(Step::Release { retained })
+}
+
+/// Claims and volumes of every data generation that may exist: an exchange may have been under way.
+fn data(observed: &Observed, frame: &Frame<'_>) -> Vec<(Name, &'static str)> {
+    let mut generations = refresh::others(&observed.cr, frame.generation);
+    generations.push(frame.generation);
+    let of = |generation: u32| {
+        let names = Names::of(&Frame {
+            generation,
+            ..*frame
+        });
+        [(names.claim(), "the claim"), (names.volume(), "the volume")]
+    };
+    generations.into_iter().flat_map(of).collect()
 }
 
 /// Time left for an orderly end; `None` while the resource lives.
@@ -90,11 +109,11 @@ fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
 }
 
 /// Deletes an object and waits until it is gone.
-fn remove(observed: &Observed, name: &Name, what: &str) -> Option<Plan> {
+pub(super) fn remove(observed: &Observed, name: &Name, what: &str, reason: Reason) -> Option<Plan> {
     let found = observed.children.own(name, &observed.cr)?;
     if found.meta().deletion_timestamp.is_some() {
         return Some(Plan::wait(
-            Reason::Deleting,
+            reason,
             format!("waiting until {what} is gone"),
             OBJECT_WAIT,
         ));
@@ -250,12 +269,12 @@ pub async fn abandon(
     }
     let names = Names::of(frame);
     // The pod's volume may be on a server that never answers again: then it never unmounts.
-    let steps = [
+    let mut steps = vec![
         (names.stateful_set(), Ending::Graceful),
         (names.pod(), Ending::Forced),
-        (names.claim(), Ending::Graceful),
-        (names.volume(), Ending::Graceful),
     ];
+    let data = data(observed, frame);
+    steps.extend(data.into_iter().map(|(name, _)| (name, Ending::Graceful)));
     for (name, ending) in steps {
         let Some(found) = observed.children.own(&name, &observed.cr) else {
             continue;

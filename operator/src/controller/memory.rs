@@ -17,6 +17,8 @@ pub struct Remembered {
     uid: String,
     /// This process has just written the intent and sent nothing yet: the source that it resolved.
     pub fresh_intent: Option<String>,
+    /// Since then an order about the data may have been sent that nobody wrote down: by this process, or by one before.
+    pub unsure_since: Option<Timestamp>,
     /// Run of the pod (uid and restarts) that was prepared.
     pub prepared: Option<String>,
     pub stages: Vec<Stage>,
@@ -40,11 +42,12 @@ pub struct Memory(Mutex<HashMap<Key, Remembered>>);
 
 impl Memory {
     /// A resource of the same name with another uid is another resource.
-    pub fn meet(&self, key: &Key, uid: &str) {
+    pub fn meet(&self, key: &Key, uid: &str, now: Timestamp) {
         self.with(key, |remembered| {
             if remembered.uid != uid {
                 *remembered = Remembered {
                     uid: uid.to_owned(),
+                    unsure_since: Some(now),
                     ..Remembered::default()
                 };
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dct::types::{Job as TowerJob, Vdb};
 use environment::names::INSTANCE_LABEL;
-use environment::status::Vdb as Recorded;
+use environment::status::{RefreshState, Vdb as Recorded};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
-use super::{Context, build};
+use super::{Context, build, refresh};
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::crd::PostgresVdb;
 use crate::poller::Progress;
@@ -24,6 +24,7 @@ pub struct Observed {
     pub cr: PostgresVdb,
     pub now: Timestamp,
     pub tower: Tower,
+    pub exchange: refresh::look::Look,
     pub children: Children,
     pub memory: Remembered,
     /// Its namespace is going, too.
@@ -111,6 +112,7 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
         cr,
         now: ctx.clock.now(),
         tower: Tower::NotAsked,
+        exchange: refresh::look::Look::NotAsked,
         children: Children::default(),
         memory,
         namespace_ends: false,
@@ -124,6 +126,9 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     }
     observed.children = children(ctx, &observed).await?;
     observed.cluster_id = ctx.cluster.cluster_id().await?;
+    if !observed.cr.is_deleting() {
+        observed.exchange = refresh::look::look(ctx, &observed).await;
+    }
     if wants_tower(ctx, &observed) {
         observed.tower = match tower(ctx, &observed).await {
             Ok(tower) => tower,
@@ -147,6 +152,13 @@ async fn children(ctx: &Context, observed: &Observed) -> Result<Children, cluste
         names.stateful_set(),
         names.pod(),
     ];
+    for generation in refresh::others(cr, ctx.frame(cr).generation) {
+        let names = Names::of(&build::Frame {
+            generation,
+            ..ctx.frame(cr)
+        });
+        wanted.extend([names.claim(), names.volume()]);
+    }
     if let Some(secret) = &cr.spec.database.password_secret_ref {
         wanted.push(Name::new(Kind::Secret, &cr.key().namespace, secret));
     }
@@ -190,7 +202,12 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
             && children.own(&names.pod(), &observed.cr).is_none();
     }
     let refused = rules::check(&observed.cr.spec, &ctx.settings.allow).is_err();
-    !refused && observed.cr.spec.enabled && children.own(&names.volume(), &observed.cr).is_none()
+    let wanted = match refresh::recorded(&observed.cr).and_then(|r| r.state) {
+        Some(RefreshState::Starting | RefreshState::Restoring) => true,
+        Some(state) if !state.is_over() => false,
+        _ => observed.cr.spec.enabled,
+    };
+    !refused && wanted && children.own(&names.volume(), &observed.cr).is_none()
 }
 
 pub fn recorded(cr: &PostgresVdb) -> Recorded {
@@ -247,7 +264,14 @@ async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
 
 async fn resolve(ctx: &Context, cr: &PostgresVdb) -> Result<Result<String, Refusal>, Error> {
     let inventory = ctx.dct.inventory().await?;
-    Ok(source::resolve(&cr.spec.source.reference, &inventory).map(|dsource| dsource.id.clone()))
+    let id = match source::resolve(&cr.spec.source.reference, &inventory) {
+        Ok(dsource) => dsource.id.clone(),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let point = cr.spec.source.point();
+    Ok(source::holds(ctx.dct.as_ref(), &id, &point)
+        .await?
+        .map(|()| id))
 }
 
 /// What the volume's annotations record of the copy.

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job as HookJob;
 
 use super::build::{Copy, Frame, Names};
 use super::observe::{self, Observed};
-use super::{cleanup, desired, hooks, pod, provision};
+use super::{cleanup, desired, hooks, pod, provision, refresh};
 use crate::clock::between;
 use crate::cluster::{Ending, Name, Object};
 use crate::reason::Reason;
@@ -69,6 +69,16 @@ pub enum Step {
     DisableVdb {
         id: String,
     },
+    /// Bookmarks the data as it is.
+    Keep {
+        vdb: String,
+        name: String,
+    },
+    Exchange(refresh::Exchange),
+    /// The bookmark goes, and with it the transaction ends.
+    Forget {
+        bookmark: String,
+    },
     Abandon,
     Release {
         retained: bool,
@@ -113,6 +123,7 @@ pub enum Record {
         job: Option<Job>,
     },
     Job(Job),
+    Refresh(Box<refresh::Change>),
 }
 
 #[derive(Clone, Debug)]
@@ -159,28 +170,33 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow) {
         return Plan::refuse(&refusal);
     }
-    let copy = observe::copy(observed, &Names::of(frame));
-    match (observed.cr.spec.enabled, copy) {
+    if let Some(plan) = refresh::plan(observed, frame) {
+        return plan;
+    }
+    // An exchange of the data is brought to its end first.
+    let runs = observed.cr.spec.enabled || refresh::under_way(&observed.cr).is_some();
+    let plan = match (runs, observe::copy(observed, &Names::of(frame))) {
         (true, Some(copy)) => run(observed, frame, &copy),
         (true, None) => provision::provision(observed, frame),
-        (false, copy) => suspend(observed, frame, copy.as_ref()),
-    }
+        (false, _) => {
+            stop(observed, frame, Reason::Suspended).unwrap_or(Plan::Done(Outcome::Suspended))
+        }
+    };
+    refresh::settle(observed, frame, plan)
 }
 
-/// Stops the server and keeps everything else.
-fn suspend(observed: &Observed, frame: &Frame<'_>, copy: Option<&Copy>) -> Plan {
+/// Takes the server away and keeps everything else; `None` once its pod is gone.
+pub fn stop(observed: &Observed, frame: &Frame<'_>, reason: Reason) -> Option<Plan> {
     let names = Names::of(frame);
     let set = observed.children.stateful_set(&names.stateful_set());
-    let wanted = copy
+    let wanted = observe::copy(observed, &names)
         .zip(set)
-        .map(|(copy, _)| desired::stateful_set(observed, frame, copy, 0));
-    match wanted {
-        Some(wanted) if desired::differs(observed, &wanted) => Plan::Act(Step::Apply(vec![wanted])),
-        Some(_) if observed.children.pod(&names.pod()).is_some() => {
-            Plan::wait(Reason::Suspended, "the server is stopping", OBJECT_WAIT)
-        }
-        _ => Plan::Done(Outcome::Suspended),
+        .map(|(copy, _)| desired::stateful_set(observed, frame, &copy, 0));
+    if let Some(wanted) = wanted.filter(|wanted| desired::differs(observed, wanted)) {
+        return Some(Plan::Act(Step::Apply(vec![wanted])));
     }
+    observed.children.pod(&names.pod())?;
+    Some(Plan::wait(reason, "the server is stopping", OBJECT_WAIT))
 }
 
 /// From the copy to a proved database.
@@ -214,13 +230,15 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     if observed.memory.prepared.as_deref() != Some(pod.run().as_str()) {
         return Plan::Act(Step::Prepare(Box::new(preparation(frame, copy))));
     }
-    let hooked = observed
+    let created = observed
         .cr
         .status
         .as_ref()
         .and_then(|s| s.condition("HooksSucceeded"))
         .is_some_and(|c| c.status == "True");
-    if !hooked && let Some(plan) = hooks::next(observed, frame, HookStage::PostCreate) {
+    let stage =
+        refresh::start_hooks(&observed.cr).filter(|s| !created || *s != HookStage::PostCreate);
+    if let Some(plan) = stage.and_then(|stage| hooks::next(observed, frame, stage)) {
         return plan;
     }
     match published.zip(verified) {
@@ -231,7 +249,9 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
                 .status
                 .as_ref()
                 .and_then(|s| s.verified.as_ref());
-            let known = before.is_some_and(|b| b.secret_hash == verified.secret_hash);
+            // Other data knows other passwords.
+            let known = refresh::under_way(&observed.cr).is_none()
+                && before.is_some_and(|b| b.secret_hash == verified.secret_hash);
             Plan::Act(Step::Prove(Box::new(Proof {
                 password,
                 verified,

@@ -7,7 +7,7 @@ use dct::types::{ContainerizationState, JobStatus, ProvisionBySnapshot, Tag, Vdb
 use environment::spec::HookStage;
 use environment::status::Job;
 
-use super::build::{Copy, Frame, vdb_name, volume};
+use super::build::{Frame, vdb_name, volume};
 use super::observe::{Observed, Tower, recorded};
 use super::plan::{JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Step};
 use super::{desired, hooks};
@@ -70,7 +70,6 @@ fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> ProvisionBySna
         description: Some(format!("PostgresVDB {}", cr.key())),
         target_group_id: Some(frame.settings.dct.group.clone()),
         source_data_id: Some(source.to_owned()),
-        snapshot_id: cr.spec.source.snapshot_id.clone(),
         container_mode: Some(true),
         tags: Some(vec![
             Tag::new(UID_TAG, cr.uid()),
@@ -242,11 +241,11 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
         );
     }
     let running = vdb.containerization_state == Some(ContainerizationState::RunningInContainer);
-    let directory = vdb
+    let offers = vdb
         .exported_data_directory
         .as_deref()
-        .filter(|d| running && !d.is_empty());
-    let Some(directory) = directory else {
+        .is_some_and(|d| running && !d.is_empty());
+    if !offers {
         if recorded(&observed.cr)
             .job
             .is_some_and(|j| j.operation == "enable")
@@ -263,18 +262,10 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
             vdb: vdb.id.clone(),
             owner: frame.cr.spec.ownership().to_owned(),
         });
-    };
-    match volume::checked_export(&frame.settings.export, directory) {
+    }
+    match volume::offered(&frame.settings.export, vdb) {
         Err(why) => Plan::stop(Reason::ExportRefused, why),
-        Ok(export) => {
-            let timeflow = vdb.current_timeflow_id.as_deref().unwrap_or("1");
-            let copy = Copy {
-                export,
-                identity: format!("{}/{timeflow}", vdb.id),
-                data_as_of: vdb.parent_timeflow_timestamp.clone(),
-            };
-            desired::step(observed, frame, desired::all(observed, frame, &copy))
-                .unwrap_or(Plan::Done(Outcome::Again))
-        }
+        Ok(copy) => desired::step(observed, frame, desired::all(observed, frame, &copy))
+            .unwrap_or(Plan::Done(Outcome::Again)),
     }
 }

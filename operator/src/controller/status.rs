@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use environment::PostgresVdbStatus;
-use environment::status::{Condition, Endpoint, Phase, Stage, Vdb};
+use environment::status::{Condition, Endpoint, Phase, Refresh, RefreshState, Stage, Vdb};
 use jiff::Timestamp;
 
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
+use super::refresh;
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -27,7 +28,8 @@ pub fn of(
         ..before.clone()
     };
     status.vdb = vdb(observed, frame, outcome);
-    status.phase = Some(phase(observed, reason));
+    status.refresh = exchange(observed, outcome, now);
+    status.phase = Some(phase(observed, status.refresh.as_ref(), reason));
     if let Outcome::Ready(proof) = outcome {
         prove(&mut status, frame, proof);
     }
@@ -40,7 +42,97 @@ pub fn of(
     };
     conditions.fill(observed, frame, outcome, reason, &message);
     status.conditions = conditions.made;
+    if let Some(failure) = unfulfilled(observed, status.refresh.as_ref()) {
+        stall(&mut status, &failure);
+    }
+    if serves_on(observed, frame, status.refresh.as_ref(), outcome) {
+        keep_serving(&mut status, &before);
+    }
     Some(status)
+}
+
+/// What is written down of the exchange of the data.
+fn exchange(observed: &Observed, outcome: &Outcome, now: Timestamp) -> Option<Refresh> {
+    let before = refresh::recorded(&observed.cr).cloned();
+    match outcome {
+        Outcome::Recorded(Record::Refresh(change)) => Some(change.refresh.clone()),
+        Outcome::Recorded(Record::Intent { .. }) => {
+            before.or_else(|| refresh::begin::at_creation(&observed.cr))
+        }
+        // The new data is proved and shown in the same write.
+        Outcome::Ready(_) => before.map(|before| match before.state {
+            Some(RefreshState::Starting) => Refresh {
+                state: Some(RefreshState::Committing),
+                since: Some(precise(now)),
+                ..before
+            },
+            _ => before,
+        }),
+        _ => before,
+    }
+}
+
+/// The order asks for data that it did not get, though the database works.
+fn unfulfilled(observed: &Observed, refresh: Option<&Refresh>) -> Option<String> {
+    let refresh = refresh.filter(|r| r.state == Some(RefreshState::Failed))?;
+    let asked = observed.cr.spec.refresh.as_ref()?.token.as_ref()?;
+    (refresh.token.as_ref() == Some(asked) && !observed.cr.is_deleting()).then(|| {
+        let why = refresh.message.clone().unwrap_or_default();
+        hinted(
+            Reason::RefreshFailed,
+            &format!("refresh {asked} failed: {why}"),
+        )
+    })
+}
+
+fn stall(status: &mut PostgresVdbStatus, message: &str) {
+    for condition in &mut status.conditions {
+        if condition.kind == "Stalled" && condition.status != "True" {
+            condition.status = "True".to_owned();
+            condition.reason = Reason::RefreshFailed.to_string();
+            message.clone_into(&mut condition.message);
+        }
+    }
+}
+
+/// The server that was proved still serves, whatever else is going on.
+fn serves_on(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    refresh: Option<&Refresh>,
+    outcome: &Outcome,
+) -> bool {
+    let begun = refresh::under_way(&observed.cr).is_some()
+        || matches!(outcome, Outcome::Recorded(Record::Refresh(_)));
+    let state = refresh.and_then(|r| r.state);
+    let proves = matches!(outcome, Outcome::Ready(_));
+    begun
+        && state.is_none_or(refresh::serves)
+        && !proves
+        && !observed.cr.is_deleting()
+        && refresh::still_serves(observed, frame)
+}
+
+/// Ready stays what it was. Before the exchange nothing says that the present order is carried out.
+fn keep_serving(status: &mut PostgresVdbStatus, before: &PostgresVdbStatus) {
+    use RefreshState::{Committing, Succeeded};
+    let Some(ready) = before.condition("Ready").cloned() else {
+        return;
+    };
+    let state = status.refresh.as_ref().and_then(|r| r.state);
+    if !matches!(state, Some(Committing | Succeeded)) {
+        status.observed_generation = before.observed_generation;
+    }
+    let over = state.is_none_or(RefreshState::is_over);
+    for condition in &mut status.conditions {
+        if condition.kind == "Ready" {
+            *condition = ready.clone();
+        } else if condition.kind == "Reconciling" && over {
+            "False".clone_into(&mut condition.status);
+            condition.reason.clone_from(&ready.reason);
+            condition.message.clear();
+        }
+    }
 }
 
 /// Reason and message of Ready.
@@ -52,6 +144,10 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
             Reason::Deleting,
             "the virtual database is being removed".to_owned(),
         ),
+        Outcome::Recorded(Record::Refresh(change)) => told_of(&change.refresh),
+        Outcome::Recorded(Record::Job(_)) if refresh::under_way(&observed.cr).is_some() => {
+            refresh::recorded(&observed.cr).map(told_of)?
+        }
         Outcome::Recorded(Record::Job(_)) => (
             Reason::Enabling,
             "the virtual database is being enabled for the pod".to_owned(),
@@ -68,6 +164,29 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
         ),
         Outcome::Ready(_) => (Reason::Verified, ready_message(frame)),
     })
+}
+
+/// Where an exchange of the data stands, in a word and a sentence.
+fn told_of(refresh: &Refresh) -> (Reason, String) {
+    let point = refresh.point.clone().unwrap_or_default();
+    let why = refresh.message.as_deref().unwrap_or_default();
+    match refresh.state {
+        Some(RefreshState::Undoing | RefreshState::Restoring) => (
+            Reason::Undoing,
+            format!("the data before comes back, because the exchange failed: {why}"),
+        ),
+        Some(RefreshState::UndoFailed) => (
+            Reason::RefreshUndoFailed,
+            hinted(Reason::RefreshUndoFailed, why),
+        ),
+        Some(RefreshState::Succeeded) => {
+            (Reason::Refreshing, format!("the data is that of {point}"))
+        }
+        _ => (
+            Reason::Refreshing,
+            format!("the data is exchanged for that of {point}"),
+        ),
+    }
 }
 
 fn hinted(reason: Reason, message: &str) -> String {
@@ -97,11 +216,23 @@ fn ready_message(frame: &Frame<'_>) -> String {
     message
 }
 
-fn phase(observed: &Observed, reason: Reason) -> Phase {
+fn phase(observed: &Observed, refresh: Option<&Refresh>, reason: Reason) -> Phase {
+    let state = refresh.and_then(|r| r.state);
     let stalled = reason.kind() == Kind::Stalled || is_failure(reason);
     match reason {
         _ if observed.cr.is_deleting() => Phase::Deleting,
         Reason::Verified => Phase::Running,
+        Reason::Refreshing
+            if matches!(
+                state,
+                None | Some(
+                    RefreshState::Succeeded | RefreshState::Failed | RefreshState::Committing
+                )
+            ) =>
+        {
+            Phase::Running
+        }
+        _ if state.is_some_and(|s| !s.is_over()) && !stalled => Phase::Refreshing,
         Reason::Suspended => Phase::Suspended,
         _ if stalled => Phase::Failed,
         _ if recorded(&observed.cr).intent.is_none() => Phase::Pending,
@@ -135,6 +266,10 @@ fn vdb(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<Vdb>
             vdb.job.clone_from(job);
         }
         Outcome::Recorded(Record::Job(job)) => vdb.job = Some(job.clone()),
+        Outcome::Recorded(Record::Refresh(change)) => {
+            vdb.job = None;
+            vdb.generation = change.generation.or(vdb.generation);
+        }
         Outcome::Ready(proof) => {
             vdb.job = None;
             vdb.export = Some(proof.copy.export.clone());
@@ -355,5 +490,7 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
     !before.conditions.is_empty()
         && before.vdb == after.vdb
         && before.verified == after.verified
+        && before.refresh == after.refresh
+        && before.observed_generation == after.observed_generation
         && waited_for(before) == waited_for(after)
 }

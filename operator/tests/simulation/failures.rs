@@ -9,7 +9,7 @@ use super::world::{State, World};
 #[rstest]
 #[case(json!({ "mode": "Standby" }), "ModeUnsupported", "read-only")]
 #[case(json!({ "source": { "type": "pvc-clone" } }), "SourceTypeUnsupported", "dct-source")]
-#[case(json!({ "source": { "timestamp": "2026-01-01T00:00:00Z" } }), "PointInTimeUnsupported", "snapshots")]
+#[case(json!({ "source": { "timestamp": "2026-13-01T00:00:00Z" } }), "InvalidSpec", "no point in time")]
 #[case(json!({ "source": { "reference": "10.0.1.99:largedb" } }), "SourceNotFound", "10.0.1.54")]
 #[case(json!({ "source": { "reference": "other" } }), "SourceNotFound", "largedb")]
 #[case(json!({ "image": "evil:16" }), "NotAllowed", "postgres:*")]

@@ -6,7 +6,9 @@
     reason = "a wrong test stops"
 )]
 
+mod actions;
 mod create;
 mod delete;
 mod failures;
+mod refresh;
 mod world;

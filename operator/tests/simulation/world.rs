@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dct::types::{ContainerizationState, Job, JobStatus, Vdb};
+use dct::types::{Bookmark, ContainerizationState, Job, JobStatus, Vdb};
+use environment::status::Refresh;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use operator::actions::Action;
 use operator::clock::Clock;
 use operator::cluster::{self, ErrorKind, Kind, Name, Notice, Object, Orphan};
 use operator::controller::build::Helper;
@@ -51,8 +53,35 @@ pub(crate) fn faults(call: &str) -> &'static [Fault] {
 pub(crate) struct SimVdb {
     pub(crate) vdb: Vdb,
     visible: bool,
+    /// The data of each timeflow, and what was done to it.
+    flows: BTreeMap<String, Data>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Data {
+    /// Where it came from.
+    pub(crate) origin: String,
+    as_of: String,
     prepared: Option<String>,
     passwords: BTreeMap<String, String>,
+}
+
+impl SimVdb {
+    pub(crate) fn data(&self) -> &Data {
+        &self.flows[self.vdb.current_timeflow_id.as_ref().unwrap()]
+    }
+
+    /// Another timeflow is the present one.
+    fn switch(&mut self, flow: &str) {
+        let before = self.vdb.current_timeflow_id.replace(flow.to_owned());
+        self.vdb.previous_timeflow_id = before;
+        self.vdb.parent_timeflow_timestamp = Some(self.flows[flow].as_of.clone());
+    }
+
+    fn directory(&self) -> String {
+        let flow = self.vdb.current_timeflow_id.as_deref().unwrap();
+        format!("/pool/vdbs/{}-{flow}", self.vdb.id)
+    }
 }
 
 #[derive(Clone)]
@@ -60,6 +89,8 @@ struct SimJob {
     job: Job,
     ends: Timestamp,
     operation: &'static str,
+    /// What a rewind goes back to.
+    data: Option<Data>,
 }
 
 #[derive(Clone)]
@@ -79,6 +110,15 @@ pub(crate) struct State {
     pub(crate) unique_names: bool,
     pub(crate) tower_answers: Result<(), (dct::Class, &'static str)>,
     pub(crate) job_fails: Option<&'static str>,
+    /// Operations whose job fails, and those that are refused at once.
+    pub(crate) failing: Vec<&'static str>,
+    pub(crate) refusing: Vec<&'static str>,
+    pub(crate) bookmarks: BTreeMap<String, (Bookmark, Data)>,
+    pub(crate) actions: BTreeMap<String, Action>,
+    /// Orders that exchange data, as the tower accepted them.
+    pub(crate) exchanges: Vec<&'static str>,
+    /// A server on this claim does not start.
+    pub(crate) broken_claim: Option<&'static str>,
     pub(crate) job_takes: SignedDuration,
     pub(crate) databases: Vec<String>,
     pub(crate) pod_status: Option<serde_json::Value>,
@@ -156,6 +196,12 @@ impl World {
             unique_names: true,
             tower_answers: Ok(()),
             job_fails: None,
+            failing: Vec::new(),
+            refusing: Vec::new(),
+            bookmarks: BTreeMap::new(),
+            exchanges: Vec::new(),
+            actions: BTreeMap::new(),
+            broken_claim: None,
             job_takes: SignedDuration::from_millis(700),
             databases: vec!["orders".into(), "postgres".into()],
             pod_status: None,
@@ -205,6 +251,16 @@ impl World {
                 return;
             }
             let _ = process.poller.poll_once(process.dct.as_ref()).await;
+            let open: Vec<_> = self
+                .state()
+                .actions
+                .values()
+                .filter(|a| !a.status.phase.is_over())
+                .map(|a| (a.kind, a.key()))
+                .collect();
+            for (kind, key) in open {
+                let _ = operator::actions::reconcile(&process, kind, &key).await;
+            }
             let pause = match reconcile(&process, &key()).await {
                 Ok(Requeue::After(after)) => after.min(Duration::from_secs(30)),
                 Ok(Requeue::OnChange) | Err(_) => Duration::from_millis(500),
@@ -274,10 +330,24 @@ impl State {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.cr
-            .as_ref()
-            .and_then(|cr| cr.status.as_ref())
-            .is_some_and(|s| s.is_ready(1))
+        let ready = |cr: &PostgresVdb| {
+            let status = cr.status.as_ref();
+            status.is_some_and(|s| s.is_ready(cr.generation()))
+        };
+        self.cr.as_ref().is_some_and(ready)
+    }
+
+    pub(crate) fn refresh(&self) -> Option<&Refresh> {
+        self.cr.as_ref()?.status.as_ref()?.refresh.as_ref()
+    }
+
+    /// Somebody changes the order.
+    pub(crate) fn change(&mut self, with: impl FnOnce(&mut PostgresVdb)) {
+        let version = self.bump();
+        let cr = self.cr.as_mut().unwrap();
+        with(cr);
+        cr.metadata.generation = cr.metadata.generation.map(|g| g + 1);
+        cr.metadata.resource_version = Some(version);
     }
 
     pub(crate) fn reason(&self) -> String {
@@ -314,7 +384,8 @@ impl State {
         for mut done in due {
             let target = done.job.target_id.clone().unwrap();
             done.job.status = JobStatus::Completed;
-            if let Some(why) = self.job_fails {
+            let fails = self.failing.contains(&done.operation);
+            if let Some(why) = self.job_fails.or(fails.then_some("out of space")) {
                 done.job.status = JobStatus::Failed;
                 done.job.error_details = Some(why.into());
                 if done.operation == "provision" {
@@ -322,13 +393,13 @@ impl State {
                 }
             } else if done.operation == "delete" {
                 self.vdbs.remove(&target);
+                self.bookmarks.clear();
+            } else if done.operation == "bookmark" {
+                let bookmark = self.bookmarks.get_mut(&target).unwrap();
+                bookmark.0.bookmark_status = Some("ACTIVE".into());
             } else if let Some(found) = self.vdbs.get_mut(&target) {
                 found.visible = true;
-                if done.operation == "enable" {
-                    found.vdb.containerization_state =
-                        Some(ContainerizationState::RunningInContainer);
-                    found.vdb.exported_data_directory = Some(format!("/pool/vdbs/{target}"));
-                }
+                work(found, &done, &mut self.queried);
             }
             self.jobs.insert(done.job.id.clone(), done);
         }
@@ -352,18 +423,32 @@ impl State {
         match wanted {
             Some(set) if mounted && !self.objects.contains_key(&pod) => {
                 let uid = format!("pod-{}", self.bump());
+                let claim = claim_of(&set.template.spec.clone().unwrap());
+                let volume = Name::new(Kind::PersistentVolumeClaim, &namespace, &claim);
+                assert!(self.objects.contains_key(&volume), "{claim} does not exist");
+                let broken = self.broken_claim == Some(claim.as_str());
+                let ended = json!({ "exitCode": 3, "message": json!({ "reason": "VersionMismatch", "message": "the data is of PostgreSQL 17" }).to_string() });
+                let stopped = json!([{ "name": "postgres", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+                    "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": { "terminated": ended } }]);
                 let container = json!({ "name": "postgres", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} } });
                 let status = self
                     .pod_status
                     .clone()
+                    .or(broken.then(|| json!({ "containerStatuses": stopped })))
                     .unwrap_or(json!({ "containerStatuses": [container] }));
                 let labels = set.template.metadata.unwrap().labels;
                 let made: Pod = serde_json::from_value(json!({
-                    "metadata": { "name": "dev-vdb-0", "namespace": namespace, "uid": uid, "labels": labels },
+                    "metadata": { "name": "dev-vdb-0", "namespace": namespace, "uid": uid, "labels": labels, "annotations": { "claim": claim } },
                     "spec": { "nodeName": "node1", "containers": [] }, "status": status,
                 }))
                 .unwrap();
                 self.objects.insert(pod, made.into());
+            }
+            Some(set) if self.objects.contains_key(&pod) => {
+                // A set would roll; the operator never lets it while data is exchanged.
+                let claim = claim_of(&set.template.spec.unwrap());
+                let used = self.objects[&pod].annotation("claim");
+                assert!(used == Some(claim.as_str()), "{claim} beside {used:?}");
             }
             None if !self.stuck_pod => {
                 self.objects.remove(&pod);
@@ -391,6 +476,43 @@ impl State {
             self.objects
                 .retain(|_, object| object.meta().owner_references.is_none());
         }
+    }
+}
+
+fn claim_of(pod: &PodSpec) -> String {
+    let mut volumes = pod.volumes.iter().flatten();
+    let data = volumes.find(|v| v.name == "data").unwrap();
+    data.persistent_volume_claim.clone().unwrap().claim_name
+}
+
+/// What a job does to its virtual database.
+fn work(found: &mut SimVdb, job: &SimJob, queried: &mut bool) {
+    let next = format!("tf-{}", found.flows.len() + 1);
+    let mut begin = |data: Data| {
+        found.flows.insert(next.clone(), data);
+        found.switch(&next);
+    };
+    match job.operation {
+        "enable" => {
+            found.vdb.containerization_state = Some(ContainerizationState::RunningInContainer);
+            found.vdb.exported_data_directory = Some(found.directory());
+        }
+        "disable" => {
+            found.vdb.containerization_state = Some(ContainerizationState::ReadyForContainer);
+            found.vdb.exported_data_directory = None;
+            *queried = false;
+        }
+        "refresh" => begin(Data {
+            origin: "refreshed".into(),
+            as_of: "2026-11-23T10:30:00Z".into(),
+            ..Data::default()
+        }),
+        "rewind" => begin(job.data.clone().unwrap()),
+        "undo" => {
+            let before = found.vdb.previous_timeflow_id.clone().unwrap();
+            found.switch(&before);
+        }
+        _ => {}
     }
 }
 

@@ -189,7 +189,6 @@ async fn a_protected_environment_is_not_retired_until_its_protection_is_lifted()
 }
 
 #[rstest]
-#[case("refresh", json!({"name": "feat-1"}), "cannot refresh yet; retire feat-1 and order it again")]
 #[case("extend", json!({"name": "feat-1", "days": 3}), "do not expire yet")]
 #[case("bookmark", json!({"name": "feat-1"}), "cannot keep bookmarks yet")]
 #[tokio::test]

@@ -1,10 +1,9 @@
-//! Day 2: a database gets more memory by a pull request, and what cannot be done says why.
+//! Day 2: a database gets more memory and then other data, each by a pull request.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::context::Context;
 use crate::demo;
@@ -27,7 +26,7 @@ pub(crate) async fn change(context: &Context) -> anyhow::Result<()> {
     more_memory(context, &portal, &forge, &kubernetes).await?;
     let kept = kubernetes.sql(NAME, "select one from kept").await?;
     anyhow::ensure!(kept == "1", "the update lost data: {kept}");
-    refused_refresh(context, &portal, &forge).await?;
+    other_data(context, &portal, &forge, &kubernetes).await?;
 
     super::retire(context, &portal, &forge, NAME).await?;
     gone(&kubernetes, NAME).await
@@ -60,29 +59,7 @@ async fn more_memory(
         names == [format!("environments/{NAME}/values.yaml")],
         "the update touches {names:?}"
     );
-    let head = forge.get(&format!("/pulls/{number}")).await?["head"]["ref"].clone();
-    let request = head
-        .as_str()
-        .and_then(|head| head.strip_prefix("vdb/"))
-        .context("the branch is no request's")?;
-    forge.merge(number).await?;
-    wait::until(
-        "the update to be READY",
-        Duration::from_secs(180),
-        || async {
-            let seen = portal
-                .get(&format!("/api/proxy/vdb/v1/requests/{request}"))
-                .await?;
-            anyhow::ensure!(
-                seen["state"] == "READY",
-                "{}: {}",
-                seen["state"],
-                seen["message"]
-            );
-            Ok(Some(()))
-        },
-    )
-    .await?;
+    merged_and_ready(portal, forge, number).await?;
     // READY means the new server, not the one that is about to go.
     let object = |kind: &'static str, name: String| async move {
         kubernetes
@@ -101,46 +78,56 @@ async fn more_memory(
     Ok(())
 }
 
-/// The form of the refresh is not listed; who adds it is told why it does nothing.
-async fn refused_refresh(
+/// What was written is lost; host, user and password stay.
+async fn other_data(
     context: &Context,
     portal: &Portal<'_>,
     forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
 ) -> anyhow::Result<()> {
-    let target = format!(
-        "{}/{}/{}/src/branch/main/backstage-templates/refresh/template.yaml",
-        context.get("VDB_FORGE_URL")?.trim_end_matches('/'),
-        context.get("VDB_FORGE_OWNER")?,
-        context.get("VDB_FORGE_REPOSITORY")?
-    );
-    let location = json!({ "type": "url", "target": target });
-    let (status, answer) = portal
-        .call(Method::POST, "/api/catalog/locations", Some(location))
-        .await?;
-    // It is there after an earlier run.
-    anyhow::ensure!(
-        matches!(status, 201 | 409),
-        "add {target}: {status} {answer}"
-    );
-    let before = open(forge).await?;
     let values = json!({ "entity": format!("resource:default/{NAME}"), "confirmation": NAME });
     let task = portal.task("vdb-refresh", values).await?;
-    anyhow::ensure!(!task.completed, "a refresh that nobody does was accepted");
-    for part in ["cannot refresh yet", &format!("retire {NAME}")] {
-        anyhow::ensure!(
-            task.log().contains(part),
-            "the task does not say {part:?}: {}",
-            task.log()
-        );
-    }
     anyhow::ensure!(
-        open(forge).await? == before,
-        "a refused refresh left a pull request"
+        task.completed,
+        "the refresh failed in {}: {}",
+        context.get("VDB_PORTAL_URL")?,
+        task.log()
     );
+    merged_and_ready(portal, forge, gitea::number(&task.pull_request()?)?).await?;
+    let left = kubernetes
+        .sql(NAME, "select to_regclass('kept') is null")
+        .await?;
+    anyhow::ensure!(left == "t", "the refreshed database has the old data");
     Ok(())
 }
 
-async fn open(forge: &Gitea<'_>) -> anyhow::Result<Vec<Value>> {
-    let pulls = forge.open_pulls().await?;
-    Ok(pulls.iter().map(|pull| pull["number"].clone()).collect())
+/// Merges a request and waits until it says READY.
+async fn merged_and_ready(
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+    number: u64,
+) -> anyhow::Result<()> {
+    let head = forge.get(&format!("/pulls/{number}")).await?["head"]["ref"].clone();
+    let request = head
+        .as_str()
+        .and_then(|head| head.strip_prefix("vdb/"))
+        .context("the branch is no request's")?;
+    forge.merge(number).await?;
+    wait::until(
+        "the request to be READY",
+        Duration::from_secs(180),
+        || async {
+            let seen = portal
+                .get(&format!("/api/proxy/vdb/v1/requests/{request}"))
+                .await?;
+            anyhow::ensure!(
+                seen["state"] == "READY",
+                "{}: {}",
+                seen["state"],
+                seen["message"]
+            );
+            Ok(Some(()))
+        },
+    )
+    .await
 }

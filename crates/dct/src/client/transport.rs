@@ -80,8 +80,28 @@ impl Client {
         })
     }
 
-    /// A key that was refused is read again and tried once more if it has changed: nothing was done under the old one.
+    /// Whatever a success says beside its status is of no interest: some say nothing.
+    pub(super) async fn remove(&self, path: &str) -> Result<(), Error> {
+        let call = Call {
+            method: Method::DELETE,
+            path,
+            query: &[],
+            body: None,
+        };
+        self.exchange(&call).await.map(|_| ())
+    }
+
     async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        let (body, key) = self.exchange(call).await?;
+        serde_json::from_slice(&body).map_err(|e| Error::Malformed {
+            call: format!("{} {}", call.method, call.path),
+            why: clean(&e.to_string()).replace(&key, "…"),
+        })
+    }
+
+    /// The answer's body, and the key that it may repeat. A key that was refused is read again and tried once more if it
+    /// has changed: nothing was done under the old one.
+    async fn exchange(&self, call: &Call<'_>) -> Result<(Vec<u8>, String), Error> {
         let key = self.key().await?;
         let (mut status, mut body) = self.send(call, &key).await?;
         if status == StatusCode::UNAUTHORIZED {
@@ -90,18 +110,14 @@ impl Client {
                 (status, body) = self.send(call, &again).await?;
             }
         }
-        let name = || format!("{} {}", call.method, call.path);
         if !status.is_success() {
             return Err(Error::Refused {
-                call: name(),
+                call: format!("{} {}", call.method, call.path),
                 status: status.as_u16(),
                 message: sentence(&body).replace(&key, "…"),
             });
         }
-        serde_json::from_slice(&body).map_err(|e| Error::Malformed {
-            call: name(),
-            why: clean(&e.to_string()).replace(&key, "…"),
-        })
+        Ok((body, key))
     }
 
     async fn send(&self, call: &Call<'_>, key: &str) -> Result<(StatusCode, Vec<u8>), Error> {

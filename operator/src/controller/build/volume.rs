@@ -1,5 +1,6 @@
 //! The volume that is the copy, and the claim on it: bound to each other by name, of equal size, never recycled.
 
+use dct::types::Vdb;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde_json::{Value, json};
 
@@ -72,6 +73,18 @@ pub fn persistent_volume_claim(frame: &Frame<'_>) -> PersistentVolumeClaim {
             "resources": { "requests": { "storage": size(frame) } },
         },
     }))
+}
+
+/// The copy that a virtual database offers, or why it is not mounted.
+pub fn offered(export: &Export, vdb: &Vdb) -> Result<Copy, String> {
+    let directory = vdb.exported_data_directory.as_deref().unwrap_or_default();
+    let export = checked_export(export, directory)?;
+    let timeflow = vdb.current_timeflow_id.as_deref().unwrap_or("1");
+    Ok(Copy {
+        export,
+        identity: format!("{}/{timeflow}", vdb.id),
+        data_as_of: vdb.parent_timeflow_timestamp.clone(),
+    })
 }
 
 /// The exported directory as an absolute path below the configured prefix; anything else could be any directory of

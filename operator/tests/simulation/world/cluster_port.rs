@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
+use environment::actions::{ActionStatus, Kind as ActionKind};
 use environment::names::FINALIZER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use operator::actions::Action;
 use operator::cluster::{
     self, Cluster, Ending, ErrorKind, HookRun, Kind, Name, Notice, Object, Orphan,
 };
@@ -81,10 +83,52 @@ impl Cluster for World {
                 }
                 live.metadata.resource_version = Some(version);
                 live.status = Some(status.clone());
-                s.ready_without_query |= status.is_ready(1) && !queried;
+                let serves = status
+                    .condition("Ready")
+                    .is_some_and(|c| c.status == "True");
+                s.ready_without_query |= serves && !queried;
                 Ok(())
             },
         )
+    }
+
+    async fn action(&self, _: ActionKind, key: &Key) -> Result<Option<Action>, cluster::Error> {
+        self.call("read the action".into(), |s| {
+            Ok(s.actions.get(&key.name).cloned())
+        })
+    }
+
+    async fn actions(&self, _: &str) -> Result<Vec<Action>, cluster::Error> {
+        self.call("list actions".into(), |s| {
+            Ok(s.actions.values().cloned().collect())
+        })
+    }
+
+    async fn write_action_status(
+        &self,
+        action: &Action,
+        status: &ActionStatus,
+    ) -> Result<(), cluster::Error> {
+        self.call(format!("action {:?}", status.phase), |s| {
+            let version = s.bump();
+            let name = action.key().name;
+            let Some(live) = s.actions.get_mut(&name) else {
+                return Err(cluster::Error {
+                    kind: ErrorKind::NotFound,
+                    ..conflict()
+                });
+            };
+            if live.metadata.resource_version != action.metadata.resource_version {
+                return Err(conflict());
+            }
+            assert!(
+                !live.status.phase.is_over(),
+                "an action that is over is changed"
+            );
+            live.metadata.resource_version = Some(version);
+            live.status = status.clone();
+            Ok(())
+        })
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {

@@ -5,20 +5,24 @@ use operator::cluster::{Kind, Object};
 use operator::scram::{Password, verifies};
 use operator::sql::{self, Login, Preparation, Server, Sql};
 
-use super::{SimVdb, State, World};
+use super::{Data, State, World};
 
 impl State {
-    /// The server runs on the virtual database that the volume names.
-    fn server(&mut self) -> Result<&mut SimVdb, sql::Error> {
+    /// The server runs on the data that its claim's volume names; the tower must still offer it.
+    fn server(&mut self) -> Result<&mut Data, sql::Error> {
         let down = || sql::Error::NotYet("connection refused".into());
-        let running = self.object(Kind::Pod, "dev-vdb-0").is_some()
-            && self.object(Kind::Service, "dev-vdb").is_some();
+        let served = self.object(Kind::Service, "dev-vdb").is_some();
+        let pod = self.object(Kind::Pod, "dev-vdb-0").filter(|_| served);
+        let claim = pod
+            .and_then(|pod| pod.annotation("claim"))
+            .ok_or_else(down)?;
         let volume = self
-            .objects
-            .values()
-            .find(|o| o.kind() == Kind::PersistentVolume)
+            .object(
+                Kind::PersistentVolume,
+                &format!("postgres-vdbs-dev-{claim}"),
+            )
             .cloned();
-        let Some(Object::PersistentVolume(volume)) = volume.filter(|_| running) else {
+        let Some(Object::PersistentVolume(volume)) = volume else {
             return Err(down());
         };
         let path = volume
@@ -26,10 +30,13 @@ impl State {
             .and_then(|s| s.local)
             .map(|l| l.path)
             .unwrap_or_default();
-        self.vdbs
+        let found = self
+            .vdbs
             .values_mut()
             .find(|v| v.vdb.exported_data_directory.as_deref() == Some(&path))
-            .ok_or_else(down)
+            .ok_or_else(down)?;
+        let flow = found.vdb.current_timeflow_id.clone().unwrap();
+        Ok(found.flows.get_mut(&flow).unwrap())
     }
 }
 

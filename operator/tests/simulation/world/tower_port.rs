@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use dct::types::{ContainerizationState, DSource, Job, JobStatus, ProvisionBySnapshot, Tag, Vdb};
+use dct::types::{
+    Bookmark, BookmarkVdb, ContainerizationState, DSource, Job, JobStatus, ProvisionBySnapshot,
+    Snapshot, Tag, Vdb,
+};
+use environment::spec::Point;
 use operator::cluster::Kind;
 use operator::tower::{self, Accepted, Dct, Inventory};
 
-use super::{SimJob, SimVdb, State, World};
+use super::{Data, SimJob, SimVdb, State, World};
 
 fn refused(class: dct::Class, conflict: bool, message: &str) -> tower::Error {
     tower::Error {
@@ -30,32 +34,92 @@ impl World {
     }
 
     fn order(&self, id: &str, operation: &'static str) -> Result<Option<Job>, tower::Error> {
+        self.order_with(id, operation, |_| Ok(None))
+    }
+
+    fn order_with(
+        &self,
+        id: &str,
+        operation: &'static str,
+        data: impl FnOnce(&State) -> Result<Option<Data>, tower::Error>,
+    ) -> Result<Option<Job>, tower::Error> {
+        let exchanges = ["refresh", "rewind", "undo", "disable"].contains(&operation);
         self.ask(format!("{operation} {id}"), |s| {
+            assert!(
+                !exchanges || !s.objects.keys().any(|n| n.kind == Kind::Pod),
+                "{operation} while the pod still uses the data"
+            );
             if !s.vdbs.get(id).is_some_and(|v| v.visible) {
                 return Ok(None);
             }
-            if s.jobs
-                .values()
-                .any(|j| j.job.target_id.as_deref() == Some(id) && !j.job.status.is_over())
-            {
+            if s.busy(id) {
                 return Err(refused(
                     dct::Class::Rejected,
                     true,
                     "another job is running",
                 ));
             }
-            Ok(Some(s.start(id, operation)))
+            if s.refusing.contains(&operation) {
+                return Err(refused(dct::Class::Rejected, false, "it is not to be"));
+            }
+            let data = data(s)?;
+            if exchanges && operation != "disable" {
+                s.exchanges.push(operation);
+            }
+            let name = s.vdbs.get(id).and_then(|v| v.vdb.name.clone());
+            Ok(Some(s.start(id, name, operation, data)))
         })
+    }
+
+    fn exchange(
+        &self,
+        id: &str,
+        operation: &'static str,
+        data: impl FnOnce(&State) -> Result<Option<Data>, tower::Error>,
+    ) -> Result<Job, tower::Error> {
+        self.order_with(id, operation, data)?.ok_or(refused(
+            dct::Class::NotFound,
+            false,
+            "no such VDB",
+        ))
     }
 }
 
 impl State {
-    fn start(&mut self, id: &str, operation: &'static str) -> Job {
+    /// A bookmark that somebody made before.
+    pub(crate) fn bookmarked(&mut self, name: &str, source: &str) {
+        let entry = BookmarkVdb {
+            vdb_id: Some("vdb-0".into()),
+            root_parent_id: Some(source.into()),
+            ..Default::default()
+        };
+        let bookmark = Bookmark {
+            id: name.into(),
+            name: Some(name.into()),
+            vdbs: Some(vec![entry]),
+            ..Default::default()
+        };
+        self.bookmarks
+            .insert(name.into(), (bookmark, Data::default()));
+    }
+
+    fn busy(&self, id: &str) -> bool {
+        let mut jobs = self.jobs.values();
+        jobs.any(|j| j.job.target_id.as_deref() == Some(id) && !j.job.status.is_over())
+    }
+
+    fn start(
+        &mut self,
+        id: &str,
+        name: Option<String>,
+        operation: &'static str,
+        data: Option<Data>,
+    ) -> Job {
         let job = Job {
             id: format!("job-{}", self.jobs.len() + 1),
             status: JobStatus::Started,
             target_id: Some(id.into()),
-            target_name: self.vdbs.get(id).and_then(|v| v.vdb.name.clone()),
+            target_name: name,
             start_time: Some(self.now.to_string()),
             ..Default::default()
         };
@@ -66,6 +130,7 @@ impl State {
                 job: job.clone(),
                 ends,
                 operation,
+                data,
             },
         );
         job
@@ -95,7 +160,11 @@ impl Dct for World {
         })
     }
 
-    async fn provision(&self, request: &ProvisionBySnapshot) -> Result<Accepted, tower::Error> {
+    async fn provision(
+        &self,
+        request: &ProvisionBySnapshot,
+        point: &Point,
+    ) -> Result<Accepted, tower::Error> {
         self.ask("provision".into(), |s| {
             if s.unique_names && s.vdbs.values().any(|v| v.vdb.name == request.name) {
                 return Err(refused(dct::Class::Rejected, true, "the name is taken"));
@@ -110,24 +179,115 @@ impl Dct for World {
                     .clone()
                     .map(|t| t.into_iter().map(|t| Tag::new(t.key, t.value)).collect()),
                 containerization_state: Some(ContainerizationState::ReadyForContainer),
-                current_timeflow_id: Some("tf".into()),
+                current_timeflow_id: Some("tf-1".into()),
+                root_parent_id: Some("d".into()),
                 parent_timeflow_timestamp: Some("2026-11-23T09:59:00Z".into()),
                 ..Default::default()
+            };
+            let data = Data {
+                origin: point.to_string(),
+                as_of: "2026-11-23T09:59:00Z".into(),
+                ..Data::default()
             };
             s.vdbs.insert(
                 id.clone(),
                 SimVdb {
                     vdb,
                     visible: false,
-                    prepared: None,
-                    passwords: BTreeMap::new(),
+                    flows: BTreeMap::from([("tf-1".to_owned(), data)]),
                 },
             );
-            let job = s.start(&id, "provision");
+            let job = s.start(&id, request.name.clone(), "provision", None);
             Ok(Accepted {
                 vdb_id: Some(id),
                 job: Some(job),
             })
+        })
+    }
+
+    async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, tower::Error> {
+        let dataset = match id {
+            "of-d" => "d",
+            "of-other" => "other",
+            "of-vdb" => "vdb-1",
+            _ => return self.ask("read the snapshot".into(), |_| Ok(None)),
+        };
+        self.ask("read the snapshot".into(), |_| {
+            Ok(Some(Snapshot {
+                id: id.into(),
+                dataset_id: Some(dataset.into()),
+                ..Default::default()
+            }))
+        })
+    }
+
+    async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, tower::Error> {
+        self.ask("find the bookmark".into(), |s| {
+            Ok(s.bookmarks.get(name).map(|(found, _)| found.clone()))
+        })
+    }
+
+    async fn keep(&self, vdb: &str, name: &str, _: i64) -> Result<Option<Job>, tower::Error> {
+        self.ask("bookmark".into(), |s| {
+            if s.busy(vdb) || s.bookmarks.contains_key(name) {
+                return Err(refused(dct::Class::Rejected, true, "it exists"));
+            }
+            if s.refusing.contains(&"bookmark") {
+                return Err(refused(dct::Class::Rejected, false, "it is not to be"));
+            }
+            let data = s.vdbs[vdb].data().clone();
+            let entry = BookmarkVdb {
+                vdb_id: Some(vdb.into()),
+                root_parent_id: Some("d".into()),
+                ..Default::default()
+            };
+            let bookmark = Bookmark {
+                id: name.into(),
+                name: Some(name.into()),
+                vdbs: Some(vec![entry]),
+                bookmark_status: Some("CREATING".into()),
+                ..Default::default()
+            };
+            s.bookmarks.insert(name.into(), (bookmark, data));
+            Ok(Some(s.start(name, Some(name.into()), "bookmark", None)))
+        })
+    }
+
+    async fn forget(&self, bookmark: &str) -> Result<(), tower::Error> {
+        self.ask("forget".into(), |s| {
+            s.bookmarks.remove(bookmark);
+            Ok(())
+        })
+    }
+
+    async fn refresh(&self, id: &str, _: &Point) -> Result<Job, tower::Error> {
+        self.exchange(id, "refresh", |_| Ok(None))
+    }
+
+    async fn rewind(&self, id: &str, point: &Point) -> Result<Job, tower::Error> {
+        let point = point.clone();
+        self.exchange(id, "rewind", move |s| {
+            let Some(name) = point.bookmark else {
+                let origin = "rewound".to_owned();
+                return Ok(Some(Data {
+                    origin,
+                    as_of: "2026-11-23T09:00:00Z".into(),
+                    ..Data::default()
+                }));
+            };
+            let found = s.bookmarks.get(&name).map(|(_, data)| data.clone());
+            found
+                .map(Some)
+                .ok_or(refused(dct::Class::NotFound, false, "no such bookmark"))
+        })
+    }
+
+    async fn undo_refresh(&self, id: &str) -> Result<Job, tower::Error> {
+        self.exchange(id, "undo", |s| {
+            if s.vdbs[id].vdb.previous_timeflow_id.is_none() {
+                return Err(refused(dct::Class::Rejected, true, "nothing to undo"));
+            }
+            Ok(None)
         })
     }
 

@@ -1,0 +1,159 @@
+//! `PostgresTask`: SQL or a command in a Job beside the database; what it printed is kept, without passwords.
+
+use environment::actions::{ActionStatus, TaskSpec};
+use environment::spec::{Hook, HookStage, HookType};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::{Action, Step};
+use crate::cluster::{self, HookRun, Kind, Name, Object, Progress};
+use crate::controller::Context;
+use crate::controller::build::{COMPONENT_LABEL, Names, hook_job, secret};
+use crate::crd::PostgresVdb;
+
+/// The end of the output that a status holds.
+const OUTPUT: usize = 4096;
+
+pub(super) async fn step(
+    ctx: &Context,
+    action: &Action,
+    spec: &TaskSpec,
+    vdb: &PostgresVdb,
+) -> Result<Step, cluster::Error> {
+    let key = action.key();
+    let name = format!("{}-{}", shortened(&key.name), action.short_uid());
+    let found = ctx
+        .cluster
+        .object(&Name::new(Kind::Job, &key.namespace, &name))
+        .await?;
+    let running = ActionStatus {
+        job: Some(name.clone()),
+        message: format!("Job {name} is running"),
+        ..action.status.clone()
+    };
+    let Some(Object::Job(found)) = found else {
+        if action.status.job.is_some() {
+            let why = format!("its Job {name} was deleted before it ended");
+            return Ok(Step::Failed("JobDeleted", why));
+        }
+        let job = job(ctx, action, spec, vdb, &name);
+        ctx.cluster.apply(&Object::Job(Box::new(job))).await?;
+        return Ok(Step::Runs(Box::new(running)));
+    };
+    let progress = HookRun::of(&found).progress;
+    if progress == Progress::Running {
+        return Ok(Step::Runs(Box::new(running)));
+    }
+    let log = match ctx.cluster.job_log(&key.namespace, &name).await {
+        Ok(log) => log,
+        Err(error) => format!("(its log cannot be read: {})", error.message),
+    };
+    let output = tail(&redacted(ctx, vdb, log).await?);
+    Ok(if progress == Progress::Succeeded {
+        Step::Succeeded(Box::new(ActionStatus {
+            output: Some(output),
+            message: String::new(),
+            ..running
+        }))
+    } else {
+        let last = crate::one_line(output.lines().last().unwrap_or_default());
+        Step::Failed("TaskFailed", format!("Job {name} failed: {last}"))
+    })
+}
+
+/// The names of a task's pods end in a suffix of Kubernetes, and have to stay labels.
+fn shortened(name: &str) -> &str {
+    let end = name.char_indices().nth(45).map_or(name.len(), |(at, _)| at);
+    name[..end].trim_end_matches('-')
+}
+
+/// A hook's Job under another name, tried once, that goes with its action.
+fn job(ctx: &Context, action: &Action, spec: &TaskSpec, vdb: &PostgresVdb, name: &str) -> Job {
+    let (kind, script) = match (&spec.sql, &spec.command) {
+        (Some(sql), _) => (HookType::Sql, sql.clone()),
+        (None, command) => (HookType::Command, command.clone().unwrap_or_default()),
+    };
+    let hook = Hook {
+        name: "task".to_owned(),
+        stage: HookStage::PostCreate,
+        kind,
+        script,
+        database: None,
+        run_as: spec.run_as,
+        weight: None,
+        backoff_limit: Some(0),
+        deadline: spec.deadline.clone(),
+        transaction: None,
+        env: std::collections::BTreeMap::new(),
+        env_from: Vec::new(),
+    };
+    let mut job = hook_job::hook_job(&ctx.frame(vdb), &hook);
+    job.metadata.name = Some(name.to_owned());
+    job.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: format!(
+            "{}/{}",
+            environment::actions::GROUP,
+            environment::actions::VERSION
+        ),
+        kind: action.kind.as_str().to_owned(),
+        name: action.key().name,
+        uid: action.uid().to_owned(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }]);
+    let template = job.spec.as_mut().and_then(|s| s.template.metadata.as_mut());
+    for metadata in [Some(&mut job.metadata), template].into_iter().flatten() {
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert(COMPONENT_LABEL.to_owned(), "task".to_owned());
+    }
+    job
+}
+
+/// A script may print its environment.
+async fn redacted(
+    ctx: &Context,
+    vdb: &PostgresVdb,
+    mut log: String,
+) -> Result<String, cluster::Error> {
+    let names = Names::of(&ctx.frame(vdb));
+    for name in [names.admin(), names.credentials()] {
+        if let Some(Object::Secret(secret)) = ctx.cluster.object(&name).await?
+            && let Some(password) = secret::text(&secret, "password").filter(|p| !p.is_empty())
+        {
+            log = log.replace(&password, "…");
+        }
+    }
+    Ok(log)
+}
+
+fn tail(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .collect();
+    let clean = clean.trim();
+    let from = clean
+        .char_indices()
+        .rev()
+        .take_while(|(at, _)| clean.len() - at <= OUTPUT)
+        .last()
+        .map_or(0, |(at, _)| at);
+    clean[from..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_long_output_is_kept() {
+        let long = format!("{}é\u{1b}[31m end\n", "x".repeat(OUTPUT * 2));
+        let kept = tail(&long);
+        assert!(
+            kept.len() <= OUTPUT && kept.ends_with("é[31m end"),
+            "{kept}"
+        );
+        assert_eq!(tail("short\n"), "short");
+        assert_eq!(shortened(&"a".repeat(60)).len(), 45);
+    }
+}

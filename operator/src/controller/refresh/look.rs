@@ -1,0 +1,149 @@
+//! What the tower says about an exchange that is under way. Reads only, and only what the state decides on.
+
+use dct::types::{Bookmark, Job, JobStatus, Vdb};
+use environment::status::{Exchange as Operation, Refresh, RefreshState};
+
+use super::under_way;
+use crate::controller::Context;
+use crate::controller::build::{Names, vdb_name};
+use crate::controller::observe::{Observed, recorded};
+use crate::poller::Progress;
+use crate::reason::Reason;
+use crate::rules::{self, Refusal};
+use crate::source;
+use crate::tower::{Dct, Error};
+
+#[derive(Debug, Default)]
+pub enum Look {
+    #[default]
+    NotAsked,
+    Failed(Error),
+    Seen(Box<Seen>),
+}
+
+#[derive(Debug)]
+pub struct Seen {
+    pub work: Work,
+    pub vdb: Option<Vdb>,
+    /// A running job on the virtual database that is not the recorded one.
+    pub running: Option<Job>,
+    pub bookmark: Option<Bookmark>,
+    pub refused: Option<Refusal>,
+}
+
+/// How the recorded job stands.
+#[derive(Debug)]
+pub enum Work {
+    Idle,
+    Running,
+    Done(String),
+    Failed { operation: String, why: String },
+}
+
+impl Work {
+    pub fn has_done(&self, operation: &str) -> bool {
+        matches!(self, Self::Done(done) if done == operation)
+    }
+}
+
+pub async fn look(ctx: &Context, observed: &Observed) -> Look {
+    let Some((refresh, state)) = under_way(&observed.cr) else {
+        return Look::NotAsked;
+    };
+    let keeps = state == RefreshState::Keeping;
+    let pod = Names::of(&ctx.frame(&observed.cr)).pod();
+    let exchanges = matches!(state, RefreshState::Replacing | RefreshState::Undoing)
+        && observed.children.get(&pod).is_none();
+    if !keeps && !exchanges {
+        return Look::NotAsked;
+    }
+    let seen = if keeps {
+        before(ctx, observed, refresh).await
+    } else {
+        exchange(ctx, observed).await
+    };
+    seen.map_or_else(Look::Failed, |seen| Look::Seen(Box::new(seen)))
+}
+
+fn work(ctx: &Context, observed: &Observed) -> Work {
+    let Some(job) = recorded(&observed.cr).job else {
+        return Work::Idle;
+    };
+    match ctx.poller.progress(&job.id, &observed.cr.key()) {
+        Progress::Running => Work::Running,
+        Progress::Over(over) if matches!(over.status, JobStatus::Failed | JobStatus::Canceled) => {
+            let details = over.error_details.as_deref();
+            let details = details.unwrap_or("the job names no error");
+            let why = format!(
+                "job {} ended {:?}: {}",
+                over.id,
+                over.status,
+                crate::one_line(details)
+            );
+            Work::Failed {
+                operation: job.operation,
+                why,
+            }
+        }
+        Progress::Over(_) | Progress::Gone => Work::Done(job.operation),
+    }
+}
+
+async fn read(ctx: &Context, observed: &Observed) -> Result<Seen, Error> {
+    let work = work(ctx, observed);
+    let id = recorded(&observed.cr).id.unwrap_or_default();
+    let vdb = match work {
+        Work::Running => None,
+        _ => ctx.dct.vdb(&id).await?,
+    };
+    Ok(Seen {
+        work,
+        vdb,
+        running: None,
+        bookmark: None,
+        refused: None,
+    })
+}
+
+async fn before(ctx: &Context, observed: &Observed, refresh: &Refresh) -> Result<Seen, Error> {
+    let mut seen = read(ctx, observed).await?;
+    let Some(vdb) = &seen.vdb else {
+        return Ok(seen);
+    };
+    seen.refused = refused(ctx.dct.as_ref(), vdb, refresh).await?;
+    // This process knows that it has not sent the order yet.
+    let first = matches!(seen.work, Work::Idle) && observed.memory.unsure_since.is_none();
+    if let (Some(name), false) = (&refresh.bookmark, first) {
+        seen.bookmark = ctx.dct.bookmark(name).await?;
+    }
+    Ok(seen)
+}
+
+/// Whether the point exists and is one that this database may have: asked while the server still runs.
+async fn refused(dct: &dyn Dct, vdb: &Vdb, refresh: &Refresh) -> Result<Option<Refusal>, Error> {
+    let Some(point) = &refresh.point else {
+        return Ok(None);
+    };
+    if let Err(refusal) = rules::moment("timestamp", point.timestamp.as_deref()) {
+        return Ok(Some(refusal));
+    }
+    let checked = if refresh.operation == Some(Operation::Rewind) {
+        source::is_own(dct, &vdb.id, point).await?
+    } else if let Some(root) = vdb.root_parent_id.as_ref().or(vdb.parent_id.as_ref()) {
+        source::holds(dct, root, point).await?
+    } else {
+        let why = "the virtual database names no source".to_owned();
+        Err((Reason::EngineRefused, why))
+    };
+    Ok(checked.err())
+}
+
+async fn exchange(ctx: &Context, observed: &Observed) -> Result<Seen, Error> {
+    let mut seen = read(ctx, observed).await?;
+    // An order may have been sent by a process that could not write it down.
+    if seen.vdb.is_some() && observed.memory.unsure_since.is_some() {
+        let job = ctx.dct.job_by_target(&vdb_name(&observed.cr)).await?;
+        seen.running = job.filter(|job| !job.status.is_over());
+    }
+    Ok(seen)
+}

@@ -1,0 +1,73 @@
+//! Back to the data before: by undoing the refresh, else from the bookmark. Pure.
+
+use environment::status::{Refresh, RefreshState};
+
+use super::judge::other_way;
+use super::look::{Seen, Work};
+use super::replace::{enable, ground, runs, send};
+use super::{Exchange, entered, is_late, timeflow, write};
+use crate::controller::build::{Copy, Frame, Names, volume};
+use crate::controller::observe::{self, Observed};
+use crate::controller::plan::{Plan, Step};
+use crate::reason::Reason;
+
+pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
+    let (seen, vdb) = match ground(observed, frame, Reason::Undoing) {
+        Ok(found) => found,
+        Err(plan) => return *plan,
+    };
+    if let Work::Failed { why, .. } = &seen.work {
+        return Plan::Done(other_way(observed, refresh, why));
+    }
+    let now = timeflow(vdb);
+    let rolled_back =
+        refresh.rollback && refresh.replaced_by.is_some() && now != refresh.replaced_by.as_deref();
+    let back = now == refresh.timeflow.as_deref() || rolled_back;
+    match (back, runs(seen, vdb)) {
+        (true, true) => restored(observed, frame, refresh, seen),
+        (true, false) if seen.work.has_done("enable") => {
+            let why = "the virtual database was enabled, but offers no directory";
+            Plan::Done(other_way(observed, refresh, why))
+        }
+        (true, false) => enable(vdb, frame),
+        (false, true) => Plan::Act(Step::DisableVdb { id: vdb.id.clone() }),
+        (false, false) if is_late(observed, frame, refresh) => {
+            let why = "the data before did not come back in time";
+            Plan::Done(other_way(observed, refresh, why))
+        }
+        (false, false) if refresh.rollback => {
+            send(observed, frame, refresh, seen, &Exchange::Rollback)
+        }
+        (false, false) => send(observed, frame, refresh, seen, &Exchange::Undo),
+    }
+}
+
+/// The old volume serves again if it names what the tower offers now; otherwise the same data gets a volume of its own.
+fn restored(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh, seen: &Seen) -> Plan {
+    let offered = seen
+        .vdb
+        .as_ref()
+        .and_then(|vdb| volume::offered(&frame.settings.export, vdb).ok());
+    let old = refresh.from.unwrap_or(frame.generation);
+    let names = Names::of(&Frame {
+        generation: old,
+        ..*frame
+    });
+    let same = |copy: &Copy| {
+        offered
+            .as_ref()
+            .is_some_and(|o| o.export == copy.export && o.identity == copy.identity)
+    };
+    let next = entered(observed, refresh, RefreshState::Restoring);
+    if observe::copy(observed, &names).as_ref().is_some_and(same) {
+        return write(next, Some(old));
+    }
+    let to = refresh.to.unwrap_or(old) + 1;
+    write(
+        Refresh {
+            to: Some(to),
+            ..next
+        },
+        Some(to),
+    )
+}

@@ -1,0 +1,221 @@
+//! Other data in the same database: a refresh that Git asks for, and actions that nobody commits.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::gitea::Gitea;
+use crate::kubernetes::{Kubernetes, namespace};
+use crate::output::line;
+use crate::scenarios::{command_line, gone};
+use crate::wait;
+
+const NAME: &str = "renewed";
+const FILE: &str = "environments/renewed/values.yaml";
+const BY: &str = "developer";
+const SOON: Duration = Duration::from_secs(180);
+
+pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
+    let (forge, kubernetes) = (Gitea::new(context)?, Kubernetes::new(context));
+    let (number, _) = forge
+        .propose(BY, "renewed-order", &[(FILE, &values(None))])
+        .await?;
+    forge.merge(number).await?;
+    let before = kubernetes.ready(NAME, SOON).await?;
+    kubernetes
+        .sql(NAME, "create table mine as select 1 as one")
+        .await?;
+    let kept = identities(&kubernetes).await?;
+
+    at_source(
+        context,
+        &kubernetes,
+        "create table news as select 7 as seven",
+    )
+    .await?;
+    let news = refreshed(context, &forge, &kubernetes, &before, &kept).await;
+    at_source(context, &kubernetes, "drop table news").await?;
+    news?;
+
+    actions(&kubernetes, &kept).await?;
+
+    let yes = [("ENV", NAME), ("YES", "1")];
+    let deleted = command_line::make(context, "delete-env", &yes).await?;
+    anyhow::ensure!(deleted.ok, "make delete-env: {}", deleted.text());
+    gone(&kubernetes, NAME).await
+}
+
+fn values(token: Option<&str>) -> String {
+    let refresh = token.map_or_else(String::new, |t| format!("  refresh: {{token: {t}}}\n"));
+    format!(
+        "owner: group:default/team-orders\nvdb:\n  source: {{type: dct-source, reference: '10.0.1.54:largedb'}}\n  \
+         database: {{name: largedb, user: app}}\n  hooks:\n    - {{name: mask, stage: post-refresh, type: sql, \
+         script: 'create table masked as select current_user as by'}}\n{refresh}"
+    )
+}
+
+/// What must stay the same, by uid and version: Service and Secret.
+async fn identities(kubernetes: &Kubernetes<'_>) -> anyhow::Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for (kind, name) in [
+        ("service", format!("{NAME}-vdb")),
+        ("secret", format!("{NAME}-vdb-credentials")),
+    ] {
+        let object = kubernetes
+            .json(&["-n", &namespace(NAME), "get", kind, &name])
+            .await?;
+        found.push(object["metadata"]["uid"].clone());
+        found.push(object["metadata"]["resourceVersion"].clone());
+    }
+    Ok(found)
+}
+
+async fn at_source(
+    context: &Context,
+    kubernetes: &Kubernetes<'_>,
+    sql: &str,
+) -> anyhow::Result<()> {
+    let password = context.secret("source-app.password")?;
+    let uri = format!("postgresql://app:{password}@10.0.1.54:5432/largedb");
+    kubernetes.sql_as(NAME, json!(uri), sql).await?;
+    Ok(())
+}
+
+/// A snapshot of the source as it is now.
+async fn snapshot(context: &Context) -> anyhow::Result<()> {
+    let ask = |method: Method, path: String| async move {
+        let call = context.engine(method, &path)?.json(&json!({}));
+        let answer: Value = call.send().await?.error_for_status()?.json().await?;
+        anyhow::Ok(answer)
+    };
+    let sources = ask(Method::GET, "/dsources".to_owned()).await?;
+    let source = sources["items"].as_array().into_iter().flatten();
+    let id = source
+        .filter(|s| s["name"] == "largedb")
+        .find_map(|s| s["id"].as_str())
+        .context("the engine has no largedb")?
+        .to_owned();
+    let job = ask(Method::POST, format!("/dsources/{id}/snapshots")).await?["job"]["id"]
+        .as_str()
+        .context("no job")?
+        .to_owned();
+    wait::until("the snapshot of the source", SOON, || async {
+        let job = ask(Method::GET, format!("/jobs/{job}")).await?;
+        anyhow::ensure!(job["status"] == "COMPLETED", "{job}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+async fn refreshed(
+    context: &Context,
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+    before: &Value,
+    kept: &[Value],
+) -> anyhow::Result<()> {
+    snapshot(context).await?;
+    let number = forge
+        .change(BY, "renewed-refresh", FILE, &values(Some("first")))
+        .await?;
+    forge.merge(number).await?;
+    let vdb = wait::until("the refresh", SOON, || async {
+        let vdb = kubernetes.vdb(NAME).await?;
+        let refresh = &vdb["status"]["refresh"];
+        anyhow::ensure!(
+            refresh["token"] == "first" && refresh["state"] == "Succeeded",
+            "{refresh}"
+        );
+        Ok(Some(vdb))
+    })
+    .await?;
+    kubernetes.ready(NAME, SOON).await?;
+    let refresh = &vdb["status"]["refresh"];
+    line(format!(
+        "       refreshed from {} to {}",
+        refresh["startedAt"], refresh["finishedAt"]
+    ));
+    anyhow::ensure!(
+        vdb["status"]["dataAsOf"] != before["status"]["dataAsOf"],
+        "dataAsOf is still {}",
+        vdb["status"]["dataAsOf"]
+    );
+    expect(kubernetes, "select to_regclass('mine') is null", "t").await?;
+    expect(kubernetes, "select seven from news", "7").await?;
+    expect(kubernetes, "select by from masked", "app").await?;
+    unchanged(kubernetes, kept, "renewed-vdb-g2").await
+}
+
+async fn expect(kubernetes: &Kubernetes<'_>, sql: &str, answer: &str) -> anyhow::Result<()> {
+    let got = kubernetes.sql(NAME, sql).await?;
+    anyhow::ensure!(got == answer, "{sql}: {got} instead of {answer}");
+    Ok(())
+}
+
+async fn unchanged(kubernetes: &Kubernetes<'_>, kept: &[Value], claim: &str) -> anyhow::Result<()> {
+    let now = identities(kubernetes).await?;
+    anyhow::ensure!(now == kept, "Service or Secret changed: {kept:?}, {now:?}");
+    let claims = kubernetes
+        .json(&["-n", &namespace(NAME), "get", "persistentvolumeclaims"])
+        .await?;
+    let names: Vec<_> = claims["items"].as_array().into_iter().flatten().collect();
+    anyhow::ensure!(
+        names.len() == 1 && names[0]["metadata"]["name"] == claim,
+        "the claims are {:?}",
+        names
+            .iter()
+            .map(|c| &c["metadata"]["name"])
+            .collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<()> {
+    let bookmark = json!({ "name": "renewed-before-tests", "retentionDays": 1 });
+    act(kubernetes, "PostgresSnapshot", "before-tests", bookmark).await?;
+    kubernetes
+        .sql(NAME, "create table later as select 2 as two")
+        .await?;
+    let back = json!({ "bookmark": "renewed-before-tests" });
+    act(kubernetes, "PostgresRewind", "back", back).await?;
+    kubernetes.ready(NAME, SOON).await?;
+    expect(kubernetes, "select to_regclass('later') is null", "t").await?;
+    expect(kubernetes, "select seven from news", "7").await?;
+    unchanged(kubernetes, kept, "renewed-vdb-g3").await?;
+
+    let count = json!({ "sql": "select 'rows ' || count(*) from news" });
+    let task = act(kubernetes, "PostgresTask", "count", count).await?;
+    let output = task["status"]["output"].as_str().unwrap_or_default();
+    anyhow::ensure!(output.contains("rows 1"), "the task printed {output:?}");
+    Ok(())
+}
+
+/// Creates an action and waits until it has succeeded.
+async fn act(
+    kubernetes: &Kubernetes<'_>,
+    kind: &str,
+    name: &str,
+    mut spec: Value,
+) -> anyhow::Result<Value> {
+    spec["vdb"] = json!(format!("{NAME}-vdb"));
+    let namespace = namespace(NAME);
+    let applied = kubernetes
+        .apply(&json!({
+            "apiVersion": "actions.delphix.com/v1alpha1", "kind": kind,
+            "metadata": { "name": name, "namespace": namespace }, "spec": spec,
+        }))
+        .await?;
+    anyhow::ensure!(applied.ok, "create {kind} {name}: {}", applied.text());
+    wait::until(&format!("{kind} {name}"), SOON, || async {
+        let action = kubernetes
+            .json(&["-n", &namespace, "get", kind, name])
+            .await?;
+        let status = &action["status"];
+        anyhow::ensure!(status["phase"] == "Succeeded", "{status}");
+        Ok(Some(action))
+    })
+    .await
+}
