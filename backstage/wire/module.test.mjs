@@ -188,3 +188,87 @@ test(
     }
   },
 );
+
+/** The platform's forms as the entity page opens them, and what reaches the sidecar. */
+const name = 'feat-1';
+const entity = `resource:default/${name}`;
+const forms = [
+  {
+    form: 'vdb-update',
+    values: { entity, memory: '1Gi', reason: 'grown' },
+    body: {
+      operation: 'update',
+      change: { name, memory: '1Gi', reason: 'grown' },
+    },
+  },
+  {
+    form: 'vdb-refresh',
+    values: { entity, confirmation: name },
+    body: { operation: 'refresh', change: { name } },
+  },
+  {
+    form: 'vdb-extend',
+    values: { entity, days: 14 },
+    body: { operation: 'extend', change: { name, days: 14 } },
+  },
+  {
+    form: 'vdb-retire',
+    values: { entity, confirmation: name },
+    body: { operation: 'retire', name },
+  },
+  {
+    form: 'vdb-bookmark',
+    values: { entity },
+    body: { operation: 'bookmark', name },
+    refused: 'the operator cannot keep bookmarks yet',
+  },
+];
+
+test(
+  'each form asks for what it promises',
+  { timeout: 300_000 },
+  async () => {
+    const vdb = await platform({
+      order: ({ body }) => {
+        const refused = forms.find(
+          one => one.body.operation === body.operation,
+        )?.refused;
+        const error = { name: 'ConflictError', message: refused };
+        return refused
+          ? { status: 409, body: { error, problems: [] } }
+          : { status: 201, body: proposed };
+      },
+      look: () => ({ body: ready }),
+    });
+    const portal = await Portal.create(vdb.url, 'module');
+    try {
+      for (const { form, values, body, refused } of forms) {
+        const before = vdb.orders().length;
+        const task = await portal.order(form, values);
+        const { status } = await portal.end(task);
+        const lines = (await portal.lines(task)).join('\n');
+        assert.equal(status, refused ? 'failed' : 'completed', lines);
+        assert.ok(!refused || lines.includes(refused), lines);
+        const [order, ...more] = vdb.orders().slice(before);
+        assert.deepEqual([order.body, more], [body, []], form);
+        // What goes through Git is found again by the task's own key.
+        assert.ok(order.headers['idempotency-key'].startsWith(task), form);
+      }
+      // Another name than the database's is no name, and the sidecar refuses it with these words.
+      const before = vdb.orders().length;
+      const wrong = await portal.order('vdb-retire', {
+        entity,
+        confirmation: 'feat-2',
+      });
+      await portal.end(wrong);
+      const sent = vdb.orders().slice(before);
+      assert.deepEqual(
+        sent.map(({ body }) => body.name),
+        ['the confirmation is not the name of the database'],
+      );
+    } finally {
+      await portal.remove();
+      await vdb.stop();
+    }
+  },
+);

@@ -55,6 +55,7 @@ export class Portal {
       WIRE_DATABASE: portal.folder,
       WIRE_SIDECAR: sidecarUrl,
       WIRE_TEMPLATES: join(here, 'templates.yaml'),
+      WIRE_FORMS: join(here, '../../backstage-templates/*/template.yaml'),
     };
     portal.log = '';
     await portal.start().catch(async error => {
