@@ -247,19 +247,17 @@ async fn an_environment_says_what_can_be_done_with_it() {
         })
     );
     // What is said here is what an action is refused with.
-    for refused in ["refresh", "extend"] {
-        let input = json!({"name": "feat-1", "days": 3});
-        let fields = if refused == "refresh" {
-            &json!({"name": "feat-1"})
-        } else {
-            &input
-        };
-        let answer = stage.invoke(refused, fields.clone()).await;
-        let told = told(refused);
-        assert!(
-            answer.phrase.contains(told["reason"].as_str().unwrap()),
-            "{told}"
-        );
+    for (action, input) in [
+        ("refresh", json!({"name": "feat-1"})),
+        ("extend", json!({"name": "feat-1", "days": 3})),
+        ("bookmark", json!({"name": "feat-1"})),
+    ] {
+        let (told, answer) = (told(action), stage.invoke(action, input).await);
+        let refused = told["reason"]
+            .as_str()
+            .is_some_and(|reason| answer.phrase.contains(reason));
+        assert_eq!(told["possible"], !refused, "{told}: {}", answer.phrase);
+        assert_eq!(answer.status == 409, refused, "{action}: {}", answer.phrase);
     }
     let list = stage.get("/v1/environments").await.body;
     assert!(list["items"][0].get("capabilities").is_none());
