@@ -1,11 +1,10 @@
 //! The engine itself: settings, metadata, storage and sources put together, and where everything lies in the pool.
 
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -13,6 +12,7 @@ use crate::archive::Lines;
 use crate::model::Kind;
 use crate::origin::Origin;
 use crate::settings::Settings;
+use crate::sizes::Sizes;
 use crate::storage::{self, Storage};
 use crate::store::{self, Store};
 use crate::timeflows;
@@ -27,8 +27,6 @@ const BACKUP_PAUSES: [Duration; 5] = [
     Duration::from_secs(16),
     Duration::from_secs(32),
 ];
-/// Sizes are looked at again when a caller asks and they are older.
-const SIZE_AGE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,13 +53,7 @@ pub struct Engine {
     pub backup_pauses: Vec<Duration>,
     pub(crate) lines: Mutex<Lines>,
     pub(crate) clones: Arc<Semaphore>,
-    sizes: Mutex<HashMap<String, Size>>,
-}
-
-#[derive(Clone, Copy)]
-struct Size {
-    bytes: i64,
-    at: Instant,
+    pub(crate) sizes: Sizes,
 }
 
 impl Engine {
@@ -99,7 +91,7 @@ impl Engine {
             backup_pauses: BACKUP_PAUSES.to_vec(),
             lines: Mutex::default(),
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
-            sizes: Mutex::default(),
+            sizes: Sizes::default(),
         };
         engine.register_sources()?;
         engine.register_timeflows()?;
@@ -146,60 +138,6 @@ impl Engine {
 
     pub(crate) fn scratch(&self, id: &str) -> PathBuf {
         self.settings.pool.join("run").join(id)
-    }
-
-    /// Disk use of a copy by itself, as it is now or was seconds ago; none if it cannot be told.
-    pub fn own_size(&self, id: &str) -> Option<i64> {
-        let known = self.seen_size(id);
-        if let Some(size) = known.filter(|size| size.at.elapsed() < SIZE_AGE) {
-            return Some(size.bytes);
-        }
-        self.measure(id);
-        self.seen_size(id).map(|size| size.bytes)
-    }
-
-    /// As somebody last asked for it; looks at no disk.
-    pub(crate) fn last_size(&self, id: &str) -> Option<i64> {
-        self.seen_size(id).map(|size| size.bytes)
-    }
-
-    fn seen_size(&self, id: &str) -> Option<Size> {
-        let sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        sizes.get(id).copied()
-    }
-
-    pub(crate) fn measure(&self, id: &str) {
-        match self.storage.own_bytes(&self.vdb_root(id)) {
-            Ok(bytes) => {
-                let size = Size {
-                    bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
-                    at: Instant::now(),
-                };
-                self.sizes
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(id.to_owned(), size);
-            }
-            Err(error) => {
-                self.forget_size(id);
-                tracing::debug!(vdb = id, "cannot measure: {}", crate::error_chain(&error));
-            }
-        }
-    }
-
-    /// Every size is looked at anew.
-    pub fn forget_sizes(&self) {
-        self.sizes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-
-    pub(crate) fn forget_size(&self, id: &str) {
-        self.sizes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
     }
 }
 

@@ -76,6 +76,44 @@ impl Filter {
         parser::parse(text, fields)
     }
 
+    /// The texts that alone fit an attribute, if the expression says so: who can look them up need not look at everything.
+    pub fn only(&self, attribute: &str) -> Option<Vec<&str>> {
+        fn text(literal: &Literal) -> Option<&str> {
+            match literal {
+                // A point in time also fits where it is spelled otherwise.
+                Literal::Text(text) if evaluate::time(text).is_none() => Some(text),
+                _ => None,
+            }
+        }
+        match self {
+            Self::Compare {
+                field,
+                operator: Operator::Equal,
+                literal,
+            } if field == attribute => Some(vec![text(literal)?]),
+            Self::In { field, list } if field == attribute => list.iter().map(text).collect(),
+            Self::And(all) => all.iter().find_map(|one| one.only(attribute)),
+            _ => None,
+        }
+    }
+
+    /// The tag that everything that fits carries, if the expression asks for one.
+    pub fn tag(&self) -> Option<(&str, &str)> {
+        fn one<'a>(inner: &'a Filter, attribute: &str) -> Option<&'a str> {
+            match inner.only(attribute)?[..] {
+                [one] => Some(one),
+                _ => None,
+            }
+        }
+        match self {
+            Self::Any { field, inner } if field == "tags" => {
+                Some((one(inner, "key")?, one(inner, "value")?))
+            }
+            Self::And(all) => all.iter().find_map(Self::tag),
+            _ => None,
+        }
+    }
+
     pub fn matches(&self, object: &Value, fields: &[&str]) -> bool {
         evaluate::matches(self, object, fields)
     }

@@ -84,7 +84,7 @@ impl Engine {
             std::thread::sleep(Duration::from_secs(2));
         }
         if let Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } = &intent {
-            self.measure(vdb);
+            self.size_of(vdb);
         }
     }
 

@@ -24,6 +24,7 @@ mod schedule;
 pub mod serve;
 pub mod settings;
 mod settling;
+mod sizes;
 mod snapshots;
 pub mod storage;
 pub mod store;

@@ -154,6 +154,7 @@ impl Engine {
             for job in self.retire_expired() {
                 self.start(&job);
             }
+            self.tidy_sizes();
             tokio::time::sleep(TIDY_EVERY).await;
         }
     }

@@ -29,10 +29,30 @@ pub trait Storage: Send + Sync {
     fn delete(&self, root: &Path) -> Result<(), Error>;
     /// Bytes that no other root shares.
     fn own_bytes(&self, root: &Path) -> Result<u64, Error>;
+    /// What lies below a root. A storage that cannot tell what is shared takes everything for its own.
+    fn bytes(&self, root: &Path) -> Result<Bytes, Error> {
+        let (whole, own) = (size(root)?, self.own_bytes(root)?);
+        Ok(Bytes {
+            whole,
+            own,
+            held: whole,
+        })
+    }
     /// What was written survives a power failure.
     fn flush(&self, pool: &Path) -> Result<(), Error>;
     /// What is wrong with the pool, in words that say what to do.
     fn problems(&self, pool: &Path) -> Vec<String>;
+}
+
+/// What lies below a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// As if nothing were shared.
+    pub whole: u64,
+    /// That nothing outside shares.
+    pub own: u64,
+    /// On the disk, shared with others or not.
+    pub held: u64,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,8 @@
 
 mod sqlite;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +40,10 @@ struct Inner {
 pub struct State {
     objects: BTreeMap<u64, Object>,
     object_numbers: HashMap<String, u64>,
+    /// Objects of every kind and scope by name.
+    names: HashMap<String, BTreeSet<u64>>,
+    /// Objects of every kind by a tag's key and value.
+    tags: HashMap<(String, String), BTreeSet<u64>>,
     jobs: BTreeMap<u64, JobRecord>,
     job_numbers: HashMap<String, u64>,
     next: u64,
@@ -124,14 +129,34 @@ impl State {
     /// A live object by its id, else by a name that only one has.
     pub fn resolve(&self, kind: Kind, id_or_name: &str) -> Option<&Object> {
         self.get(kind, id_or_name).or_else(|| {
-            let mut named = self.live(kind).filter(|o| o.name == id_or_name);
+            let mut named = self.live_named(kind, id_or_name);
             named.next().filter(|_| named.next().is_none())
         })
     }
 
     pub fn named(&self, kind: Kind, scope: &str, name: &str) -> Option<&Object> {
-        self.objects(kind)
-            .find(|o| o.scope == scope && o.name == name)
+        self.all_named(kind, name).find(|o| o.scope == scope)
+    }
+
+    /// Live objects of this name, whatever their scope.
+    pub fn live_named(&self, kind: Kind, name: &str) -> impl Iterator<Item = &Object> {
+        self.all_named(kind, name)
+            .filter(|o| o.phase == Phase::Live)
+    }
+
+    pub fn live_tagged(&self, kind: Kind, key: &str, value: &str) -> impl Iterator<Item = &Object> {
+        let tag = (key.to_owned(), value.to_owned());
+        let numbers = self.tags.get(&tag).into_iter().flatten();
+        numbers
+            .filter_map(|number| self.objects.get(number))
+            .filter(move |o| o.kind == kind && o.phase == Phase::Live)
+    }
+
+    fn all_named(&self, kind: Kind, name: &str) -> impl Iterator<Item = &Object> {
+        let numbers = self.names.get(name).into_iter().flatten();
+        numbers
+            .filter_map(|number| self.objects.get(number))
+            .filter(move |o| o.kind == kind)
     }
 
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobRecord> {
@@ -172,18 +197,42 @@ impl State {
             .collect()
     }
 
+    /// Where an object is looked up.
+    fn remember(&mut self, object: &Object) {
+        let number = object.number;
+        self.object_numbers.insert(object.id.clone(), number);
+        self.names
+            .entry(object.name.clone())
+            .or_default()
+            .insert(number);
+        for tag in tags_of(object) {
+            self.tags.entry(tag).or_default().insert(number);
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        let Some(object) = self.objects.get(&number) else {
+            return;
+        };
+        self.object_numbers.remove(&object.id);
+        take(&mut self.names, &object.name, number);
+        for tag in tags_of(object) {
+            take(&mut self.tags, &tag, number);
+        }
+    }
+
     fn apply(&mut self, writes: Vec<Write>, next: u64) {
         self.next = next;
         for write in writes {
             match write {
                 Write::Put(object) => {
-                    self.object_numbers.insert(object.id.clone(), object.number);
+                    self.forget(object.number);
+                    self.remember(&object);
                     self.objects.insert(object.number, object);
                 }
                 Write::Remove(number) => {
-                    if let Some(object) = self.objects.remove(&number) {
-                        self.object_numbers.remove(&object.id);
-                    }
+                    self.forget(number);
+                    self.objects.remove(&number);
                 }
                 Write::Job(record) => {
                     self.job_numbers
@@ -198,6 +247,24 @@ impl State {
             }
         }
     }
+}
+
+fn take<K: Eq + Hash>(index: &mut HashMap<K, BTreeSet<u64>>, key: &K, number: u64) {
+    if let Some(numbers) = index.get_mut(key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+fn tags_of(object: &Object) -> Vec<(String, String)> {
+    let tags = object.doc.get("tags").and_then(Value::as_array);
+    let text = |tag: &Value, field: &str| Some(tag.get(field)?.as_str()?.to_owned());
+    tags.into_iter()
+        .flatten()
+        .filter_map(|tag| Some((text(tag, "key")?, text(tag, "value")?)))
+        .collect()
 }
 
 impl Draft<'_> {

@@ -364,6 +364,58 @@ async fn names_are_taken_for_ids() {
     }
 }
 
+/// Names are looked up, not compared one by one: the look-up has to follow every change.
+#[tokio::test]
+async fn a_search_by_name_finds_it_under_its_name_of_now() {
+    let app = App::new();
+    let first = app.provisioned("one").await;
+    let twin = json!({"name": "one", "source_data_id": "largedb", "container_mode": true, "target_group_id": "other"});
+    let twin = app.post("/vdbs/provision_by_snapshot", twin).await;
+    app.over(&twin).await;
+    let found = async |filter: &str| {
+        let page = app
+            .post("/vdbs/search", json!({"filter_expression": filter}))
+            .await;
+        let items = page["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|v| text(&v["id"]).to_owned())
+            .collect::<Vec<String>>()
+    };
+    let second = text(&twin["vdb_id"]).to_owned();
+    let both = [first.clone(), second.clone()];
+    assert_eq!(found("name EQ 'one'").await, both);
+    assert_eq!(
+        found("name IN ['x', 'one', 'one'] AND enabled EQ false").await,
+        both
+    );
+    assert_eq!(
+        found("name EQ 'one' AND group_name EQ 'other'").await,
+        [second.as_str()]
+    );
+    assert_eq!(found("name EQ 'one' OR name EQ 'x'").await, both);
+    let ids = format!("id IN ['{second}', '{first}', 'x', '{second}']");
+    assert_eq!(found(&ids).await, both);
+    let (_, answer) = app
+        .call("PATCH", &format!("/vdbs/{first}"), json!({"name": "uno"}))
+        .await;
+    app.over(&answer).await;
+    assert_eq!(found("name EQ 'one'").await, [second.as_str()]);
+    assert_eq!(found("name EQ 'uno'").await, [first.as_str()]);
+    // Tags likewise.
+    let tagged = "tags CONTAINS { key EQ 'cr-uid' AND value EQ 'one' }";
+    assert_eq!(found(tagged).await, [first.as_str()]);
+    app.call("POST", &format!("/vdbs/{first}/tags/delete"), Value::Null)
+        .await;
+    assert!(found(tagged).await.is_empty());
+    let tag = json!({"tags": [{"key": "cr-uid", "value": "one"}]});
+    app.call("POST", &format!("/vdbs/{second}/tags"), tag).await;
+    assert_eq!(found(tagged).await, [second.as_str()]);
+    app.done(&format!("/vdbs/{second}/delete"), json!({})).await;
+    assert!(found("name EQ 'one'").await.is_empty());
+    assert!(found(tagged).await.is_empty());
+}
+
 #[rstest]
 #[case(json!([{"name": "x"}]), "configure_clone[0]: command is missing")]
 #[case(json!([{"command": "true", "shell": "zsh"}]), "configure_clone[0]: shell \"zsh\" is none of bash")]

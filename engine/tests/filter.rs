@@ -123,3 +123,28 @@ fn limits_hold() {
         Err(Error::Limit(_))
     ));
 }
+
+#[rstest]
+#[case("id EQ 'a'", Some(vec!["a"]))]
+#[case("id IN ['a', 'b'] AND name NE 'x'", Some(vec!["a", "b"]))]
+#[case("name EQ 'x' AND (id EQ 'a')", Some(vec!["a"]))]
+#[case("id EQ 'a' OR name EQ 'x'", None)]
+#[case("NOT id EQ 'a'", None)]
+#[case("id NE 'a'", None)]
+#[case("id IN ['a', 1]", None)]
+#[case("id EQ '2026-11-23T10:00:00Z'", None)]
+#[case("tags CONTAINS {id EQ 'a'}", None)]
+fn the_ids_that_alone_can_fit_are_known(#[case] text: &str, #[case] ids: Option<Vec<&str>>) {
+    assert_eq!(Filter::parse(text, &FIELDS).unwrap().only("id"), ids);
+}
+
+#[rstest]
+#[case("tags CONTAINS { key EQ 'k' AND value EQ 'v' }", Some(("k", "v")))]
+#[case("name EQ 'x' AND tags CONTAINS { value EQ 'v' AND key IN ['k'] }", Some(("k", "v")))]
+#[case("tags CONTAINS { key EQ 'k' }", None)]
+#[case("tags CONTAINS { key EQ 'k' OR value EQ 'v' }", None)]
+#[case("NOT tags CONTAINS { key EQ 'k' AND value EQ 'v' }", None)]
+#[case("repositories CONTAINS { key EQ 'k' AND value EQ 'v' }", None)]
+fn the_tag_that_is_asked_for_is_known(#[case] text: &str, #[case] tag: Option<(&str, &str)>) {
+    assert_eq!(Filter::parse(text, &FIELDS).unwrap().tag(), tag);
+}

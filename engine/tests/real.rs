@@ -497,8 +497,8 @@ fn from_source_to_copy(bin: &Path) {
             .ends_with(&second)
     );
     println!(
-        "own bytes of a fresh copy: {}",
-        engine.storage.own_bytes(&engine.vdb_root(&second)).unwrap()
+        "bytes of a fresh copy: {:?}",
+        engine.storage.bytes(&engine.vdb_root(&second)).unwrap()
     );
     for id in [id, second] {
         let job = engine.delete(&id, &DeleteVdb::default()).unwrap();

@@ -426,7 +426,6 @@ async fn a_refresh_that_fails_leaves_the_data_and_the_directory_as_they_were() {
     let id = app.provisioned("dev-vdb").await;
     app.enabled(&id).await;
     app.mark(&id, "old");
-    app.engine.forget_sizes();
     let before = app.vdb(&id).await;
     app.pool.break_disk(true);
     for action in ["refresh_by_snapshot", "snapshots"] {

@@ -94,10 +94,13 @@ fn order(value: Option<&Value>, literal: &Literal) -> Option<Ordering> {
     }
 }
 
-/// Most texts show at their first characters that they are no point in time; a search looks at thousands.
-fn time(text: &str) -> Option<jiff::Timestamp> {
-    let begins = text.len() >= "2026-11-23T10:00Z".len()
-        && text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+/// Reading a time costs more than a whole comparison, and a search looks at thousands of texts: most show at once that
+/// they are none.
+pub(super) fn time(text: &str) -> Option<jiff::Timestamp> {
+    let bytes = text.as_bytes();
+    let dashes = bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-');
+    // A year beyond four digits has a sign.
+    let begins = dashes || matches!(bytes.first(), Some(b'+' | b'-'));
     begins.then(|| text.parse().ok())?
 }
 
@@ -112,13 +115,26 @@ fn contains(value: &Value, literal: &Literal) -> bool {
 /// Also in the elements and attributes of a value; `wanted` is in lower case.
 fn holds(value: &Value, wanted: &str) -> bool {
     match value {
-        Value::String(text) => text.to_lowercase().contains(wanted),
+        Value::String(text) => holds_text(text, wanted),
         Value::Number(number) => number.to_string().contains(wanted),
         Value::Bool(bool) => bool.to_string().contains(wanted),
         Value::Array(values) => values.iter().any(|value| holds(value, wanted)),
         Value::Object(object) => object.values().any(|value| holds(value, wanted)),
         Value::Null => false,
     }
+}
+
+/// Almost every text is ASCII, and is compared where it lies.
+fn holds_text(text: &str, wanted: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(wanted);
+    }
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let Some(first) = wanted.first() else {
+        return true;
+    };
+    text.windows(wanted.len())
+        .any(|part| part[0].to_ascii_lowercase() == *first && part.eq_ignore_ascii_case(wanted))
 }
 
 fn plain(literal: &Literal) -> String {

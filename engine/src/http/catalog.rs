@@ -1,5 +1,6 @@
 //! What the tower is made of. An embedded engine is one engine with one plugin.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -10,10 +11,11 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page};
+use super::page::{List, Shown, Wanted, page, page_of};
 use crate::document;
 use crate::engine::Engine;
-use crate::model::{ENGINE_ID, Kind, TOOLKIT_ID};
+use crate::filter::Filter;
+use crate::model::{ENGINE_ID, Kind, Object, TOOLKIT_ID};
 
 /// The document whose shapes are served; container mode came with 3.25.
 const API_VERSION: &str = "3.28.0";
@@ -162,6 +164,32 @@ pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Arc<Value>> {
         .read(|state| state.live(kind).map(|o| Arc::clone(&o.doc)).collect())
 }
 
+/// The same without those that an id, a name or a tag of the search leaves out, in the order of creation.
+pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>) -> Vec<Arc<Value>> {
+    let ids = filter.and_then(|f| f.only("id"));
+    // Other kinds show another name than the one they are kept under.
+    let names = filter
+        .filter(|_| kind == Kind::Vdb)
+        .and_then(|f| f.only("name"));
+    let tag = filter.and_then(Filter::tag);
+    engine.store.read(|state| {
+        let some: BTreeMap<u64, &Object> = if let Some(ids) = ids {
+            let objects = ids.into_iter().filter_map(|id| state.get(kind, id));
+            objects.map(|o| (o.number, o)).collect()
+        } else if let Some(names) = names {
+            let objects = names.into_iter().flat_map(|n| state.live_named(kind, n));
+            objects.map(|o| (o.number, o)).collect()
+        } else if let Some((key, value)) = tag {
+            let objects = state.live_tagged(kind, key, value);
+            objects.map(|o| (o.number, o)).collect()
+        } else {
+            let objects = state.live(kind);
+            return objects.map(|o| Arc::clone(&o.doc)).collect();
+        };
+        some.values().map(|o| Arc::clone(&o.doc)).collect()
+    })
+}
+
 /// One of them, by id or by a name that only one has.
 pub(super) fn one(
     engine: &Engine,
@@ -202,7 +230,12 @@ pub(super) fn objects(
         page(all(&engine, kind), fields, &SearchBody::default(), &wanted)
     };
     let search = move |State(engine): Shared, wanted: Wanted, Body(search): Body<SearchBody>| async move {
-        page(all(&engine, kind), fields, &search, &wanted)
+        page_of(
+            |filter| found(&engine, kind, filter),
+            fields,
+            &search,
+            &wanted,
+        )
     };
     let single = move |State(engine): Shared, Path(id): Path<String>| async move {
         one(&engine, kind, what, &id)

@@ -12,8 +12,9 @@ use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Shown, Wanted, page};
 use super::points::SNAPSHOT_FIELDS;
+use super::vdbs::begin;
 use crate::engine::Engine;
-use crate::model::Kind;
+use crate::model::{Kind, Object};
 
 const DSOURCE_FIELDS: [&str; 17] = [
     "id",
@@ -58,11 +59,32 @@ pub(super) async fn search_dsources(
     )
 }
 
+/// With what its snapshots take, and with how many depend on it.
 pub(super) async fn dsource(
     State(engine): Shared,
     Path(id): Path<String>,
 ) -> Result<Json<Shown>, ApiError> {
-    one(&engine, Kind::DSource, "dSource", &id)
+    let Json(Shown(kept)) = one(&engine, Kind::DSource, "dSource", &id)?;
+    let dsource = kept.clone();
+    let doc = begin(&engine, move |engine| {
+        let id = dsource
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let mut doc = dsource.as_ref().clone();
+        let vdbs = engine.store.read(|state| {
+            let all = state.live(Kind::Vdb);
+            let of = |vdb: &&Object| vdb.doc.get("parent_dsource_id") == dsource.get("id");
+            all.filter(of).count()
+        });
+        doc["dependant_vdbs"] = vdbs.into();
+        if let Some(bytes) = engine.size_of_snapshots(id) {
+            doc["storage_size"] = bytes.held.into();
+            doc["unvirtualized_space"] = bytes.whole.into();
+        }
+        Ok(doc)
+    });
+    Ok(Json(Shown(doc.await?.into())))
 }
 
 pub(super) async fn link(

@@ -1,5 +1,6 @@
 //! Jobs as callers poll them. One that is not over is STARTED: official clients know no other word for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,9 +11,10 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Wanted, page};
+use super::page::{List, Wanted, page_of};
 use crate::document;
 use crate::engine::Engine;
+use crate::filter::Filter;
 use crate::model::JobRecord;
 
 const FIELDS: [&str; 12] = [
@@ -40,14 +42,36 @@ fn seen(record: &JobRecord) -> Job {
     job
 }
 
-fn all(engine: &Engine) -> Vec<Arc<Value>> {
-    engine
-        .store
-        .read(|state| state.jobs().map(|j| document(&seen(j)).into()).collect())
+/// In the order of creation, without those that an id or a target of the search leaves out: to show a job costs more
+/// than to look at it.
+fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Arc<Value>> {
+    let shown = |record: &JobRecord| Arc::new(document(&seen(record)));
+    let only = |field| filter.and_then(|f| f.only(field));
+    let (targets, names) = (only("target_id"), only("target_name"));
+    let among = |list: &Option<Vec<&str>>, have: &Option<String>| match (list, have) {
+        (None, _) => true,
+        (Some(list), Some(have)) => list.contains(&have.as_str()),
+        (Some(_), None) => false,
+    };
+    let fits =
+        |r: &&JobRecord| among(&targets, &r.job.target_id) && among(&names, &r.job.target_name);
+    engine.store.read(|state| match only("id") {
+        None => state.jobs().filter(fits).map(shown).collect(),
+        Some(ids) => {
+            let records = ids.into_iter().filter_map(|id| state.job(id));
+            let records: BTreeMap<_, _> = records.map(|r| (r.number, r)).collect();
+            records.into_values().map(shown).collect()
+        }
+    })
 }
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(all(&engine), &FIELDS, &SearchBody::default(), &wanted)
+    page_of(
+        |filter| found(&engine, filter),
+        &FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
 }
 
 pub(super) async fn search(
@@ -55,7 +79,7 @@ pub(super) async fn search(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(all(&engine), &FIELDS, &search, &wanted)
+    page_of(|filter| found(&engine, filter), &FIELDS, &search, &wanted)
 }
 
 pub(super) async fn one(

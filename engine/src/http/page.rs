@@ -74,14 +74,24 @@ pub(super) fn page(
     search: &SearchBody,
     wanted: &Wanted,
 ) -> Result<List, ApiError> {
-    let mut objects = objects;
-    if let Some(expression) = search
-        .filter_expression
-        .as_deref()
-        .filter(|e| !e.trim().is_empty())
-    {
-        let filter =
-            Filter::parse(expression, fields).map_err(|e| ApiError::invalid(e.to_string()))?;
+    page_of(|_| objects, fields, search, wanted)
+}
+
+/// The same, from a source that may leave out what does not fit anyway.
+pub(super) fn page_of(
+    objects: impl FnOnce(Option<&Filter>) -> Vec<Arc<Value>>,
+    fields: &[&str],
+    search: &SearchBody,
+    wanted: &Wanted,
+) -> Result<List, ApiError> {
+    let expression = search.filter_expression.as_deref();
+    let expression = expression.filter(|e| !e.trim().is_empty());
+    let filter = expression
+        .map(|text| Filter::parse(text, fields))
+        .transpose()
+        .map_err(|e| ApiError::invalid(e.to_string()))?;
+    let mut objects = objects(filter.as_ref());
+    if let Some(filter) = &filter {
         objects.retain(|object| filter.matches(object, fields));
     }
     if let Some((field, descending)) = &wanted.sort {
@@ -90,11 +100,7 @@ pub(super) fn page(
                 "sort: objects of this kind have no attribute {field:?}"
             )));
         }
-        // Stable, so that equal ones stay in the order of creation.
-        objects.sort_by(|a, b| {
-            let order = order(a.get(field), b.get(field));
-            if *descending { order.reverse() } else { order }
-        });
+        objects = sorted(&objects, field, *descending);
     }
     let total = objects.len();
     let end = wanted.from.saturating_add(wanted.limit).min(total);
@@ -116,6 +122,17 @@ pub(super) fn page(
         response_metadata: Some(metadata),
         errors: Vec::new(),
     }))
+}
+
+/// Each attribute is looked up once. Stable, so that equal ones stay in the order of creation.
+fn sorted(objects: &[Arc<Value>], field: &str, descending: bool) -> Vec<Arc<Value>> {
+    let keyed = objects.iter().map(|object| (object.get(field), object));
+    let mut keyed: Vec<(Option<&Value>, &Arc<Value>)> = keyed.collect();
+    keyed.sort_by(|(a, _), (b, _)| {
+        let order = order(*a, *b);
+        if descending { order.reverse() } else { order }
+    });
+    keyed.into_iter().map(|(_, o)| Arc::clone(o)).collect()
 }
 
 /// Absent before present; numbers as numbers; points in time sort as texts because all are written alike.

@@ -1,7 +1,9 @@
 //! Reports, computed when they are asked for. What is not known is left out, never zero.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::State;
 use dct::types::SearchBody;
 use serde_json::{Map, Value, json};
@@ -9,11 +11,11 @@ use serde_json::{Map, Value, json};
 use super::catalog::all;
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Wanted, page};
+use super::page::{List, Shown, Wanted, page};
 use super::vdbs::begin;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Kind};
-use crate::storage;
+use crate::storage::{self, Bytes};
 
 const INVENTORY_FIELDS: [&str; 14] = [
     "vdb_id",
@@ -49,15 +51,13 @@ const SUMMARY_FIELDS: [&str; 6] = [
     "vdb_count",
 ];
 
+/// A report takes no longer to look at the disk; the rest of its page shows what was last seen.
+const LOOKING: Duration = Duration::from_secs(10);
+
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn inventory(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        vdbs(&engine),
-        &INVENTORY_FIELDS,
-        &SearchBody::default(),
-        &wanted,
-    )
+    inventoried(&engine, &SearchBody::default(), &wanted).await
 }
 
 pub(super) async fn search_inventory(
@@ -65,7 +65,39 @@ pub(super) async fn search_inventory(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(vdbs(&engine), &INVENTORY_FIELDS, &search, &wanted)
+    inventoried(&engine, &search, &wanted).await
+}
+
+/// Rows are found and sorted by the sizes last seen; those of the page are looked at now, as far as the time goes.
+async fn inventoried(
+    engine: &Arc<Engine>,
+    search: &SearchBody,
+    wanted: &Wanted,
+) -> Result<List, ApiError> {
+    let Json(mut rows) = page(vdbs(engine), &INVENTORY_FIELDS, search, wanted)?;
+    let shown = std::mem::take(&mut rows.items);
+    rows.items = begin(engine, move |engine| {
+        let until = Instant::now() + LOOKING;
+        let look = |Shown(row): Shown| {
+            let Some(id) = row.get("vdb_id").and_then(Value::as_str) else {
+                return Shown(row);
+            };
+            if Instant::now() >= until {
+                return Shown(row);
+            }
+            let mut seen = row.as_ref().clone();
+            match engine.size_of(id) {
+                Some(bytes) => seen["storage_size"] = bytes.own.into(),
+                None => {
+                    seen.as_object_mut().map(|row| row.remove("storage_size"));
+                }
+            }
+            Shown(seen.into())
+        };
+        Ok(shown.into_iter().map(look).collect())
+    })
+    .await?;
+    Ok(Json(rows))
 }
 
 fn vdbs(engine: &Engine) -> Vec<Arc<Value>> {
@@ -84,7 +116,7 @@ fn vdbs(engine: &Engine) -> Vec<Arc<Value>> {
         }
         let id = vdb.get("id").and_then(Value::as_str).unwrap_or_default();
         if let Some(bytes) = engine.last_size(id) {
-            row.insert("storage_size".to_owned(), bytes.into());
+            row.insert("storage_size".to_owned(), bytes.own.into());
         }
         Arc::new(Value::Object(row))
     };
@@ -120,17 +152,13 @@ fn savings_of(engine: &Engine) -> Vec<Value> {
     dsources.iter().map(|d| saved(engine, d, &vdbs)).collect()
 }
 
+/// A dSource with its copies: what they take, and what they would take without sharing.
 fn saved(engine: &Engine, dsource: &Value, vdbs: &[Arc<Value>]) -> Value {
     let id = dsource.get("id");
     let own: Vec<&Arc<Value>> = vdbs
         .iter()
         .filter(|vdb| vdb.get("parent_dsource_id") == id)
         .collect();
-    let whole: Option<i64> = own.iter().map(|vdb| vdb.get("size")?.as_i64()).sum();
-    let taken: Option<i64> = own
-        .iter()
-        .map(|vdb| engine.own_size(vdb.get("id")?.as_str()?))
-        .sum();
     let mut row = json!({
         "dsource_id": id,
         "name": dsource.get("name"),
@@ -138,10 +166,19 @@ fn saved(engine: &Engine, dsource: &Value, vdbs: &[Arc<Value>]) -> Value {
         "dependant_vdbs": own.len(),
         "is_replica": false,
     });
-    if let (Some(whole), Some(taken)) = (whole, taken) {
+    let snapshots = id
+        .and_then(Value::as_str)
+        .and_then(|id| engine.size_of_snapshots(id));
+    let copies: Option<Vec<Bytes>> = own
+        .iter()
+        .map(|vdb| engine.size_of(vdb.get("id")?.as_str()?))
+        .collect();
+    if let (Some(snapshots), Some(copies)) = (snapshots, copies) {
+        let whole = snapshots.whole + copies.iter().map(|c| c.whole).sum::<u64>();
+        let taken = snapshots.held + copies.iter().map(|c| c.own).sum::<u64>();
         row["unvirtualized_space"] = whole.into();
         row["virtualized_space"] = taken.into();
-        row["estimated_savings"] = (whole - taken).max(0).into();
+        row["estimated_savings"] = whole.saturating_sub(taken).into();
     }
     row
 }

@@ -9,11 +9,11 @@ use dct::types::{
     DeleteVdb, DisableVdb, EnableVdb, Job, JobAnswer, ProvisionAnswer, ProvisionBySnapshot,
     SearchBody, UpdateVdb,
 };
-use serde_json::Value;
 
+use super::catalog::{all, found};
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page};
+use super::page::{List, Shown, Wanted, page, page_of};
 use crate::actions::Refusal;
 use crate::edits::no_vdb;
 use crate::engine::Engine;
@@ -64,14 +64,13 @@ const FIELDS: [&str; 40] = [
 
 type Shared = State<Arc<Engine>>;
 
-fn all(engine: &Engine) -> Vec<Arc<Value>> {
-    engine
-        .store
-        .read(|state| state.live(Kind::Vdb).map(|o| Arc::clone(&o.doc)).collect())
-}
-
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(all(&engine), &FIELDS, &SearchBody::default(), &wanted)
+    page(
+        all(&engine, Kind::Vdb),
+        &FIELDS,
+        &SearchBody::default(),
+        &wanted,
+    )
 }
 
 pub(super) async fn search(
@@ -79,10 +78,15 @@ pub(super) async fn search(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(all(&engine), &FIELDS, &search, &wanted)
+    page_of(
+        |filter| found(&engine, Kind::Vdb, filter),
+        &FIELDS,
+        &search,
+        &wanted,
+    )
 }
 
-/// With the copy's own disk use, which only the disk knows. A list does without.
+/// With what the copy takes now, which only the disk knows. A list does without.
 pub(super) async fn one(
     State(engine): Shared,
     Path(id): Path<String>,
@@ -92,11 +96,13 @@ pub(super) async fn one(
         .read(|state| state.resolve(Kind::Vdb, &id).cloned())
         .ok_or_else(|| ApiError::not_found("virtual database", &id))?;
     let id = vdb.id.clone();
-    let bytes = begin(&engine, move |engine| Ok(engine.own_size(&id))).await?;
+    let bytes = begin(&engine, move |engine| Ok(engine.size_of(&id))).await?;
     Ok(Json(Shown(match bytes {
         Some(bytes) => {
             let mut doc = vdb.doc.as_ref().clone();
-            doc["storage_size"] = bytes.into();
+            doc["size"] = bytes.whole.into();
+            doc["storage_size"] = bytes.own.into();
+            doc["unvirtualized_space"] = bytes.whole.into();
             doc.into()
         }
         None => vdb.doc,

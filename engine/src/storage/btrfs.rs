@@ -6,7 +6,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Error, Storage, exists, files};
+use super::{Bytes, Error, Storage, exists, files};
 use crate::process;
 
 #[derive(Debug, Default)]
@@ -63,13 +63,12 @@ impl Storage for Btrfs {
     }
 
     fn own_bytes(&self, root: &Path) -> Result<u64, Error> {
+        Ok(self.bytes(root)?.own)
+    }
+
+    fn bytes(&self, root: &Path) -> Result<Bytes, Error> {
         let table = Self::run(&["filesystem", "du", "-s", "--raw"], &[root], &[])?;
-        // Columns: total, exclusive, set shared, name.
-        let exclusive = table
-            .lines()
-            .nth(1)
-            .and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-        exclusive
+        usage(&table)
             .ok_or_else(|| Error::Unexpected("btrfs filesystem du printed no sizes".to_owned()))
     }
 
@@ -81,6 +80,21 @@ impl Storage for Btrfs {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         problems(&mounts, pool)
     }
+}
+
+/// Columns: total, exclusive, set shared (each shared extent once), name. A dash stands for none.
+fn usage(table: &str) -> Option<Bytes> {
+    let mut row = table.lines().nth(1)?.split_whitespace();
+    let mut next = || match row.next()? {
+        "-" => Some(0),
+        bytes => bytes.parse::<u64>().ok(),
+    };
+    let (whole, own, shared) = (next()?, next()?, next()?);
+    Some(Bytes {
+        whole,
+        own,
+        held: own + shared,
+    })
 }
 
 fn problems(mountinfo: &str, pool: &Path) -> Vec<String> {
@@ -117,6 +131,18 @@ fn mount_of<'a>(mountinfo: &'a str, path: &Path) -> Option<(&'a str, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_from_the_table_of_btrfs() {
+        let table = "     Total   Exclusive  Set shared  Filename\n  40632320     4194304    36438016  /pool/vdbs/x\n";
+        let bytes = Bytes {
+            whole: 40_632_320,
+            own: 4_194_304,
+            held: 40_632_320,
+        };
+        assert_eq!(usage(table), Some(bytes));
+        assert_eq!(usage("Total Exclusive Set shared Filename\n"), None);
+    }
 
     #[test]
     fn a_pool_that_cannot_work_says_why() {
