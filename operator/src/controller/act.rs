@@ -45,6 +45,7 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
         Step::Provision(request) => Ok(provision(ctx, observed, &request).await),
         Step::Adopt { vdb, job } => Ok(Outcome::Recorded(Record::Vdb { id: vdb, job })),
         Step::Enable { vdb, owner } => Ok(ordered(
+            observed,
             ctx.dct.enable(&vdb, &owner).await.map(Some),
             "enable",
         )),
@@ -70,8 +71,8 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
         Step::Delete { name, uid, ending } => {
             cleanup::delete(ctx, observed, &name, &uid, ending).await
         }
-        Step::DeleteVdb { id } => Ok(ordered(ctx.dct.delete(&id).await, "delete")),
-        Step::DisableVdb { id } => Ok(ordered(ctx.dct.disable(&id).await, "disable")),
+        Step::DeleteVdb { id } => Ok(ordered(observed, ctx.dct.delete(&id).await, "delete")),
+        Step::DisableVdb { id } => Ok(ordered(observed, ctx.dct.disable(&id).await, "disable")),
         Step::Keep { vdb, name } => Ok(refresh::act::keep(ctx, observed, &vdb, &name).await),
         Step::Exchange(exchange) => Ok(refresh::act::exchange(ctx, observed, &exchange).await),
         Step::Forget { bookmark } => Ok(refresh::act::forget(ctx, observed, &bookmark).await),
@@ -146,7 +147,11 @@ async fn provision(
 }
 
 /// The answer to an order about an existing virtual database.
-fn ordered(answer: Result<Option<dct::types::Job>, tower::Error>, operation: &str) -> Outcome {
+fn ordered(
+    observed: &Observed,
+    answer: Result<Option<dct::types::Job>, tower::Error>,
+    operation: &str,
+) -> Outcome {
     match answer {
         Ok(Some(job)) => Outcome::Recorded(Record::Job(Job {
             id: job.id,
@@ -155,10 +160,10 @@ fn ordered(answer: Result<Option<dct::types::Job>, tower::Error>, operation: &st
         Ok(None) => Outcome::Again,
         Err(error) if error.conflict => {
             let message = "another operation on the virtual database is under way".to_owned();
-            let reason = if operation == "enable" {
-                Reason::Enabling
-            } else {
-                Reason::Deleting
+            let reason = match operation {
+                _ if observed.cr.is_deleting() => Reason::Deleting,
+                _ if refresh::under_way(&observed.cr).is_some() => Reason::Refreshing,
+                _ => Reason::Enabling,
             };
             Outcome::Waiting(Waiting {
                 reason,

@@ -9,11 +9,13 @@
 //! cluster show, so a process that dies anywhere is continued by the next one. The states in which the server starts
 //! are the ordinary way of any start, on another data generation.
 
+use std::time::Duration;
+
 use dct::types::Vdb;
 use environment::spec::HookStage;
 use environment::status::{Exchange as Operation, Refresh, RefreshState};
 
-use super::build::{Frame, Names};
+use super::build::{Frame, Names, hook_job};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Record};
 use super::{hooks, pod};
@@ -181,10 +183,24 @@ fn written(refresh: Refresh, generation: Option<u32>) -> Outcome {
     })))
 }
 
-/// The state has lasted longer than a state may.
+/// The state has lasted longer than a state may. Hooks have deadlines of their own, which come on top.
 fn is_late(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> bool {
+    let stage = match refresh.state {
+        Some(RefreshState::Preparing) => Some(HookStage::PreRefresh),
+        Some(RefreshState::Starting) => Some(HookStage::PostRefresh),
+        _ => None,
+    };
+    let hooks: Duration = frame
+        .cr
+        .spec
+        .hooks
+        .iter()
+        .filter(|hook| Some(hook.stage) == stage)
+        .map(|hook| hook_job::deadline(frame, hook))
+        .sum();
     let since = refresh.since.as_deref().and_then(parse);
-    since.is_some_and(|at| between(at, observed.now) >= frame.settings.refresh_deadline)
+    let longest = frame.settings.refresh_deadline + hooks;
+    since.is_some_and(|at| between(at, observed.now) >= longest)
 }
 
 /// Nothing that this or an earlier process has sent can still come to light.

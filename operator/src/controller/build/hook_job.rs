@@ -34,12 +34,7 @@ pub fn hook_job(frame: &Frame<'_>, hook: &Hook) -> Job {
         .annotations
         .get_or_insert_default()
         .insert(HOOK_ANNOTATION.to_owned(), hook.name.clone());
-    let deadline = hook
-        .deadline
-        .as_deref()
-        .and_then(parse_duration)
-        .unwrap_or(frame.settings.hook_deadline)
-        .max(Duration::from_secs(1));
+    let deadline = deadline(frame, hook);
     typed(json!({
         "metadata": metadata,
         "spec": {
@@ -59,6 +54,15 @@ pub fn hook_job(frame: &Frame<'_>, hook: &Hook) -> Job {
             },
         },
     }))
+}
+
+/// How long the hook may take.
+pub fn deadline(frame: &Frame<'_>, hook: &Hook) -> Duration {
+    hook.deadline
+        .as_deref()
+        .and_then(parse_duration)
+        .unwrap_or(frame.settings.hook_deadline)
+        .max(Duration::from_secs(1))
 }
 
 fn container(frame: &Frame<'_>, hook: &Hook) -> Value {

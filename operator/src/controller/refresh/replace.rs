@@ -28,8 +28,8 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
     let changed = timeflow(vdb) != refresh.timeflow.as_deref();
     match (changed, runs(seen, vdb)) {
         (false, true) => Plan::Act(Step::DisableVdb { id: vdb.id.clone() }),
-        (false, false) if is_late(observed, frame, refresh) => {
-            fail("the data was not exchanged in time")
+        (false, false) if is_overdue(observed, frame, refresh, seen, &Exchange::Forward) => {
+            fail("the job is over, but the data is still the one before")
         }
         (false, false) => send(observed, frame, refresh, seen, &Exchange::Forward),
         (true, false) if seen.work.has_done("enable") => {
@@ -99,6 +99,17 @@ pub(super) fn enable(vdb: &Vdb, frame: &Frame<'_>) -> Plan {
         vdb: vdb.id.clone(),
         owner: frame.cr.spec.ownership().to_owned(),
     })
+}
+
+/// The job was done and its result did not come to light. An engine that was down before it is simply asked later.
+pub(super) fn is_overdue(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    refresh: &Refresh,
+    seen: &Seen,
+    exchange: &Exchange,
+) -> bool {
+    seen.work.has_done(exchange.operation(refresh)) && is_late(observed, frame, refresh)
 }
 
 /// Sends the order exactly once: not if it runs already, nor while it may still come to light, nor after it was done.

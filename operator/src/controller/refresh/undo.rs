@@ -4,8 +4,8 @@ use environment::status::{Refresh, RefreshState};
 
 use super::judge::other_way;
 use super::look::{Seen, Work};
-use super::replace::{enable, ground, runs, send};
-use super::{Exchange, entered, is_late, timeflow, write};
+use super::replace::{enable, ground, is_overdue, runs, send};
+use super::{Exchange, entered, timeflow, write};
 use crate::controller::build::{Copy, Frame, Names, volume};
 use crate::controller::observe::{self, Observed};
 use crate::controller::plan::{Plan, Step};
@@ -31,14 +31,18 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
         }
         (true, false) => enable(vdb, frame),
         (false, true) => Plan::Act(Step::DisableVdb { id: vdb.id.clone() }),
-        (false, false) if is_late(observed, frame, refresh) => {
-            let why = "the data before did not come back in time";
-            Plan::Done(other_way(observed, refresh, why))
+        (false, false) => {
+            let way = if refresh.rollback {
+                Exchange::Rollback
+            } else {
+                Exchange::Undo
+            };
+            if is_overdue(observed, frame, refresh, seen, &way) {
+                let why = "the job is over, but the data before did not come back";
+                return Plan::Done(other_way(observed, refresh, why));
+            }
+            send(observed, frame, refresh, seen, &way)
         }
-        (false, false) if refresh.rollback => {
-            send(observed, frame, refresh, seen, &Exchange::Rollback)
-        }
-        (false, false) => send(observed, frame, refresh, seen, &Exchange::Undo),
     }
 }
 
