@@ -115,28 +115,27 @@ pub(crate) struct EnvironmentList {
     items: Vec<EnvironmentView>,
 }
 
+/// Read from what the watch knows: a portal that asks every few seconds costs the API server nothing.
 pub(crate) async fn list(app: &App) -> Result<EnvironmentList, ApiError> {
     let pulls = app.pulls.recent(app.forge.as_ref()).await?;
-    let mut by_name: BTreeMap<String, Vec<LiveDatabase>> = BTreeMap::new();
-    for database in app.cluster.all_databases().await? {
-        let name = database
-            .namespace
-            .strip_prefix(NAMESPACE_PREFIX)
-            .unwrap_or_default()
-            .to_owned();
-        by_name.entry(name).or_default().push(database);
+    let all = app.watch.cluster.all().await?;
+    let requests = requests(&pulls);
+    let mut by_name: BTreeMap<&str, Vec<&LiveDatabase>> = BTreeMap::new();
+    for database in &all {
+        if let Some(name) = database.namespace.strip_prefix(NAMESPACE_PREFIX) {
+            by_name.entry(name).or_default().push(database);
+        }
     }
-    let mut requests = requests(&pulls);
     for (name, requests) in &requests {
         if requests.iter().any(|(_, p)| p.state == PullState::Open) {
-            by_name.entry(name.clone()).or_default();
+            by_name.entry(name).or_default();
         }
     }
     let items = by_name
         .into_iter()
         .filter_map(|(name, databases)| {
-            let requests = requests.remove(&name).unwrap_or_default();
-            view(&EnvironmentName::parse(&name).ok()?, databases, requests)
+            let requests = requests.get(name).map_or(&[][..], Vec::as_slice);
+            view(&EnvironmentName::parse(name).ok()?, databases, requests)
         })
         .collect();
     Ok(EnvironmentList { items })
@@ -154,7 +153,7 @@ pub(crate) async fn one(app: &App, name: &EnvironmentName) -> Result<Environment
         Err(_) => std::sync::Arc::default(),
     };
     let requests = requests(&pulls).remove(name.as_str()).unwrap_or_default();
-    let view = view(name, databases, requests)
+    let view = view(name, databases.iter().collect(), &requests)
         .ok_or_else(|| ApiError::not_found(format!("there is no environment {name}")))?;
     Ok(EnvironmentView {
         capabilities: capabilities(&app.capabilities, name),
@@ -199,14 +198,15 @@ fn requests(pulls: &[Pull]) -> BTreeMap<String, Vec<(RequestId, &Pull)>> {
 /// None where there is neither a database nor an order that is under way.
 fn view(
     name: &EnvironmentName,
-    mut databases: Vec<LiveDatabase>,
-    requests: Vec<(RequestId, &Pull)>,
+    mut databases: Vec<&LiveDatabase>,
+    requests: &[(RequestId, &Pull)],
 ) -> Option<EnvironmentView> {
     let main_name = name.cr_name(None);
-    databases.sort_by_key(|database| (database.name != main_name, database.name.clone()));
-    let main = databases.first();
+    databases.sort_by_key(|database| (database.name != main_name, &database.name));
+    let main = databases.first().copied();
+    let views: Vec<_> = databases.into_iter().map(database_view).collect();
     let under_way = requests
-        .into_iter()
+        .iter()
         .filter(|(_, pull)| pull.state != PullState::Closed)
         .find(|(request, pull)| {
             let carried = main.and_then(LiveDatabase::request_id) == Some(request.as_str());
@@ -219,7 +219,7 @@ fn view(
         (Some(main), pull) => {
             let top = DatabaseView {
                 name: name.to_string(),
-                ..database_view(main)
+                ..views.first().cloned()?
             };
             (
                 top,
@@ -253,12 +253,15 @@ fn view(
         main: top,
         owner,
         request,
-        databases: databases.iter().map(database_view).collect(),
+        databases: views,
         capabilities: Vec::new(),
     })
 }
 
-fn request_view(main: &LiveDatabase, under_way: Option<(RequestId, &Pull)>) -> Option<RequestView> {
+fn request_view(
+    main: &LiveDatabase,
+    under_way: Option<&(RequestId, &Pull)>,
+) -> Option<RequestView> {
     let carried = main.request_id();
     if let Some((request, pull)) = under_way {
         let ours = carried == Some(request.as_str());

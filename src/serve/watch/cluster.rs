@@ -59,15 +59,25 @@ impl ClusterView {
         self: &Arc<Self>,
         environment: &EnvironmentName,
     ) -> Result<Vec<Arc<LiveDatabase>>, ApiError> {
+        let namespace = environment.namespace();
+        self.look(|databases| of(databases, &namespace)).await
+    }
+
+    /// The databases of all environments, sorted by namespace and name.
+    pub(crate) async fn all(self: &Arc<Self>) -> Result<Vec<Arc<LiveDatabase>>, ApiError> {
+        self.look(|databases| databases.values().cloned().collect())
+            .await
+    }
+
+    async fn look<T>(self: &Arc<Self>, read: impl Fn(&Databases) -> T) -> Result<T, ApiError> {
         if self.pace.streams && self.needed.touch() {
             tokio::spawn(Arc::clone(self).listen());
         }
-        let namespace = environment.namespace();
         if let Some(databases) = &self.watched().databases {
-            return Ok(of(databases, &namespace));
+            return Ok(read(databases));
         }
         let list = self.list.get(self.pace.list, self.read_list()).await?;
-        Ok(of(&list, &namespace))
+        Ok(read(&list))
     }
 
     async fn read_list(&self) -> Result<Databases, ApiError> {
@@ -180,7 +190,7 @@ fn of(databases: &Databases, namespace: &str) -> Vec<Arc<LiveDatabase>> {
         .collect()
 }
 
-/// Of the spec only what the answer to a waiting order needs: hooks may hold long scripts.
+/// Of the spec only what waiting orders and the status list show: hooks may hold long scripts.
 fn slim(mut database: LiveDatabase) -> LiveDatabase {
     let text = |pointer| database.spec_text(pointer).map_or(Value::Null, Value::from);
     database.spec = json!({
