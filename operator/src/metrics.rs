@@ -103,3 +103,20 @@ impl Metrics {
         text
     }
 }
+
+#[cfg(test)]
+#[path = "../../charts/tests/metric_names.rs"]
+mod metric_names;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashboard_rules_and_page_name_what_is_exported() {
+        let metrics = Metrics::default();
+        // What was never counted is not written.
+        metrics.failed(Reason::NodeLost);
+        metric_names::hold("vdb_operator", &metrics.text());
+    }
+}

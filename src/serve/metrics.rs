@@ -114,8 +114,23 @@ impl Metrics {
 }
 
 #[cfg(test)]
+#[path = "../../charts/tests/metric_names.rs"]
+mod metric_names;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dashboard_rules_and_page_name_what_is_exported() {
+        let metrics = Metrics::default();
+        // What was never counted is not written.
+        metrics.action("vdb:validate", 200);
+        metrics.delivery("accepted");
+        metrics.notification("sent");
+        metrics.review("passed");
+        metric_names::hold("vdb_sidecar", &metrics.text());
+    }
 
     #[test]
     fn what_was_counted_is_told() {
