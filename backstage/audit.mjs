@@ -9,17 +9,21 @@ for (const [id, reason] of Object.entries(exceptions)) {
   }
 }
 
-function readReport(input) {
-  try {
-    return JSON.parse(input);
-  } catch {
-    return { message: 'npm audit did not answer' };
-  }
+/** Why the registry did not answer the question; nothing where npm itself could not ask. */
+function unreachable({ statusCode, message = '' }) {
+  return statusCode !== undefined || / failed, reason: /.test(message) ? message : undefined;
 }
 
-const report = readReport(await text(process.stdin));
+const input = await text(process.stdin);
+// Nothing at all: the time was over.
+const report = input.trim() === '' ? { statusCode: 0, message: 'no answer in time' } : JSON.parse(input);
 if (report.vulnerabilities === undefined) {
-  console.log(`SKIPPED advisories of the portal's packages: the registry does not offer them (${report.message})`);
+  const reason = unreachable(report);
+  if (reason === undefined) {
+    console.error(`npm audit failed: ${input.trim()}`);
+    process.exit(1);
+  }
+  console.log(`SKIPPED advisories of the portal's packages: the registry does not offer them (${reason})`);
   process.exit(0);
 }
 
