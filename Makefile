@@ -64,8 +64,7 @@ soak: ## The measurement over a hundred orders
 	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
 
 fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
-	@cd fuzz && for target in values webhook filter engine_body; do \
-	cargo +nightly fuzz run "$$target" -- "-max_total_time=$${FUZZ_SECONDS:-60}" || exit 1; done
+	@.ci/fuzz
 
 generate: ## Write the generated files: CRD, JSON Schemas, OpenAPI, actions and their TypeScript, tables of docs/operations.md
 	@UPDATE=1 cargo test --quiet --package operator --lib crd
