@@ -3,6 +3,7 @@
 //! `project=` is always sent: without it the server answers 403 where an Application does not exist.
 
 mod objects;
+mod resource;
 mod stream;
 mod types;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::web::{self, Answer};
+pub use resource::Object;
 pub use stream::{Event, Events};
 pub use types::{Application, ApplicationSet, OperationState};
 
@@ -36,6 +38,9 @@ pub struct Settings {
     pub webhook_secret_file: Option<PathBuf>,
     /// The ApplicationSet's repoURL, letter by letter.
     pub repo_url: String,
+    /// Databases are read through Argo CD: the environments run in another cluster than the sidecar.
+    #[serde(default)]
+    pub read_resources: bool,
 }
 
 fn namespace() -> String {

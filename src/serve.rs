@@ -46,9 +46,9 @@ use tokio::sync::{Mutex, OnceCell};
 use tracing_subscriber::EnvFilter;
 
 use crate::{argocd, forge, web};
-use app::{App, Pulls};
+use app::{App, ArgoCd, Pulls};
 use auth::{Authenticator, SigningKey};
-use cluster::{Cluster, Kubernetes};
+use cluster::{Cluster, Kubernetes, ThroughArgoCd};
 #[cfg(test)]
 pub(crate) use fakes::FakeForge;
 use metrics::Metrics;
@@ -148,7 +148,7 @@ async fn shutdown() {
 async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
     let http = web::client()?;
     let forge = forge::connect(settings.forge.clone())?;
-    let argocd = argocd::Client::new(settings.argocd.clone())?;
+    let argocd: Arc<dyn ArgoCd> = Arc::new(argocd::Client::new(settings.argocd.clone())?);
     let to_argocd = web::client_with(settings.argocd.ca_file.as_deref())?;
     let tower = dct::Client::new(dct::ClientSettings::new(
         &settings.dct.url,
@@ -157,13 +157,11 @@ async fn connect(settings: Settings) -> anyhow::Result<Arc<App>> {
     ))?;
     let (cluster, key) = retry("reaching the cluster", keyed_cluster).await;
     let key = Arc::new(key);
-    let cluster: Arc<dyn Cluster> = Arc::new(cluster);
-    let watch = Watch::new(
-        Pace::LIVE,
-        Arc::clone(&forge),
-        Arc::new(argocd),
-        Arc::clone(&cluster),
-    );
+    let mut cluster: Arc<dyn Cluster> = Arc::new(cluster);
+    if settings.argocd.read_resources {
+        cluster = Arc::new(ThroughArgoCd::new(Arc::clone(&argocd), cluster));
+    }
+    let watch = Watch::new(Pace::LIVE, Arc::clone(&forge), argocd, Arc::clone(&cluster));
     Ok(Arc::new(App {
         authenticator: Authenticator::new(http.clone(), &settings.portal),
         portal: Arc::new(Backstage::new(http, &settings.portal.url, Arc::clone(&key))),

@@ -5,7 +5,7 @@ use super::*;
 
 mod tls;
 
-fn client(server: &MockServer, directory: &tempfile::TempDir) -> Client {
+pub(super) fn client(server: &MockServer, directory: &tempfile::TempDir) -> Client {
     let token_file = directory.path().join("token");
     std::fs::write(&token_file, "secret-token\n").unwrap();
     let settings = serde_json::json!({

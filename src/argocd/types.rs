@@ -2,7 +2,8 @@
 //!
 //! Every field has a default: Argo CD 3.2 and 3.5 leave different ones out, and an odd object must not stop the others.
 
-use serde::Deserialize;
+use environment::names::{GROUP, KIND};
+use serde::{Deserialize, Deserializer};
 
 /// An Application, as far as readiness needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -60,6 +61,19 @@ pub struct Status {
     pub conditions: Vec<Condition>,
     pub reconciled_at: Option<String>,
     pub source_hydrator: SourceHydrator,
+    /// Of the objects that it has or should have, the names of our databases.
+    #[serde(rename = "resources", deserialize_with = "databases")]
+    pub databases: Vec<String>,
+}
+
+fn databases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let resources = Option::<Vec<ResourceResult>>::deserialize(deserializer)?;
+    Ok(resources
+        .into_iter()
+        .flatten()
+        .filter(|resource| resource.group == GROUP && resource.kind == KIND)
+        .map(|resource| resource.name)
+        .collect())
 }
 
 /// Only with the source hydrator: what is synced is then a branch that Argo CD writes itself.

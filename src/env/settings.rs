@@ -114,6 +114,7 @@ fn argocd_settings(text: &impl Fn(&str) -> Option<String>) -> Option<argocd::Set
         webhooks: Vec::new(),
         webhook_secret_file: None,
         repo_url: text("VDB_ARGOCD_REPO_URL").unwrap_or_default(),
+        read_resources: text("VDB_ARGOCD_READ_RESOURCES").as_deref() == Some("true"),
     })
 }
 

@@ -29,6 +29,12 @@ pub(crate) trait ArgoCd: Send + Sync {
     /// Every Application of the project as it changes, until the connection ends.
     async fn stream(&self) -> Result<argocd::Events, argocd::Error>;
     async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error>;
+    /// An object that an Application has in its cluster.
+    async fn resource(
+        &self,
+        application: &str,
+        object: argocd::Object<'_>,
+    ) -> Result<Option<serde_json::Value>, argocd::Error>;
 }
 
 #[async_trait]
@@ -47,6 +53,14 @@ impl ArgoCd for argocd::Client {
 
     async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error> {
         self.application_set().await
+    }
+
+    async fn resource(
+        &self,
+        application: &str,
+        object: argocd::Object<'_>,
+    ) -> Result<Option<serde_json::Value>, argocd::Error> {
+        self.resource(application, object).await
     }
 }
 

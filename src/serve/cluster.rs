@@ -3,6 +3,7 @@
 //! Secrets of environments are never read: nobody gets a password from here.
 
 mod kubernetes;
+mod through_argocd;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,9 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 pub(crate) use kubernetes::Kubernetes;
+pub(crate) use through_argocd::ThroughArgoCd;
+
+use crate::argocd;
 
 /// A `PostgresVDB` as it is in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,6 +95,11 @@ pub(crate) enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("argo cd does not give what it has in the cluster")]
+    ArgoCd {
+        #[from]
+        source: argocd::Error,
+    },
     #[error("secret {name} has no key {key}")]
     Key {
         name: &'static str,
@@ -100,7 +109,11 @@ pub(crate) enum Error {
 
 impl From<Error> for crate::serve::error::ApiError {
     fn from(error: Error) -> Self {
-        Self::down(&error, "check the rights of ServiceAccount vdb-sidecar")
+        let hint = match &error {
+            Error::ArgoCd { source } => source.hint(),
+            _ => "check the rights of ServiceAccount vdb-sidecar",
+        };
+        Self::down(&error, hint)
     }
 }
 
@@ -110,6 +123,10 @@ pub(crate) trait Cluster: Send + Sync {
     async fn databases(&self, environment: &EnvironmentName) -> Result<Vec<LiveDatabase>, Error>;
     /// The databases of all environments.
     async fn all_databases(&self) -> Result<Vec<LiveDatabase>, Error>;
+    /// Whether each environment is asked for by itself: there is no watch, and a list is a call for each of them.
+    fn is_read_one_by_one(&self) -> bool {
+        false
+    }
     /// The databases of all environments as they change. Goes on by itself after an error.
     fn watch(&self) -> Changes;
     /// The namespaces of all environments.

@@ -712,6 +712,8 @@ pub(crate) struct FakeArgoCd {
     pub(crate) applications: Mutex<Vec<argocd::Application>>,
     pub(crate) set: Mutex<Option<argocd::ApplicationSet>>,
     pub(crate) calls: AtomicUsize,
+    /// Objects of the cluster that it deploys to, by name.
+    pub(crate) resources: Mutex<BTreeMap<String, serde_json::Value>>,
     /// No stream can be opened.
     pub(crate) streamless: std::sync::atomic::AtomicBool,
 }
@@ -768,6 +770,21 @@ impl ArgoCd for FakeArgoCd {
     async fn application_set(&self) -> Result<Option<argocd::ApplicationSet>, argocd::Error> {
         self.call();
         Ok(self.set.lock().unwrap().clone())
+    }
+
+    async fn resource(
+        &self,
+        _application: &str,
+        object: argocd::Object<'_>,
+    ) -> Result<Option<serde_json::Value>, argocd::Error> {
+        self.call();
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(argocd::Error::Denied {
+                status: 403,
+                message: "permission denied".into(),
+            });
+        }
+        Ok(self.resources.lock().unwrap().get(object.name).cloned())
     }
 }
 

@@ -86,7 +86,19 @@ pub(crate) async fn observe(
 
 async fn look_beyond_the_forge(app: &App, seen: &mut Observation<'_>) -> Result<(), ApiError> {
     let environment = seen.request.environment();
-    seen.databases = app.watch.cluster.databases(&environment).await?;
+    match app.watch.cluster.databases(&environment).await {
+        Ok(databases) => seen.databases = databases,
+        // Who reads the cluster for us does not answer, or refuses: that is an answer to the one who waits.
+        Err(error) if app.watch.cluster.is_read_one_by_one() => {
+            seen.base = app.watch.forge.on_base(&environment).await?;
+            seen.argo = Argo::Unknown {
+                message: error.message,
+                hint: Reason::ArgoCdUnknown.hint().to_owned(),
+            };
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
     let carries = |id: &str| seen.databases.iter().any(|d| d.request_id() == Some(id));
     if seen.request.operation() != Operation::Retire && carries(seen.request.as_str()) {
         seen.base = OnBase::Request(Some(seen.request.to_string()));
@@ -241,7 +253,7 @@ pub(crate) async fn wait(
         };
         tokio::select! {
             () = tokio::time::sleep_until(deadline.min(Instant::now() + interval)) => {}
-            () = changed => {}
+            () = changed => app.watch.cluster.expire(&request.environment()),
             _ = wake.changed() => {}
         }
     }

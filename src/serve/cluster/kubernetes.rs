@@ -107,6 +107,11 @@ fn live(object: DynamicObject) -> LiveDatabase {
     }
 }
 
+/// A database as its API server writes it; none where it is not written as an object of Kubernetes.
+pub(super) fn read(object: serde_json::Value) -> Option<LiveDatabase> {
+    serde_json::from_value(object).ok().map(live)
+}
+
 fn state(terminating: bool) -> NamespaceState {
     if terminating {
         NamespaceState::Terminating

@@ -1,6 +1,6 @@
 //! The cluster as all waiting orders see it: every PostgresVDB from one watch, or from lists while there is none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use environment::EnvironmentName;
@@ -23,9 +23,16 @@ pub(crate) struct ClusterView {
     topics: Arc<Topics>,
     needed: Needed,
     list: Shared<Databases, ApiError>,
+    /// Each environment by itself, where the cluster is read so.
+    single: Mutex<HashMap<String, Arc<Single>>>,
     namespaces: Shared<BTreeMap<String, NamespaceState>, ApiError>,
     watched: Mutex<Watched>,
 }
+
+type Single = Shared<Databases, ApiError>;
+
+/// Environments that somebody asked for; all are forgotten where there are more.
+const MOST_SINGLE: usize = 4096;
 
 #[derive(Default)]
 struct Watched {
@@ -45,6 +52,7 @@ impl ClusterView {
             topics,
             needed: Needed::new(pace.linger),
             list: Shared::new(),
+            single: Mutex::default(),
             namespaces: Shared::new(),
             watched: Mutex::default(),
         }
@@ -60,6 +68,12 @@ impl ClusterView {
         environment: &EnvironmentName,
     ) -> Result<Vec<Arc<LiveDatabase>>, ApiError> {
         let namespace = environment.namespace();
+        if self.is_read_one_by_one() {
+            let read = async { Ok(keyed(self.cluster.databases(environment).await?)) };
+            let single = self.single(environment.as_str());
+            let found = single.get(self.pace.beside_stream, read).await?;
+            return Ok(of(&found, &namespace));
+        }
         self.look(|databases| of(databases, &namespace)).await
     }
 
@@ -69,29 +83,58 @@ impl ClusterView {
             .await
     }
 
+    pub(crate) fn is_read_one_by_one(&self) -> bool {
+        self.cluster.is_read_one_by_one()
+    }
+
+    /// Something of this environment has changed: where no watch says what, it is read again.
+    pub(crate) fn expire(&self, environment: &EnvironmentName) {
+        if self.is_read_one_by_one() {
+            self.single(environment.as_str()).expire();
+        }
+    }
+
+    fn single(&self, environment: &str) -> Arc<Single> {
+        let mut single = self.single.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = single.get(environment) {
+            return Arc::clone(known);
+        }
+        if single.len() >= MOST_SINGLE {
+            single.clear();
+        }
+        let new = Arc::new(Shared::new());
+        single.insert(environment.to_owned(), Arc::clone(&new));
+        new
+    }
+
     async fn look<T>(self: &Arc<Self>, read: impl Fn(&Databases) -> T) -> Result<T, ApiError> {
-        if self.pace.streams && self.needed.touch() {
+        let one_by_one = self.is_read_one_by_one();
+        if self.pace.streams && !one_by_one && self.needed.touch() {
             tokio::spawn(Arc::clone(self).listen());
         }
         if let Some(databases) = &self.watched().databases {
             return Ok(read(databases));
         }
-        let list = self.list.get(self.pace.list, self.read_list()).await?;
+        let oldest = if one_by_one {
+            self.pace.beside_stream
+        } else {
+            self.pace.list
+        };
+        let list = self.list.get(oldest, self.read_list()).await?;
         Ok(read(&list))
     }
 
     async fn read_list(&self) -> Result<Databases, ApiError> {
-        let all = self.cluster.all_databases().await?;
-        Ok(all
-            .into_iter()
-            .map(|database| (key(&database), Arc::new(slim(database))))
-            .collect())
+        Ok(keyed(self.cluster.all_databases().await?))
     }
 
     pub(crate) async fn namespace(
         &self,
         environment: &EnvironmentName,
     ) -> Result<Option<NamespaceState>, ApiError> {
+        if self.is_read_one_by_one() {
+            return Ok(self.cluster.namespace(environment).await?);
+        }
         let read = async { Ok(self.cluster.namespaces().await?) };
         let namespaces = self.namespaces.get(self.pace.list, read).await?;
         Ok(namespaces.get(&environment.namespace()).copied())
@@ -176,6 +219,13 @@ impl Watched {
     fn broke(&mut self) {
         self.held = self.databases.take().or(self.held.take());
     }
+}
+
+fn keyed(databases: Vec<LiveDatabase>) -> Databases {
+    databases
+        .into_iter()
+        .map(|database| (key(&database), Arc::new(slim(database))))
+        .collect()
 }
 
 fn key(database: &LiveDatabase) -> (String, String) {

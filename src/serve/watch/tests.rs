@@ -1,3 +1,6 @@
+mod through_argocd;
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
