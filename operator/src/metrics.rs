@@ -116,7 +116,7 @@ mod tests {
     fn dashboard_rules_and_page_name_what_is_exported() {
         let metrics = Metrics::default();
         // What was never counted is not written.
-        metrics.failed(Reason::NodeLost);
+        metrics.failed(Reason::EmptyVolume);
         metric_names::hold("vdb_operator", &metrics.text());
     }
 }
