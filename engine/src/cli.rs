@@ -147,6 +147,8 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let output = arguments.output.unwrap_or(Output::Text);
+    // Programs get one document, and nothing besides.
+    let tell = output == Output::Text;
     match arguments.command {
         Command::Serve => {
             log(arguments.output == Some(Output::Text));
@@ -156,11 +158,12 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
             served?;
         }
         Command::Link { source, wait } => {
-            let linked = runtime.block_on(ask::link(&settings, &source, wait.deadline))?;
+            let linked = runtime.block_on(ask::link(&settings, &source, wait.deadline, tell))?;
             show::id(output, "dSource", &linked);
         }
         Command::Snapshot { dsource, wait } => {
-            let taken = runtime.block_on(ask::snapshot(&settings, &dsource, wait.deadline))?;
+            let taken =
+                runtime.block_on(ask::snapshot(&settings, &dsource, wait.deadline, tell))?;
             show::id(output, "snapshot", &taken);
         }
         Command::List => show::list(output, &runtime.block_on(ask::list(&settings))?)?,

@@ -56,6 +56,7 @@ pub(super) async fn link(
     settings: &Settings,
     source: &str,
     deadline: Duration,
+    tell: bool,
 ) -> anyhow::Result<String> {
     let client = client(settings)?;
     let request = LinkAppdata {
@@ -64,7 +65,7 @@ pub(super) async fn link(
     };
     let answer = client.link_appdata(&request).await?;
     let job = answer.job.context("the engine named no job")?;
-    wait(&client, &job.id, deadline).await?;
+    wait(&client, &job.id, deadline, tell).await?;
     answer.dsource_id.context("the engine named no dSource")
 }
 
@@ -73,10 +74,11 @@ pub(super) async fn snapshot(
     settings: &Settings,
     dsource: &str,
     deadline: Duration,
+    tell: bool,
 ) -> anyhow::Result<String> {
     let client = client(settings)?;
     let job = client.snapshot_dsource(dsource).await?;
-    let job = wait(&client, &job.id, deadline).await?;
+    let job = wait(&client, &job.id, deadline, tell).await?;
     let target = job.target_id.context("the job names no dSource")?;
     let own = dct::filter::equals("dataset_id", &target).context("the id of the dSource is odd")?;
     let newest = client.search_snapshots(&own, "-creation_time", 1).await?;
@@ -84,14 +86,14 @@ pub(super) async fn snapshot(
     Ok(newest.context("the snapshot is gone already")?.id)
 }
 
-/// Says on the way what the job says of itself, beside the result that scripts read.
-async fn wait(client: &Client, id: &str, deadline: Duration) -> anyhow::Result<Job> {
+/// Tells people on the way what the job says of itself.
+async fn wait(client: &Client, id: &str, deadline: Duration, tell: bool) -> anyhow::Result<Job> {
     let begun = Instant::now();
     let mut told = String::new();
     loop {
         let job = client.job(id).await?.context("the job is gone")?;
-        for text in news(&job, &mut told) {
-            output::complain(&text);
+        for text in news(&job, &mut told).iter().filter(|_| tell) {
+            output::complain(text);
         }
         match job.status {
             JobStatus::Completed => return Ok(job),
