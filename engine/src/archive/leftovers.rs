@@ -89,4 +89,25 @@ mod tests {
             assert!(!ours(other), "{other}");
         }
     }
+
+    #[test]
+    fn a_program_that_was_left_behind_is_ended_and_another_is_not() {
+        let pool = tempfile::tempdir().unwrap();
+        let left = |directory: &str| {
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "while :; do sleep 0.05; done", "sh", "-D"]);
+            command.arg(pool.path().join(directory)).spawn().unwrap()
+        };
+        let (mut receiver, mut copy) = (left("wal/1/1"), left("vdbs/1/data"));
+        let pid = |child: &std::process::Child| child.id().cast_signed();
+        let begun = Instant::now();
+        while running(pool.path()) != [pid(&receiver)] {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+        end_leftovers(pool.path());
+        assert!(!receiver.wait().unwrap().success());
+        assert!(copy.try_wait().unwrap().is_none());
+        copy.kill().unwrap();
+        copy.wait().unwrap();
+    }
 }
