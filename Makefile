@@ -60,8 +60,10 @@ bench: ## Measure rendering and lists, and on the running demo orders, clones an
 	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
-soak: ## The measurement over a hundred orders
-	@cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
+soak: ## A thousand seeds of orders with faults to the engine (SEEDS=1000), and the measurement over a hundred orders
+	@SEEDS="$${SEEDS:-1000}" .ci/real-engine faults
+	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurement on a stack: none is running (make demo)"; exit 0; }; \
+	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
 
 fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
 	@.ci/fuzz

@@ -19,7 +19,6 @@ pub(crate) use choice::{Dataset, dataset, going, snapshot};
 pub(crate) use moment::{By, locations, times};
 pub(crate) use order::Order;
 
-use checks::only_containers;
 use choice::{Chosen, chosen};
 
 use crate::edits::hooks;
@@ -52,24 +51,15 @@ impl Engine {
         request: &ProvisionBySnapshot,
         choose: impl FnOnce(&State) -> Result<Chosen, Refusal>,
     ) -> Result<ProvisionAnswer, Refusal> {
-        if request.container_mode != Some(true) {
-            return Err(Refusal::Invalid(
-                "this engine provisions for containers alone: send container_mode: true".to_owned(),
-            ));
-        }
         let name = checked_name(request.name.as_deref())?;
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
         let hooks = hooks::first(&request.hooks)?;
         self.store.change(|draft| {
             let from = choose(draft.state)?;
+            self.room_for(draft.state, from.dataset.size)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
-            if let Some(other) = draft.state.named(Kind::Vdb, &group.id, &name) {
-                return Err(Refusal::Conflict(format!(
-                    "a virtual database named {name:?} exists already in group {}: {}",
-                    group.name, other.id
-                )));
-            }
+            unnamed(draft.state, &group, &name)?;
             let number = draft.number();
             let mut vdb = self.new_vdb(number, &name, &from);
             let begun = Begin {
@@ -88,6 +78,9 @@ impl Engine {
             vdb.mount_point.clone_from(&request.mount_point);
             vdb.hooks = hooks;
             vdb.tags = Some(tags).filter(|t| !t.is_empty());
+            if request.container_mode != Some(true) {
+                self.order_server(draft.state, &mut vdb, request)?;
+            }
             let intent = Intent::Provision {
                 vdb: vdb.id.clone(),
                 snapshot: from.snapshot.id.clone(),
@@ -165,7 +158,7 @@ impl Engine {
     }
 
     pub fn enable(&self, id: &str, request: &EnableVdb) -> Result<Job, Refusal> {
-        only_containers(request.container_mode)?;
+        self.of_one_mode(id, request.container_mode)?;
         if let Some(wanted) = request
             .ownership_spec
             .as_deref()
@@ -180,7 +173,7 @@ impl Engine {
     }
 
     pub fn disable(&self, id: &str, request: &DisableVdb) -> Result<Job, Refusal> {
-        only_containers(request.container_mode)?;
+        self.of_one_mode(id, request.container_mode)?;
         self.begin(id, "DB_DISABLE", |vdb| Intent::Disable { vdb })
     }
 
@@ -212,7 +205,11 @@ impl Engine {
     }
 
     /// The group is made by its first mention: the embedded engine has nobody who would administer groups.
-    fn group(&self, draft: &mut Draft<'_>, wanted: Option<&str>) -> Result<Named, Refusal> {
+    pub(crate) fn group(
+        &self,
+        draft: &mut Draft<'_>,
+        wanted: Option<&str>,
+    ) -> Result<Named, Refusal> {
         let name = wanted.unwrap_or("Untitled");
         if let Some(group) = draft.state.resolve(Kind::Group, name) {
             return Ok(Named {
@@ -274,7 +271,18 @@ impl Engine {
     }
 }
 
-struct Named {
-    id: String,
-    name: String,
+pub(crate) struct Named {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
+/// Names are unique in their group.
+pub(crate) fn unnamed(state: &State, group: &Named, name: &str) -> Result<(), Refusal> {
+    match state.named(Kind::Vdb, &group.id, name) {
+        Some(other) => Err(Refusal::Conflict(format!(
+            "a virtual database named {name:?} exists already in group {}: {}",
+            group.name, other.id
+        ))),
+        None => Ok(()),
+    }
 }

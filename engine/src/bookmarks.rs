@@ -154,7 +154,7 @@ impl Engine {
             .id
             .clone();
         let vdb = free(draft.state, &id)?.clone();
-        self.can_snapshot(&vdb)?;
+        self.can_snapshot(draft.state, &vdb)?;
         let id = self.new_snapshot(draft, &vdb)?;
         let object = draft
             .object(Kind::Snapshot, &id)

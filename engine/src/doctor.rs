@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::error_chain;
 use crate::origin::{Facts, Origin as _, Postgres};
-use crate::serve::storage;
 use crate::settings::{Settings, SourceSettings};
+use crate::storage;
 use crate::tls;
 
 /// One finding.
@@ -32,12 +32,15 @@ fn bad(what: impl Into<String>) -> Finding {
 /// Looks at everything; changes nothing. `scratch` is a private directory for password files.
 pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let problems = storage(settings.storage).problems(&settings.pool);
+    let storage = storage::of(settings.storage, &settings.pool);
+    let problems = storage.problems(&settings.pool);
     if problems.is_empty() {
-        findings.push(good(format!("pool {}", settings.pool.display())));
+        let pool = settings.pool.display();
+        findings.push(good(format!("pool {pool}, storage {}", storage.name())));
+        findings.extend(room(settings));
     }
     findings.extend(problems.into_iter().map(bad));
-    findings.extend(storage(settings.storage).warning().map(bad));
+    findings.extend(storage.warning().map(bad));
     for key in &settings.api_keys {
         let name = &key.name;
         let Some(file) = &key.key_file else {
@@ -68,6 +71,21 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
         findings.extend(examine_source(&postgres, source, scratch));
     }
     findings
+}
+
+fn room(settings: &Settings) -> Option<Finding> {
+    let (_, free) = storage::capacity(&settings.pool)?;
+    let kept = settings.kept_free();
+    let what = format!(
+        "{} MiB free in the pool, {} MiB of them kept free",
+        free >> 20,
+        kept >> 20
+    );
+    Some(if free > kept {
+        good(what)
+    } else {
+        bad(format!("{what}: every copy is refused; enlarge the pool"))
+    })
 }
 
 fn examine_source(postgres: &Postgres, source: &SourceSettings, scratch: &Path) -> Vec<Finding> {

@@ -54,11 +54,13 @@ impl Engine {
                 doc.hooks = hooks::changed(doc.hooks.as_ref(), &hooks)?;
                 warning = doc.hooks.as_ref().map(|_| hooks::NOT_RUN);
             }
+            set(&mut doc.config_params, &request.config_params);
+            let intent = self.update_server(draft, &vdb, &mut doc, request)?;
             let job = Order {
                 kind: "DB_UPDATE",
                 target: &vdb.id,
                 name: &name,
-                intent: Intent::Nothing,
+                intent: intent.unwrap_or(Intent::Nothing),
                 warning,
             }
             .begin(draft);

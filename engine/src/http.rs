@@ -222,11 +222,12 @@ fn vdbs() -> Routes {
             "/vdbs/provision_from_bookmark",
             post(renewal::provision_from_bookmark),
         )
+        .route("/vdbs/empty_vdb", post(renewal::provision_empty))
         .route("/vdbs/{id}", get(vdbs::one).patch(vdbs::update))
         .route(&action("enable"), post(vdbs::enable))
         .route(&action("disable"), post(vdbs::disable))
-        .route(&action("start"), post(renewal::start_or_stop))
-        .route(&action("stop"), post(renewal::start_or_stop))
+        .route(&action("start"), post(renewal::start))
+        .route(&action("stop"), post(renewal::stop))
         .route(&action("delete"), post(vdbs::delete))
         .route(
             &action("refresh_by_snapshot"),

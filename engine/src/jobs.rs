@@ -12,6 +12,7 @@ use dct::types::JobStatus;
 use crate::engine::Engine;
 use crate::linking::Taken;
 use crate::model::{Intent, JobRecord, TakenOf};
+use crate::servers::Stop;
 use crate::snapshots::Copied;
 use crate::{clock, error_chain, origin, storage, store};
 
@@ -92,20 +93,54 @@ impl Engine {
     pub(crate) fn effect(&self, intent: &Intent) -> Result<Outcome, Error> {
         match intent {
             Intent::Provision { vdb, snapshot, at } => {
-                self.fill(&self.vdb_root(vdb), snapshot, at.as_deref())?;
+                let root = self.vdb_root(vdb);
+                self.fill(&root, snapshot, at.as_deref())?;
+                if self.served(vdb) {
+                    self.start_server(vdb, &root)?;
+                }
+            }
+            Intent::Empty { vdb } => {
+                let root = self.vdb_root(vdb);
+                self.make_empty(&root)?;
+                self.start_server(vdb, &root)?;
+            }
+            Intent::Start { vdb } => self.start_server(vdb, &self.vdb_root(vdb))?,
+            Intent::Stop { vdb, abort } => {
+                let how = if *abort { Stop::Immediate } else { Stop::Fast };
+                self.stop_server(vdb, how)?;
             }
             Intent::Refresh {
                 vdb,
                 snapshot,
                 timeflow,
                 at,
-            } => self.fill(&self.timeflow_root(vdb, timeflow), snapshot, at.as_deref())?,
-            Intent::Switch { vdb, timeflow } => {
-                readable(vdb, &self.timeflow_root(vdb, timeflow))?;
+            } => {
+                let to = self.timeflow_root(vdb, timeflow);
+                self.fill(&to, snapshot, at.as_deref())?;
+                self.move_server(vdb, &to)?;
             }
-            Intent::Enable { vdb } => readable(vdb, &self.vdb_root(vdb))?,
-            Intent::Disable { .. } | Intent::Nothing => {}
-            Intent::Delete { vdb } => self.delete_vdb_files(vdb)?,
+            Intent::Switch { vdb, timeflow } => {
+                let to = self.timeflow_root(vdb, timeflow);
+                readable(vdb, &to)?;
+                self.move_server(vdb, &to)?;
+            }
+            Intent::Enable { vdb } => {
+                let root = self.vdb_root(vdb);
+                readable(vdb, &root)?;
+                if self.served(vdb) {
+                    self.start_server(vdb, &root)?;
+                }
+            }
+            Intent::Disable { vdb } => {
+                if self.served(vdb) {
+                    self.stop_server(vdb, Stop::Fast)?;
+                }
+            }
+            Intent::Nothing => {}
+            Intent::Delete { vdb } => {
+                self.end_server(vdb)?;
+                self.delete_vdb_files(vdb)?;
+            }
             Intent::SnapshotVdb { vdb, snapshot } => {
                 return Ok(Outcome::Copied(vec![self.copy_vdb(vdb, snapshot)?]));
             }
@@ -168,7 +203,10 @@ impl Engine {
     /// The files of what failed; the sweep at the next start does what does not work now.
     fn discard(&self, intent: &Intent) {
         match intent {
-            Intent::Provision { vdb, .. } => {
+            Intent::Provision { vdb, .. } | Intent::Empty { vdb } => {
+                if let Err(error) = self.end_server(vdb) {
+                    tracing::error!(vdb, "{}", error_chain(&error));
+                }
                 self.discard_root(&self.vdb_root(vdb));
                 self.discard_replayed(&self.vdb_root(vdb));
             }

@@ -109,6 +109,18 @@ pub enum Intent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<String>,
     },
+    /// A new cluster, without a source.
+    Empty {
+        vdb: String,
+    },
+    /// The server that the engine runs.
+    Start {
+        vdb: String,
+    },
+    Stop {
+        vdb: String,
+        abort: bool,
+    },
     Enable {
         vdb: String,
     },

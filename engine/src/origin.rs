@@ -3,7 +3,7 @@
 mod postgres;
 mod progress;
 mod psql;
-mod servers;
+pub(crate) mod servers;
 mod stream;
 mod template;
 

@@ -8,12 +8,14 @@ use crate::engine::{Engine, children};
 use crate::jobs::Error;
 use crate::model::{Intent, Kind, Phase, number};
 use crate::store;
-use crate::{error_chain, storage, timeflows};
+use crate::{error_chain, processes, storage, timeflows};
 
 impl Engine {
     /// Gives interrupted base backups up and sweeps the pool. Returns the jobs to be carried out again, oldest first.
     pub fn recover(&self) -> Result<Vec<String>, store::Error> {
         end_leftovers(&self.settings.pool);
+        self.end_copying();
+        self.end_stray_servers();
         let unfinished: Vec<(String, Intent)> = self.store.read(|state| {
             state
                 .jobs()
@@ -36,6 +38,18 @@ impl Engine {
         self.sweep_logs();
         self.report_missing();
         Ok(again)
+    }
+
+    /// A copy file by file that a killed engine has left at work would write into what is swept or made anew.
+    fn end_copying(&self) {
+        let pool = self.settings.pool.display().to_string();
+        processes::end_those(|process| {
+            let arguments = process.arguments();
+            let mut paths = arguments
+                .iter()
+                .filter(|argument| argument.starts_with(&pool));
+            paths.any(|path| path.ends_with(storage::PARTIAL))
+        });
     }
 
     fn sweep(&self) {

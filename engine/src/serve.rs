@@ -7,8 +7,8 @@ use crate::engine::{self, Engine};
 use crate::error_chain;
 use crate::http::{self, Keys};
 use crate::origin::Postgres;
-use crate::settings::{Settings, StorageKind};
-use crate::storage::{Btrfs, Copy, Storage};
+use crate::settings::Settings;
+use crate::storage;
 use crate::tls::{self, Encrypted};
 
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +25,8 @@ pub enum Error {
     Serve(#[source] std::io::Error),
 }
 
-pub fn storage(kind: StorageKind) -> Box<dyn Storage> {
-    match kind {
-        StorageKind::Btrfs => Box::new(Btrfs),
-        StorageKind::Copy => Box::new(Copy),
-    }
-}
-
 pub async fn run(settings: Settings) -> Result<(), Error> {
-    let storage = storage(settings.storage);
+    let storage = storage::of(settings.storage, &settings.pool);
     let problems = storage.problems(&settings.pool);
     if !problems.is_empty() {
         return Err(Error::Pool(problems.join("; ")));
@@ -54,6 +47,10 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     }
     tokio::spawn(Arc::clone(&engine).keep_tidy());
     let keys = Arc::new(Keys::new(&engine.settings));
+    if engine.settings.servers.is_some() {
+        engine.resume_servers().map_err(engine::Error::from)?;
+        tokio::spawn(Arc::clone(&engine).keep_servers());
+    }
     let listen = engine.settings.listen;
     let listener = tokio::net::TcpListener::bind(listen)
         .await
@@ -73,6 +70,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     // The receivers end with the engine, and go on at the next start.
     drop(archiving);
     served.map_err(Error::Serve)?;
+    engine.stop_servers();
     tracing::info!("stopped; unfinished jobs go on at the next start");
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 mod programs;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,11 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Everything the engine keeps: metadata, snapshots, copies.
     pub pool: PathBuf,
+    #[serde(default)]
     pub storage: StorageKind,
+    /// Room that no order may take: a number with M, G or T.
+    #[serde(default = "keep_free")]
+    pub keep_free: String,
     /// Where those who mount a copy see `<pool>/vdbs`.
     pub export_prefix: String,
     pub api_keys: Vec<ApiKey>,
@@ -29,6 +34,9 @@ pub struct Settings {
     pub client_bin: PathBuf,
     #[serde(default)]
     pub sources: Vec<SourceSettings>,
+    /// Where servers of virtual databases run that are not for containers; without it, there are none.
+    #[serde(default)]
+    pub servers: Option<ServerSettings>,
     /// Without it, connections are not encrypted.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
@@ -37,10 +45,15 @@ pub struct Settings {
     pub engine_name: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageKind {
+    /// What the pool's file system allows.
+    #[default]
+    Auto,
     Btrfs,
+    /// Thin copies file by file, on XFS with reflinks.
+    Xfs,
     /// Full copies: for file systems that cannot share blocks.
     Copy,
 }
@@ -70,6 +83,21 @@ pub struct RateLimit {
     pub per_second: u32,
     /// How many at once after a pause.
     pub burst: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerSettings {
+    /// The address on which they listen, and that callers are told.
+    pub listen: IpAddr,
+    /// For example 15432-15631: one for each.
+    pub ports: String,
+}
+
+impl ServerSettings {
+    pub(crate) fn range(&self) -> Option<RangeInclusive<u16>> {
+        range(&self.ports)
+    }
 }
 
 /// PEM files; read again when they change.
@@ -180,6 +208,10 @@ impl Settings {
         }
     }
 
+    pub(crate) fn kept_free(&self) -> u64 {
+        bytes(&self.keep_free).unwrap_or(0)
+    }
+
     /// Where the copies lie.
     pub fn vdbs(&self) -> PathBuf {
         self.pool.join("vdbs")
@@ -229,6 +261,38 @@ impl Settings {
             "rateLimit: perSecond and burst must be at least 1; leave rateLimit out for no limit"
                 .to_owned(),
         );
+        wrong(
+            bytes(&self.keep_free).is_none(),
+            format!(
+                "keepFree {:?} must be a number with M, G or T, for example 1G",
+                self.keep_free
+            ),
+        );
+        if let Some(servers) = &self.servers {
+            wrong(
+                range(&servers.ports).is_none(),
+                format!(
+                    "servers.ports {:?} must be two ports from 1024 on, for example 15432-15631",
+                    servers.ports
+                ),
+            );
+            wrong(
+                servers.listen.is_unspecified(),
+                "servers.listen must be an address that callers can be told, not all of them"
+                    .to_owned(),
+            );
+        }
+        problems.extend(self.source_problems());
+        problems
+    }
+
+    fn source_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut wrong = |bad: bool, why: String| {
+            if bad {
+                problems.push(why);
+            }
+        };
         for (index, source) in self.sources.iter().enumerate() {
             let name = &source.name;
             let twin = self.sources[..index]
@@ -280,6 +344,12 @@ impl Settings {
     }
 }
 
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (1024 <= first && first <= last).then_some(first..=last)
+}
+
 fn log_problems(source: &SourceSettings) -> Vec<String> {
     let Some(wal) = &source.wal else {
         return Vec::new();
@@ -326,11 +396,16 @@ fn bytes(text: &str) -> Option<u64> {
         "M" => 20,
         "G" => 30,
         "T" => 40,
-        _ => return None,
+        // Nothing is nothing in every unit.
+        _ => return (text == "0").then_some(0),
     };
     let plain = digits.bytes().all(|b| b.is_ascii_digit());
     let number: u64 = digits.parse().ok().filter(|_| plain)?;
     number.checked_mul(1 << shift)
+}
+
+fn keep_free() -> String {
+    "256M".to_owned()
 }
 
 fn max_lag() -> String {

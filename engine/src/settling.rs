@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::jobs::{Error, Outcome};
 use crate::model::{Intent, Kind, Object, Phase};
 use crate::store::{self, Draft};
-use crate::{deletion, document, timeflows};
+use crate::{deletion, document, servers, timeflows};
 
 impl Engine {
     pub(crate) fn settle(
@@ -32,7 +32,16 @@ impl Engine {
             (intent, Ok(outcome)) => self.settle_done(draft, intent, outcome),
             (intent, Err(_)) => {
                 give_up(draft, intent);
-                Ok(())
+                match intent {
+                    Intent::Start { vdb }
+                    | Intent::Stop { vdb, .. }
+                    | Intent::Enable { vdb }
+                    | Intent::Disable { vdb }
+                    | Intent::Refresh { vdb, .. }
+                    | Intent::Switch { vdb, .. }
+                    | Intent::Delete { vdb } => self.settle_server(draft, vdb, None),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -44,11 +53,31 @@ impl Engine {
         outcome: &Outcome,
     ) -> Result<(), store::Error> {
         match intent {
-            Intent::Provision { vdb, .. } => {
+            Intent::Provision { vdb, .. } | Intent::Empty { vdb } => {
                 publish(draft, Kind::Vdb, vdb);
                 let flow = draft.state.any(Kind::Vdb, vdb);
                 let flow = flow.and_then(|o| o.doc.get("current_timeflow_id")?.as_str());
                 timeflows::publish(draft, flow);
+                self.settle_server(draft, vdb, Some(true))?;
+            }
+            Intent::Start { vdb } | Intent::Stop { vdb, .. } => {
+                self.settle_server(draft, vdb, None)?;
+            }
+            Intent::Enable { vdb }
+                if draft
+                    .state
+                    .any(Kind::Vdb, vdb)
+                    .is_some_and(servers::is_served) =>
+            {
+                self.settle_server(draft, vdb, Some(true))?;
+            }
+            Intent::Disable { vdb }
+                if draft
+                    .state
+                    .any(Kind::Vdb, vdb)
+                    .is_some_and(servers::is_served) =>
+            {
+                self.settle_server(draft, vdb, Some(false))?;
             }
             Intent::Enable { vdb } => self.settle_enabled(draft, vdb)?,
             Intent::Disable { vdb } => edit(draft, vdb, |doc| {
@@ -59,6 +88,7 @@ impl Engine {
             })?,
             Intent::Refresh { vdb, timeflow, .. } | Intent::Switch { vdb, timeflow } => {
                 self.settle_refresh(draft, vdb, timeflow)?;
+                self.settle_server(draft, vdb, None)?;
             }
             Intent::SnapshotVdb { .. } | Intent::Bookmark { .. } => {
                 let Outcome::Copied(copied) = outcome else {
@@ -102,7 +132,7 @@ impl Engine {
 /// What the failed job had written down ahead goes; what was there stays as it was.
 fn give_up(draft: &mut Draft<'_>, intent: &Intent) {
     match intent {
-        Intent::Provision { vdb, .. } => {
+        Intent::Provision { vdb, .. } | Intent::Empty { vdb } => {
             remove(draft, Kind::Vdb, vdb);
             timeflows::forget(draft, vdb);
         }

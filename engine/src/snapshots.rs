@@ -13,8 +13,8 @@ use crate::bookmarks::checked_date;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::origin::DataPoint;
-use crate::store::{self, Draft};
-use crate::{clock, document, jobs, storage};
+use crate::store::{self, Draft, State};
+use crate::{clock, document, jobs, servers, storage};
 
 /// What was found in a snapshot's directory.
 pub(crate) struct Copied {
@@ -29,7 +29,7 @@ impl Engine {
     pub fn snapshot_vdb(&self, id: &str) -> Result<Job, Refusal> {
         self.store.change(|draft| {
             let vdb = free(draft.state, id)?.clone();
-            self.can_snapshot(&vdb)?;
+            self.can_snapshot(draft.state, &vdb)?;
             let snapshot = self.new_snapshot(draft, &vdb)?;
             let intent = Intent::SnapshotVdb {
                 vdb: vdb.id.clone(),
@@ -74,7 +74,19 @@ impl Engine {
     }
 
     /// Copying file by file under a running server gives files of different moments.
-    pub(crate) fn can_snapshot(&self, vdb: &Object) -> Result<(), Refusal> {
+    pub(crate) fn can_snapshot(&self, state: &State, vdb: &Object) -> Result<(), Refusal> {
+        let size = vdb.doc.get("size").and_then(serde_json::Value::as_i64);
+        self.room_for(state, size)?;
+        if servers::is_served(vdb) {
+            if self.storage.at_one_instant() || !self.server_runs(&vdb.id) {
+                return Ok(());
+            }
+            return Err(Refusal::Conflict(format!(
+                "virtual database {} is running and storage {:?} copies file by file: stop it first, or use btrfs",
+                vdb.name,
+                self.storage.name()
+            )));
+        }
         let enabled = vdb.doc.get("enabled").and_then(serde_json::Value::as_bool) == Some(true);
         if enabled && !self.storage.at_one_instant() {
             return Err(Refusal::Conflict(format!(

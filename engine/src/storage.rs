@@ -3,6 +3,8 @@
 
 mod btrfs;
 mod copy;
+mod reflink;
+mod room;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,22 @@ use std::path::{Path, PathBuf};
 pub use btrfs::Btrfs;
 pub use copy::Copy;
 pub(crate) use copy::{PARTIAL, TRASH, size};
+pub use reflink::Reflink;
+pub(crate) use room::capacity;
 
 use crate::process;
+use crate::settings::StorageKind;
+
+/// The storage of the settings, or what the pool's file system allows.
+pub fn of(kind: StorageKind, pool: &Path) -> Box<dyn Storage> {
+    match kind {
+        StorageKind::Btrfs => Box::new(Btrfs),
+        StorageKind::Xfs => Box::new(Reflink),
+        StorageKind::Auto if btrfs::is_below(pool) => Box::new(Btrfs),
+        StorageKind::Auto if reflink::shares_blocks(pool) => Box::new(Reflink),
+        StorageKind::Copy | StorageKind::Auto => Box::new(Copy),
+    }
+}
 
 pub trait Storage: Send + Sync {
     fn name(&self) -> &'static str;
@@ -19,6 +35,8 @@ pub trait Storage: Send + Sync {
     fn warning(&self) -> Option<&'static str>;
     /// Whether a copy holds all files as they were at one moment, even while somebody writes.
     fn at_one_instant(&self) -> bool;
+    /// Room that a copy of this many bytes takes at once.
+    fn needs(&self, bytes: u64) -> u64;
     /// A new, empty, writable root.
     fn create(&self, root: &Path) -> Result<(), Error>;
     /// A writable copy of a root. Nothing happens if `to` exists: it is whole.
@@ -93,13 +111,4 @@ pub(crate) fn private_directory(path: &Path) -> Result<(), Error> {
 
 pub(crate) fn exists(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
-}
-
-/// Bytes of the file system in all, and free ones.
-pub(crate) fn capacity(pool: &Path) -> Option<(u64, u64)> {
-    let mut command = process::command(Path::new("df"));
-    command.args(["--output=size,avail", "-B1"]).arg(pool);
-    let table = process::run(&mut command).ok()?;
-    let mut row = table.lines().nth(1)?.split_whitespace();
-    Some((row.next()?.parse().ok()?, row.next()?.parse().ok()?))
 }

@@ -212,6 +212,16 @@ pub(crate) fn current(state: &State, vdb: &str) -> String {
     flow.map_or_else(|| vdb.to_owned(), |flow| directory(vdb, flow))
 }
 
+/// The same as a change so far leaves it.
+pub(crate) fn directory_of(draft: &Draft<'_>, vdb: &Object) -> String {
+    let flow = vdb
+        .doc
+        .get("current_timeflow_id")
+        .and_then(|id| id.as_str());
+    let flow = flow.and_then(|id| draft.object(Kind::Timeflow, id));
+    flow.map_or_else(|| vdb.id.clone(), |flow| directory(&vdb.id, &flow))
+}
+
 impl Engine {
     pub(crate) fn timeflow_root(&self, vdb: &str, timeflow: &str) -> PathBuf {
         let name = self.store.read(|state| {

@@ -141,6 +141,37 @@ async fn an_order_is_carried_out_though_its_caller_hangs_up() {
 }
 
 #[tokio::test]
+async fn an_order_that_does_not_fit_is_refused_with_figures_and_writes_nothing() {
+    let mut pool = support::Pool::new();
+    // The dSource is there already; then somebody wants more room to stay free than there is.
+    drop(pool.linked());
+    pool.keep_free = "999999999G".to_owned();
+    let app = App::on(pool);
+    let body = json!({"name": "dev", "source_data_id": "largedb", "container_mode": true});
+    let path = "/vdbs/provision_by_snapshot";
+    app.refused("POST", path, body, 409, "MiB are needed").await;
+    let (_, answer) = app
+        .call(
+            "POST",
+            path,
+            json!({"source_data_id": "largedb", "container_mode": true}),
+        )
+        .await;
+    let said = answer["error_description"].as_str().unwrap();
+    assert!(
+        said.contains("keepFree") && said.contains("MiB are free"),
+        "{said}"
+    );
+    assert_eq!(app.get("/vdbs").await["items"], json!([]));
+    assert_eq!(
+        std::fs::read_dir(app.engine.settings.vdbs())
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
 async fn a_name_is_unique_in_its_group_alone() {
     let app = App::new();
     let id = app.provisioned("dev-vdb").await;

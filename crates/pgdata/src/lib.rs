@@ -7,6 +7,8 @@ pub mod conf;
 pub mod control;
 mod crc32c;
 pub mod harmless;
+#[cfg(feature = "scram")]
+pub mod scram;
 pub mod sql;
 pub mod version;
 pub mod wal;

@@ -3,6 +3,7 @@
 use dct::types::Tag;
 
 use super::{Order, Refusal};
+use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object};
 use crate::store::{self, State};
 
@@ -52,12 +53,23 @@ pub(crate) fn typed<T: serde::de::DeserializeOwned>(object: &Object) -> Result<T
         .map_err(|_| store::Error::Damaged(format!("document of {}", object.id)))
 }
 
-pub(super) fn only_containers(container_mode: Option<bool>) -> Result<(), Refusal> {
-    match container_mode {
-        Some(true) => Ok(()),
-        _ => Err(Refusal::Invalid(
-            "this engine serves containers alone: send container_mode: true".to_owned(),
-        )),
+impl Engine {
+    /// A VDB is for containers, or the engine runs its server; an order for the other is refused.
+    pub(super) fn of_one_mode(
+        &self,
+        id: &str,
+        container_mode: Option<bool>,
+    ) -> Result<(), Refusal> {
+        let served = self.served(id);
+        match (container_mode == Some(true), served) {
+            (true, true) => Err(Refusal::Invalid(format!(
+                "the engine runs the server of {id}: leave container_mode out"
+            ))),
+            (false, false) => Err(Refusal::Invalid(format!(
+                "{id} is for a container: send container_mode: true"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

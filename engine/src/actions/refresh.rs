@@ -49,6 +49,7 @@ impl Engine {
             let from = choice::for_refresh(draft.state, &vdb, &wanted).or_else(|refusal| {
                 choice::for_rollback(draft.state, &vdb, &wanted).map_err(|_| refusal)
             })?;
+            self.room_for(draft.state, from.dataset.size)?;
             let kind = if from.dataset.id == vdb.id {
                 timeflows::ROLLBACK
             } else {
@@ -92,6 +93,7 @@ impl Engine {
         self.store.change(|draft| {
             let vdb = unlocked(free(draft.state, id)?)?.clone();
             let from = choose(draft.state, &vdb)?;
+            self.room_for(draft.state, from.dataset.size)?;
             begin(draft, &vdb, job, kind, &from)
         })
     }

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use dct::types::{
     BySnapshot, FromBookmark, Job, JobAnswer, LockVdb, PointInTime, ProvisionAnswer,
-    ProvisionByTimestamp, ProvisionFromBookmark, SearchBody, Vdb,
+    ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, SearchBody, StopVdb, Vdb,
 };
 use serde_json::{Value, json};
 
@@ -73,20 +73,25 @@ pub(super) async fn take_snapshot(
     on_vdb(engine, id, Engine::snapshot_vdb).await
 }
 
-/// A pod starts and stops the server of a container's VDB; the engine could only pretend to.
-pub(super) async fn start_or_stop(
+action!(stop, StopVdb, stop_vdb);
+
+pub(super) async fn start(
     State(engine): Shared,
     Path(id): Path<String>,
     Body(_): Body<Value>,
 ) -> Begun {
-    let name = engine.store.read(|state| {
-        let vdb = state.resolve(Kind::Vdb, &id);
-        vdb.map(|o| o.name.clone())
-    });
-    let name = name.ok_or_else(|| ApiError::not_found("virtual database", &id))?;
-    Err(ApiError::invalid(format!(
-        "virtual database {name} is for a container: its server is started and stopped by what mounts it; use enable and disable"
-    )))
+    on_vdb(engine, id, Engine::start_vdb).await
+}
+
+pub(super) async fn provision_empty(
+    State(engine): Shared,
+    Body(request): Body<ProvisionBySnapshot>,
+) -> Result<Json<ProvisionAnswer>, ApiError> {
+    let answer = begin(&engine, move |engine| engine.provision_empty(&request)).await?;
+    if let Some(job) = &answer.job {
+        engine.start(&job.id);
+    }
+    Ok(Json(answer))
 }
 
 pub(super) async fn provision_by_timestamp(

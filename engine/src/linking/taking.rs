@@ -55,6 +55,23 @@ impl Engine {
         })
     }
 
+    /// The backup, what recovery writes to the template, and the template itself where it shares no blocks.
+    fn room_for_backup(&self, bytes: u64) -> Result<(), jobs::Error> {
+        let needed = bytes + bytes / 10 + self.storage.needs(bytes) + (64 << 20);
+        let kept = self.settings.kept_free();
+        match storage::capacity(&self.settings.pool) {
+            Some((_, free)) if free < needed.saturating_add(kept) => {
+                Err(jobs::Error::Failed(format!(
+                    "the pool has no room: a base backup needs {} MiB and {} MiB are kept free (keepFree), but only {} MiB are free",
+                    needed >> 20,
+                    kept >> 20,
+                    free >> 20
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Until it is there. A backup that broke off is begun anew after a pause, a few times.
     fn back_up(
         &self,
@@ -98,6 +115,7 @@ impl Engine {
     ) -> Result<Facts, jobs::Error> {
         let raw = self.raw_root(snapshot);
         let facts = self.origin.inspect(source, scratch)?;
+        self.room_for_backup(facts.bytes)?;
         storage::private_directory(&self.snapshot_home(snapshot))?;
         tracing::info!(
             source = source.name,

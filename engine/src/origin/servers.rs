@@ -7,7 +7,7 @@ use crate::process;
 use crate::settings::ServerPrograms;
 
 /// The folder whose `postgres` is of this major version.
-pub(super) fn of(programs: &ServerPrograms, major: u32, whose: &str) -> Result<PathBuf, Error> {
+pub(crate) fn of(programs: &ServerPrograms, major: u32, whose: &str) -> Result<PathBuf, Error> {
     let mut others = Vec::new();
     for (_, folder) in programs.folders() {
         match version(&folder.join("postgres")) {
@@ -23,7 +23,7 @@ pub(super) fn of(programs: &ServerPrograms, major: u32, whose: &str) -> Result<P
 }
 
 /// The major version of a program.
-pub(super) fn version(program: &Path) -> Result<u32, Error> {
+pub(crate) fn version(program: &Path) -> Result<u32, Error> {
     let text = process::run(process::command(program).arg("--version"))?;
     major(&text)
         .ok_or_else(|| Error::Unfit(format!("cannot read the version from {:?}", text.trim())))

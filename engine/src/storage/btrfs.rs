@@ -6,7 +6,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Bytes, Error, Storage, exists, files};
+use super::{Bytes, Error, Storage, exists, files, room};
 use crate::process;
 
 #[derive(Debug, Default)]
@@ -31,6 +31,10 @@ impl Storage for Btrfs {
 
     fn at_one_instant(&self) -> bool {
         true
+    }
+
+    fn needs(&self, _bytes: u64) -> u64 {
+        room::THIN
     }
 
     fn create(&self, root: &Path) -> Result<(), Error> {
@@ -82,6 +86,12 @@ impl Storage for Btrfs {
     }
 }
 
+/// Whether a pool lies on btrfs, as it is or will be made.
+pub(super) fn is_below(pool: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mount_of(&mounts, pool).is_some_and(|(kind, _)| kind == "btrfs")
+}
+
 /// Columns: total, exclusive, set shared (each shared extent once), name. A dash stands for none.
 fn usage(table: &str) -> Option<Bytes> {
     let mut row = table.lines().nth(1)?.split_whitespace();
@@ -114,7 +124,7 @@ fn problems(mountinfo: &str, pool: &Path) -> Vec<String> {
 }
 
 /// File system type and super options of the deepest mount above a path; the last mounted wins.
-fn mount_of<'a>(mountinfo: &'a str, path: &Path) -> Option<(&'a str, &'a str)> {
+pub(super) fn mount_of<'a>(mountinfo: &'a str, path: &Path) -> Option<(&'a str, &'a str)> {
     let mounts = mountinfo.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         let point = Path::new(left.split(' ').nth(4)?);

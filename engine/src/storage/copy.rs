@@ -30,23 +30,16 @@ impl Storage for Copy {
         false
     }
 
+    fn needs(&self, bytes: u64) -> u64 {
+        bytes
+    }
+
     fn create(&self, root: &Path) -> Result<(), Error> {
         private_directory(root)
     }
 
     fn copy(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        if exists(to) {
-            return Ok(());
-        }
-        let partial = with_ending(to, PARTIAL);
-        self.delete(&partial)?;
-        let mut command = process::command(Path::new("cp"));
-        command
-            .args(["-a", "--reflink=auto", "--"])
-            .args([from, &partial]);
-        process::run(&mut command)?;
-        self.flush(&partial)?;
-        files("rename", &partial, fs::rename(&partial, to))
+        copy_files(from, to, "--reflink=auto")
     }
 
     fn seal(&self, _root: &Path) -> Result<(), Error> {
@@ -78,6 +71,19 @@ impl Storage for Copy {
     fn problems(&self, _pool: &Path) -> Vec<String> {
         Vec::new()
     }
+}
+
+pub(super) fn copy_files(from: &Path, to: &Path, reflink: &str) -> Result<(), Error> {
+    if exists(to) {
+        return Ok(());
+    }
+    let partial = with_ending(to, PARTIAL);
+    Copy.delete(&partial)?;
+    let mut command = process::command(Path::new("cp"));
+    command.args(["-a", reflink, "--"]).args([from, &partial]);
+    process::run(&mut command)?;
+    Copy.flush(&partial)?;
+    files("rename", &partial, fs::rename(&partial, to))
 }
 
 /// Sum of the files' lengths below a directory.

@@ -8,11 +8,13 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(clippy::print_stdout, reason = "seeds are printed")]
 
+mod bench;
 mod http;
 mod model;
 mod orders;
 mod postgres;
 mod run;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::http::text;
 use crate::model::{Model, Order};
@@ -14,8 +14,10 @@ use crate::verify;
 use crate::world::{Ground, World};
 
 const BATCHES: usize = 14;
-/// Nothing that small takes longer, even beside others.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// For an order whose caller has gone.
+const GRACE: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 struct Counts {
@@ -73,7 +75,8 @@ fn live(world: &World<'_>, random: &mut StdRng, counts: &mut Counts) -> Result<M
         counts.orders += orders.len();
         let known = job_ids(world)?;
         let sent = with_faults(world, &model, orders, random, counts);
-        let jobs = settled(world)?;
+        arrived(world, &sent, &known)?;
+        let jobs = world.settled()?;
         account(world, &mut model, &sent, &jobs, &known, counts)?;
         if random.random_bool(0.5) {
             write(world, &mut model, random)?;
@@ -94,7 +97,7 @@ fn link(world: &World<'_>, model: &mut Model) -> Result<(), String> {
             model
                 .snapshots
                 .insert(text(snapshot, "id"), crate::model::Point { dataset, marks });
-            settled(world)?;
+            world.settled()?;
             return Ok(());
         }
         if begun.elapsed() > DEADLINE {
@@ -159,6 +162,24 @@ fn with_faults(
     sent
 }
 
+/// An order without an answer may still be on its way. When its job does not show up, the engine is killed: what has not
+/// been written down by then never will be.
+fn arrived(world: &World<'_>, sent: &[Sent], known: &BTreeSet<String>) -> Result<(), String> {
+    let begun = Instant::now();
+    while begun.elapsed() < GRACE && world.runs() {
+        let jobs = world.api.list("/jobs").unwrap_or_default();
+        let new = |job: &&Value| !known.contains(&text(job, "id"));
+        let there =
+            |sent: &Sent| sent.answer.is_some() || jobs.iter().filter(new).any(|job| sent.is(job));
+        if sent.iter().all(there) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    world.kill();
+    world.up()
+}
+
 fn job_ids(world: &World<'_>) -> Result<BTreeSet<String>, String> {
     Ok(world
         .api
@@ -166,27 +187,6 @@ fn job_ids(world: &World<'_>) -> Result<BTreeSet<String>, String> {
         .iter()
         .map(|job| text(job, "id"))
         .collect())
-}
-
-/// All jobs, once none is under way any more.
-fn settled(world: &World<'_>) -> Result<Vec<Value>, String> {
-    let begun = Instant::now();
-    loop {
-        world.up()?;
-        let jobs = world.api.list("/jobs")?;
-        let going: Vec<String> = jobs
-            .iter()
-            .filter(|job| job["status"] == "STARTED")
-            .map(Value::to_string)
-            .collect();
-        if going.is_empty() {
-            return Ok(jobs);
-        }
-        if begun.elapsed() > DEADLINE {
-            return Err(format!("jobs that do not end: {going:?}"));
-        }
-        std::thread::sleep(Duration::from_millis(15));
-    }
 }
 
 /// What became of the orders, and whether the engine now says exactly what follows from it.
@@ -264,40 +264,11 @@ fn write(world: &World<'_>, model: &mut Model, random: &mut StdRng) -> Result<()
         // Under the running server.
         let known = job_ids(world)?;
         let sent = send(&world.api, model, Order::Snapshot { name }, false);
-        let jobs = settled(world)?;
+        let jobs = world.settled()?;
         account(world, model, &[sent], &jobs, &known, &mut Counts::default())?;
     }
     if random.random_bool(0.4) {
         server.crash();
     }
     Ok(())
-}
-
-/// Enables a copy and says where it lies.
-pub(crate) fn enabled(world: &World<'_>, id: &str) -> Result<String, String> {
-    done(
-        world,
-        &format!("/vdbs/{id}/enable"),
-        &json!({"container_mode": true}),
-    )?;
-    Ok(text(
-        &world.api.get(&format!("/vdbs/{id}"))?,
-        "exported_data_directory",
-    ))
-}
-
-/// Places an order that must be carried out.
-pub(crate) fn done(world: &World<'_>, path: &str, body: &Value) -> Result<Value, String> {
-    let answer = world.api.call("POST", path, body);
-    let Some((200 | 201, answer)) = answer else {
-        return Err(format!("POST {path}: {answer:?}"));
-    };
-    let id = text(&answer["job"], "id");
-    settled(world)?;
-    let job = world.api.get(&format!("/jobs/{id}"))?;
-    if job["status"] == "COMPLETED" {
-        Ok(answer)
-    } else {
-        Err(format!("POST {path}: {job}"))
-    }
 }

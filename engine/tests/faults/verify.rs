@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::http::text;
 use crate::model::{Marks, Model};
-use crate::run::{done, enabled};
 use crate::world::World;
 
 /// Snapshots whose data is looked at by way of a copy.
@@ -57,19 +57,20 @@ pub(crate) fn all(world: &World<'_>, model: &Model) -> Result<(), String> {
     world.up()?;
     objects(world, model)?;
     files(world, model)?;
+    programs(world)?;
     for (name, copy) in &model.copies {
-        let export = enabled(world, &copy.id)?;
+        let export = world.enabled(&copy.id)?;
         rows(world, name, &export, &copy.marks)?;
     }
     for (id, point) in model.snapshots.iter().rev().take(LOOKED_AT) {
         let body = json!({"name": format!("look-{id}"), "snapshot_id": id, "container_mode": true});
         let vdb = text(
-            &done(world, "/vdbs/provision_by_snapshot", &body)?,
+            &world.done("POST", "/vdbs/provision_by_snapshot", &body)?,
             "vdb_id",
         );
-        let export = enabled(world, &vdb)?;
+        let export = world.enabled(&vdb)?;
         rows(world, id, &export, &point.marks)?;
-        done(world, &format!("/vdbs/{vdb}/delete"), &json!({}))?;
+        world.done("POST", &format!("/vdbs/{vdb}/delete"), &json!({}))?;
     }
     objects(world, model)?;
     files(world, model)
@@ -133,6 +134,30 @@ fn files(world: &World<'_>, model: &Model) -> Result<(), String> {
         &list(&world.pool.join("run"))?,
         &BTreeSet::new(),
     )
+}
+
+/// Nothing works on the pool for long once its engine has started anew.
+fn programs(world: &World<'_>) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        let Some(left) = at_work(&world.pool.display().to_string()) else {
+            return Ok(());
+        };
+        // The engine itself may still measure a copy.
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(format!("left running: {left}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn at_work(pool: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines =
+        processes.map(|process| std::fs::read(process.path().join("cmdline")).unwrap_or_default());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .find(|line| line.contains(pool))
 }
 
 fn same<T: Debug + PartialEq>(what: &str, found: &T, wanted: &T) -> Result<(), String> {

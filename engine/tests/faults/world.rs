@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use engine::storage::{Btrfs, Storage as _};
 
-use crate::http::Api;
+use serde_json::{Value, json};
+
+use crate::http::{Api, text};
 use crate::postgres::{Server, free_port, source};
 use crate::support::KEY;
 use crate::support::programs::client;
@@ -24,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) source: Server,
     pub(crate) source_port: u16,
     pub(crate) sum: String,
+    /// For servers that the engine runs.
+    pub(crate) ports: String,
 }
 
 impl Ground {
@@ -37,6 +41,12 @@ impl Ground {
             dir: dir.to_owned(),
             small: small.to_owned(),
             sum: source.sum()?,
+            // Below those that the system gives to callers.
+            ports: format!(
+                "{0}-{1}",
+                10_000 + source_port % 100 * 200,
+                10_199 + source_port % 100 * 200
+            ),
             source,
             source_port,
         })
@@ -57,9 +67,10 @@ impl<'a> World<'a> {
         let dir = &ground.dir;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
-            "listen: {address}\npool: {}\nstorage: btrfs\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
+            "listen: {address}\npool: {}\nstorage: btrfs\nkeepFree: \"0\"\nservers: {{listen: 127.0.0.1, ports: {}}}\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
              sources: [{{name: largedb, host: 127.0.0.1, port: {}, database: largedb, user: replicator, passwordFile: {}}}]\n",
             pool.display(),
+            ground.ports,
             pool.join("vdbs").display(),
             dir.join("key").display(),
             ground.bin.display(),
@@ -124,6 +135,67 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    pub(crate) fn runs(&self) -> bool {
+        self.engine.lock().is_ok_and(|engine| engine.is_some())
+    }
+
+    /// All jobs, once none is under way any more.
+    pub(crate) fn settled(&self) -> Result<Vec<Value>, String> {
+        let begun = Instant::now();
+        loop {
+            self.up()?;
+            let jobs = self.api.list("/jobs")?;
+            let going = jobs.iter().filter(|job| job["status"] == "STARTED");
+            let going: Vec<String> = going.map(Value::to_string).collect();
+            if going.is_empty() {
+                return Ok(jobs);
+            }
+            if begun.elapsed() > DEADLINE {
+                return Err(format!("jobs that do not end: {going:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(15));
+        }
+    }
+
+    /// Places an order that must be carried out.
+    pub(crate) fn done(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let answer = self.api.call(method, path, body);
+        let Some((200 | 201, answer)) = answer else {
+            return Err(format!("{method} {path}: {answer:?}"));
+        };
+        let id = text(&answer["job"], "id");
+        self.settled()?;
+        let job = self.api.get(&format!("/jobs/{id}"))?;
+        if job["status"] == "COMPLETED" {
+            Ok(answer)
+        } else {
+            Err(format!("{method} {path}: {job}"))
+        }
+    }
+
+    /// Enables a copy for a container and says where it lies.
+    pub(crate) fn enabled(&self, id: &str) -> Result<String, String> {
+        self.done(
+            "POST",
+            &format!("/vdbs/{id}/enable"),
+            &json!({"container_mode": true}),
+        )?;
+        let vdb = self.api.get(&format!("/vdbs/{id}"))?;
+        Ok(text(&vdb, "exported_data_directory"))
+    }
+
+    /// Told to stop, and waited for.
+    pub(crate) fn stop(&self) -> Result<(), String> {
+        let mut engine = self.engine.lock().map_err(|e| e.to_string())?;
+        let Some(mut child) = engine.take() else {
+            return Ok(());
+        };
+        let told = signal("TERM", &child.id().to_string());
+        told.and_then(|()| child.wait())
+            .map(drop)
+            .map_err(|e| e.to_string())
+    }
+
     /// kill -9.
     pub(crate) fn kill(&self) {
         let child = self.engine.lock().map(|mut engine| engine.take());
@@ -174,6 +246,13 @@ impl<'a> World<'a> {
             &["-c", "listen_addresses="],
         )
     }
+}
+
+/// By the shell, which is everywhere.
+pub(crate) fn signal(name: &str, pid: &str) -> std::io::Result<()> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, pid]);
+    shell.status().map(drop)
 }
 
 impl Drop for World<'_> {

@@ -25,7 +25,13 @@ impl App {
     }
 
     pub(crate) fn with(pool: Pool) -> Self {
-        let engine = pool.linked();
+        drop(pool.linked());
+        Self::on(pool)
+    }
+
+    /// On a pool that was used before.
+    pub(crate) fn on(pool: Pool) -> Self {
+        let engine = pool.open();
         let keys = Arc::new(Keys::new(&engine.settings));
         let router = router(Arc::clone(&engine), keys);
         Self {

@@ -66,6 +66,9 @@ impl Storage for Disk {
     fn at_one_instant(&self) -> bool {
         !self.file_by_file.load(Ordering::SeqCst)
     }
+    fn needs(&self, bytes: u64) -> u64 {
+        bytes
+    }
     fn create(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
         Copy.create(root)
@@ -273,6 +276,7 @@ pub(crate) fn source(name: &str) -> SourceSettings {
 pub(crate) struct Pool {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) disk: Disk,
+    pub(crate) keep_free: String,
     pub(crate) origin: Files,
     /// Whether the sources' logs are kept.
     pub(crate) logged: bool,
@@ -285,6 +289,7 @@ impl Pool {
         let disk = Disk::default();
         Self {
             dir,
+            keep_free: "0".to_owned(),
             origin: Files {
                 disk: disk.clone(),
                 ..Files::default()
@@ -299,6 +304,7 @@ impl Pool {
             listen: "127.0.0.1:0".parse().unwrap(),
             pool: self.path("pool"),
             storage: StorageKind::Copy,
+            keep_free: self.keep_free.clone(),
             export_prefix: "/exports/".to_owned(),
             api_keys: vec![ApiKey {
                 name: "test".to_owned(),
@@ -308,6 +314,7 @@ impl Pool {
             rate_limit: None,
             postgres_bin: PathBuf::from("/nowhere").into(),
             client_bin: "/nowhere".into(),
+            servers: None,
             sources: ["largedb", "down"].map(|name| self.source(name)).to_vec(),
             tls: None,
             engine_name: "embedded".to_owned(),

@@ -84,7 +84,7 @@ pub(crate) fn as_nobody(name: &str, test: fn(&Path)) {
     };
     let status = again
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
         .status()
         .unwrap();
     assert!(status.success());

@@ -89,6 +89,8 @@ wire! {
         mount_point: String,
         appdata_source_params: Value,
         appdata_config_params: Value,
+        config_params: Value,
+        jdbc_connection_string: String,
         toolkit_id: String,
         plugin_version: String,
         hooks: Hooks,

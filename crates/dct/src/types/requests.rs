@@ -29,6 +29,10 @@ wire! {
         appdata_config_params: Value,
         #[serde(deserialize_with = "lenient::integer")]
         postgres_port: i64,
+        /// A role that may log in, and its password: for a server that the engine runs. The vendor's own are set by `UpdateVdb`.
+        db_username: String,
+        db_password: String,
+        config_params: Value,
         mount_point: String,
         container_mode: bool,
         vdb_restart: bool,
@@ -198,6 +202,17 @@ wire! {
         auto_restart: bool,
         /// A list that is absent stays as it is.
         hooks: Hooks,
+        db_username: String,
+        db_password: String,
+        config_params: Value,
+    }
+}
+
+wire! {
+    StopVdb {
+        |
+        /// Without waiting for what is under way.
+        abort: bool,
     }
 }
 

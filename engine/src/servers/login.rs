@@ -1,0 +1,131 @@
+//! The role that an order names, and its password: kept as a verifier, never as a text, and given to every data
+//! directory of the VDB once, without a listening server.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use pgdata::sql;
+use rustix::fs::{Mode, OFlags};
+
+use super::postmaster::Place;
+use crate::actions::Refusal;
+use crate::jobs::Error;
+use crate::origin::files;
+use crate::{process, storage};
+
+/// Statements, one a line.
+const FILE: &str = "login.sql";
+/// The root that they were given to.
+const APPLIED: &str = "login.applied";
+
+/// What gives a role this password. A role that the copy lacks is made, and may do everything.
+fn statements(role: &str, password: &str) -> String {
+    let verifier = pgdata::scram::verifier(password, &rand::random::<[u8; 16]>());
+    let (name, text) = (sql::identifier(role), sql::literal(role));
+    let make = format!(
+        "if not exists (select from pg_catalog.pg_roles where rolname = {text}) then create role {name} superuser; end if;"
+    );
+    sql::single_user(&[
+        &format!("do $do$ begin {make} end $do$"),
+        &format!(
+            "alter role {name} with login valid until 'infinity' password {}",
+            sql::literal(&verifier)
+        ),
+    ])
+}
+
+/// Names and passwords that a line of a statement and of a password file can hold.
+pub(super) fn checked<'a>(
+    role: Option<&'a str>,
+    password: Option<&'a str>,
+) -> Result<Option<(&'a str, &'a str)>, Refusal> {
+    let fits =
+        |text: &str| !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
+    match (role, password) {
+        (None, None) => Ok(None),
+        (Some(role), Some(password))
+            if fits(role) && role.len() < 64 && !role.contains("$do$") && fits(password) =>
+        {
+            Ok(Some((role, password)))
+        }
+        (Some(_), Some(_)) => Err(Refusal::Invalid(
+            "db_username has 1 to 63 bytes and db_password 1 to 256, without control characters"
+                .to_owned(),
+        )),
+        _ => Err(Refusal::Invalid(
+            "db_username and db_password go together: send both or none".to_owned(),
+        )),
+    }
+}
+
+/// Written before the job that needs it; without that job, the sweep takes it.
+pub(super) fn keep(home: &Path, role: &str, password: &str) -> Result<(), storage::Error> {
+    storage::private_directory(home)?;
+    let path = home.join(FILE);
+    let written = (|| {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+        std::fs::File::from(file).write_all(statements(role, password).as_bytes())?;
+        match std::fs::remove_file(home.join(APPLIED)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    })();
+    storage::files("write", &path, written)
+}
+
+/// Whether there is nothing to be given to this root.
+pub(super) fn is_applied(home: &Path, root: &Path) -> bool {
+    let applied = std::fs::read_to_string(home.join(APPLIED)).unwrap_or_default();
+    !storage::exists(&home.join(FILE)) || Path::new(&applied) == root
+}
+
+/// In single-user mode: no listener, no name of a superuser needed.
+pub(super) fn apply(place: &Place<'_>, root: &Path) -> Result<(), Error> {
+    let (path, marker) = (place.home.join(FILE), place.home.join(APPLIED));
+    let statements = files("read", &path, std::fs::read(&path))?;
+    let program = place.programs.join("postgres");
+    let mut command = process::command(&program);
+    command
+        .args(["--single", "-O", "-D"])
+        .arg(place.data)
+        .arg("-c")
+        .arg(place.config());
+    // A statement that fails is not repeated in a message; one that fails ends the program.
+    command.args([
+        "-c",
+        "exit_on_error=on",
+        "-c",
+        "log_min_error_statement=panic",
+        "-c",
+        "log_statement=none",
+    ]);
+    command.args(["-c", "default_transaction_read_only=off", "template1"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let started = command
+        .spawn()
+        .map_err(|source| process::Error::Start { program, source });
+    let mut child = started.map_err(|error| Error::Failed(crate::error_chain(&error)))?;
+    if let Some(mut input) = child.stdin.take() {
+        files(
+            "talk to a server on",
+            place.data,
+            input.write_all(&statements),
+        )?;
+    }
+    let output = files("wait for a server on", place.data, child.wait_with_output())?;
+    if !output.status.success() {
+        let said = process::tail(&String::from_utf8_lossy(&output.stderr));
+        return Err(Error::Failed(format!("the login could not be set: {said}")));
+    }
+    files(
+        "write",
+        &marker,
+        std::fs::write(&marker, root.as_os_str().as_encoded_bytes()),
+    )?;
+    Ok(())
+}

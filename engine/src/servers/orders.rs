@@ -1,0 +1,224 @@
+//! What callers may order of a VDB whose server the engine runs.
+
+use std::sync::Arc;
+
+use dct::types::{
+    ContainerizationState, Job, ProvisionAnswer, ProvisionBySnapshot, StopVdb, UpdateVdb, Vdb,
+};
+
+use super::{is_served, login, ports};
+use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on};
+use crate::engine::Engine;
+use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
+use crate::settings::ServerSettings;
+use crate::store::{Draft, State};
+use crate::timeflows::{self, Begin};
+use crate::{clock, document};
+
+/// How large a new, empty database is, for the room that it needs.
+const EMPTY_BYTES: i64 = 48 << 20;
+const ALONE: &str = "a server that the engine runs";
+
+impl Engine {
+    fn may_serve(&self) -> Result<&ServerSettings, Refusal> {
+        self.settings.servers.as_ref().ok_or_else(|| {
+            Refusal::Invalid(
+                "this engine runs no servers: send container_mode: true, or set servers (listen, ports) in its settings".to_owned(),
+            )
+        })
+    }
+
+    /// What an order says about the server, into the VDB's document.
+    pub(crate) fn order_server(
+        &self,
+        state: &State,
+        vdb: &mut Vdb,
+        request: &ProvisionBySnapshot,
+    ) -> Result<(), Refusal> {
+        let settings = self.may_serve()?;
+        let login = login::checked(
+            request.db_username.as_deref(),
+            request.db_password.as_deref(),
+        )?;
+        let params = request.appdata_source_params.as_ref();
+        let (port, params) = ports::choose(state, settings, None, request.postgres_port, params)?;
+        vdb.appdata_source_params = Some(params);
+        vdb.config_params.clone_from(&request.config_params);
+        vdb.ip_address = Some(settings.listen.to_string());
+        vdb.jdbc_connection_string = Some(format!(
+            "jdbc:postgresql://{}/",
+            std::net::SocketAddr::new(settings.listen, port)
+        ));
+        vdb.containerization_state = Some(ContainerizationState::NotContainerized);
+        vdb.status = Some(super::RUNNING.to_owned());
+        if let Some((role, password)) = login {
+            login::keep(&self.server_home(&vdb.id), role, password)
+                .map_err(|e| Refusal::Conflict(crate::error_chain(&e)))?;
+        }
+        Ok(())
+    }
+
+    /// A VDB without a source: a new cluster with the superuser `postgres`.
+    pub fn provision_empty(
+        &self,
+        request: &ProvisionBySnapshot,
+    ) -> Result<ProvisionAnswer, Refusal> {
+        if request.container_mode == Some(true) {
+            return Err(Refusal::Invalid(
+                "an empty virtual database is none for containers: leave container_mode out"
+                    .to_owned(),
+            ));
+        }
+        self.may_serve()?;
+        let name = checked_name(request.name.as_deref())?;
+        let tags = request.tags.clone().unwrap_or_default();
+        checked_tags(&tags)?;
+        let version = self.server_version();
+        self.store.change(|draft| {
+            self.room_for(draft.state, Some(EMPTY_BYTES))?;
+            let group = self.group(draft, request.target_group_id.as_deref())?;
+            crate::actions::unnamed(draft.state, &group, &name)?;
+            let number = draft.number();
+            let mut vdb = Vdb {
+                id: Kind::Vdb.id(number),
+                name: Some(name.clone()),
+                description: request.description.clone(),
+                database_type: Some(TOOLKIT_ID.to_owned()),
+                database_version: version,
+                enabled: Some(true),
+                engine_id: Some(ENGINE_ID.to_owned()),
+                engine_name: Some(self.settings.engine_name.clone()),
+                group_name: Some(group.name.clone()),
+                creation_date: Some(clock::now()),
+                size: Some(EMPTY_BYTES),
+                is_appdata: Some(true),
+                masked: Some(false),
+                is_replica: Some(false),
+                is_locked: Some(false),
+                toolkit_id: Some(TOOLKIT_ID.to_owned()),
+                appdata_config_params: request.appdata_config_params.clone(),
+                vdb_restart: request.vdb_restart,
+                tags: Some(tags).filter(|t| !t.is_empty()),
+                ..Vdb::default()
+            };
+            let begun = Begin {
+                dataset: &vdb.id,
+                kind: timeflows::INITIAL,
+                point: None,
+            };
+            vdb.current_timeflow_id = Some(timeflows::begin(draft, &begun, Phase::Creating)?);
+            self.order_server(draft.state, &mut vdb, request)?;
+            let order = Order {
+                kind: "DB_PROVISION",
+                target: &vdb.id,
+                name: &name,
+                intent: Intent::Empty {
+                    vdb: vdb.id.clone(),
+                },
+                warning: None,
+            };
+            let job = order.begin(draft);
+            draft.put(Object {
+                number,
+                kind: Kind::Vdb,
+                id: vdb.id.clone(),
+                name: name.clone(),
+                scope: group.id,
+                phase: Phase::Creating,
+                parent: None,
+                doc: Arc::new(document(&vdb)),
+            });
+            Ok(ProvisionAnswer {
+                job: Some(job),
+                vdb_id: Some(vdb.id),
+            })
+        })
+    }
+
+    pub fn start_vdb(&self, id: &str) -> Result<Job, Refusal> {
+        self.on_server(id, "DB_START", |vdb| Intent::Start { vdb })
+    }
+
+    pub fn stop_vdb(&self, id: &str, request: &StopVdb) -> Result<Job, Refusal> {
+        let abort = request.abort == Some(true);
+        self.on_server(id, "DB_STOP", |vdb| Intent::Stop { vdb, abort })
+    }
+
+    fn on_server(
+        &self,
+        id: &str,
+        kind: &str,
+        intent: impl FnOnce(String) -> Intent,
+    ) -> Result<Job, Refusal> {
+        self.store.change(|draft| {
+            let vdb = free(draft.state, id)?.clone();
+            if !is_served(&vdb) {
+                return Err(Refusal::Invalid(format!(
+                    "{} is for a container: its pod starts and stops the server; enable and disable it (start and stop are for {ALONE})",
+                    vdb.name
+                )));
+            }
+            if kind == "DB_START" && vdb.doc.get("enabled") == Some(&false.into()) {
+                return Err(Refusal::Conflict(format!("{} is disabled; enable it", vdb.name)));
+            }
+            Ok(order_on(&vdb, kind, intent(vdb.id.clone())).begin(draft))
+        })
+    }
+
+    /// Login, port and settings of a server; the job that brings them about, none if nothing of them changes.
+    pub(crate) fn update_server(
+        &self,
+        draft: &mut Draft<'_>,
+        object: &Object,
+        doc: &mut Vdb,
+        request: &UpdateVdb,
+    ) -> Result<Option<Intent>, Refusal> {
+        let login = login::checked(
+            request.db_username.as_deref(),
+            request.db_password.as_deref(),
+        )?;
+        if !is_served(object) {
+            return match login {
+                Some(_) => Err(Refusal::Invalid(format!(
+                    "db_username and db_password are for {ALONE}"
+                ))),
+                None => Ok(None),
+            };
+        }
+        let settings = self.may_serve()?;
+        if let Some(params) = &request.appdata_source_params {
+            let typed = params
+                .get("postgresPort")
+                .is_none()
+                .then(|| ports::port_of(object))
+                .flatten();
+            let (port, params) = ports::choose(
+                draft.state,
+                settings,
+                Some(&object.id),
+                typed.map(i64::from),
+                Some(params),
+            )?;
+            if Some(port) != ports::port_of(object) && doc.enabled == Some(true) {
+                return Err(Refusal::Conflict(format!(
+                    "{} is enabled; disable it to change its port",
+                    object.name
+                )));
+            }
+            doc.appdata_source_params = Some(params);
+            doc.jdbc_connection_string = Some(format!(
+                "jdbc:postgresql://{}/",
+                std::net::SocketAddr::new(settings.listen, port)
+            ));
+        }
+        let Some((role, password)) = login else {
+            return Ok(None);
+        };
+        login::keep(&self.server_home(&object.id), role, password)
+            .map_err(|e| Refusal::Conflict(crate::error_chain(&e)))?;
+        // Given to the data before the next start; a running server is stopped for it.
+        Ok(super::is_wanted(object).then(|| Intent::Start {
+            vdb: object.id.clone(),
+        }))
+    }
+}

@@ -1,0 +1,140 @@
+//! Servers over the engine's own stops and starts, and whether what callers are told still holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Stop, is_served, is_wanted, postmaster};
+use crate::actions::order_on;
+use crate::engine::Engine;
+use crate::model::{Intent, Kind, Object, Phase};
+use crate::processes::{self, Process};
+use crate::{error_chain, storage, store};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Before the sweep: servers on directories that no VDB shows any more are stopped, and homes without a VDB go.
+    pub(crate) fn end_stray_servers(&self) {
+        let servers = self.settings.pool.join("servers");
+        let (roots, known) = self.store.read(|state| {
+            let known: Vec<String> = state
+                .objects(Kind::Vdb)
+                .filter(|o| is_served(o))
+                .map(|o| o.id.clone())
+                .collect();
+            (self.served_roots(state), known)
+        });
+        let is_stray = |process: &Process| {
+            let arguments = process.arguments();
+            let ours = arguments
+                .iter()
+                .filter_map(|argument| argument.strip_prefix("config_file="));
+            let data = arguments
+                .windows(2)
+                .find(|pair| pair[0] == "-D")
+                .map(|pair| PathBuf::from(&pair[1]));
+            ours.map(Path::new)
+                .any(|config| config.starts_with(&servers))
+                && data
+                    .as_deref()
+                    .and_then(Path::parent)
+                    .is_none_or(|root| !roots.iter().any(|known| known == root))
+        };
+        processes::end_those(is_stray);
+        for name in crate::engine::children(&servers) {
+            if !known.contains(&name) {
+                let home = servers.join(&name);
+                if let Err(error) = storage::files("delete", &home, std::fs::remove_dir_all(&home))
+                {
+                    tracing::error!(path = %home.display(), "cannot sweep: {}", error_chain(&error));
+                }
+            }
+        }
+    }
+
+    /// After a start: what still runs is taken over, the rest is started again, unless `auto_restart` is off.
+    pub fn resume_servers(self: &Arc<Self>) -> Result<(), store::Error> {
+        for vdb in self.idle_servers() {
+            if self.server_runs(&vdb.id) {
+                tracing::info!(vdb = vdb.id, "its server still runs; taken over");
+                continue;
+            }
+            let again = is_wanted(&vdb) && vdb.doc.get("vdb_restart") != Some(&false.into());
+            let job = self.store.change(|draft| {
+                self.settle_server(draft, &vdb.id, None)?;
+                let start = || {
+                    order_on(
+                        &vdb,
+                        "DB_START",
+                        Intent::Start {
+                            vdb: vdb.id.clone(),
+                        },
+                    )
+                    .begin(draft)
+                };
+                Ok::<_, store::Error>(again.then(start))
+            })?;
+            if let Some(job) = job {
+                self.start(&job.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A server that ended by itself is said to be stopped, one that runs to be running.
+    pub async fn keep_servers(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let engine = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || engine.look_at_servers()).await;
+            if let Ok(Err(error)) = looked {
+                tracing::error!("cannot write down how servers are: {}", error_chain(&error));
+            }
+        }
+    }
+
+    pub(crate) fn look_at_servers(&self) -> Result<(), store::Error> {
+        for vdb in self.idle_servers() {
+            if self.server_runs(&vdb.id) == is_wanted(&vdb) {
+                continue;
+            }
+            self.store.change(|draft| {
+                // A job that began meanwhile knows better.
+                if draft.state.busy(&vdb.id).is_some() {
+                    return Ok(());
+                }
+                tracing::warn!(vdb = vdb.id, "its server started or ended by itself");
+                self.settle_server(draft, &vdb.id, None)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// With the engine, its servers stop; they start with it.
+    pub fn stop_servers(&self) {
+        std::thread::scope(|scope| {
+            for vdb in self.idle_servers() {
+                scope.spawn(move || {
+                    if let Err(error) =
+                        postmaster::stop(&self.vdb_root(&vdb.id).join("data"), Stop::Fast)
+                    {
+                        tracing::error!(vdb = vdb.id, "{}", error_chain(&error));
+                    }
+                });
+            }
+        });
+    }
+
+    fn idle_servers(&self) -> Vec<Object> {
+        self.store.read(|state| {
+            let served = state
+                .objects(Kind::Vdb)
+                .filter(|o| o.phase == Phase::Live && is_served(o));
+            served
+                .filter(|o| state.busy(&o.id).is_none())
+                .cloned()
+                .collect()
+        })
+    }
+}
