@@ -85,7 +85,10 @@ pub fn serves(state: RefreshState) -> bool {
 /// The hooks between the start of the server and its proof; `None`: they have had their turn with this data.
 pub fn start_hooks(cr: &PostgresVdb) -> Option<HookStage> {
     match under_way(cr) {
-        Some((_, RefreshState::Starting)) => Some(HookStage::PostRefresh),
+        // Data that the database had before has been through its hooks.
+        Some((refresh, RefreshState::Starting)) if has_hooks(refresh) => {
+            Some(HookStage::PostRefresh)
+        }
         Some(_) => None,
         None => Some(HookStage::PostCreate),
     }
@@ -141,6 +144,11 @@ pub fn settle(observed: &Observed, frame: &Frame<'_>, plan: Plan) -> Plan {
     }
 }
 
+/// A rewind is no refresh: it has no stages of its own.
+fn has_hooks(refresh: &Refresh) -> bool {
+    refresh.operation != Some(Operation::Rewind)
+}
+
 /// The hooks' Jobs are named after the generation to come: an attempt of its own for each transaction.
 fn prepare(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
     let generation = refresh.to.unwrap_or(frame.generation);
@@ -148,7 +156,9 @@ fn prepare(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
         generation,
         ..*frame
     };
-    hooks::next(observed, &next, HookStage::PreRefresh)
+    has_hooks(refresh)
+        .then(|| hooks::next(observed, &next, HookStage::PreRefresh))
+        .flatten()
         .unwrap_or_else(|| enter(observed, refresh, RefreshState::Replacing, None))
 }
 

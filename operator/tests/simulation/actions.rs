@@ -27,7 +27,11 @@ fn add(state: &mut State, mut action: Action) {
 }
 
 async fn ready() -> State {
-    let world = World::new(json!({}));
+    ready_as(json!({})).await
+}
+
+async fn ready_as(spec: Value) -> State {
+    let world = World::new(spec);
     world.drive(State::is_ready).await;
     let mut state = world.state().clone();
     state.log.clear();
@@ -226,4 +230,20 @@ async fn an_action_of_no_database_fails_at_once() {
             .message
             .contains("there is no PostgresVDB")
     );
+}
+
+#[tokio::test]
+async fn a_rewind_runs_no_hooks() {
+    let mut base = ready_as(json!({ "hooks": [
+        { "name": "dump", "stage": "pre-refresh", "type": "sql", "script": "select 0" },
+        { "name": "mask", "stage": "post-refresh", "type": "sql", "script": "select 1" },
+    ] }))
+    .await;
+    let spec = json!({ "snapshotId": "of-vdb" });
+    add(&mut base, action(Kind::PostgresRewind, "it", &spec));
+    let world = World::of(base);
+    world.drive(over).await;
+    let state = world.state();
+    assert_eq!(state.actions["it"].status.phase, ActionPhase::Succeeded);
+    assert!(!state.log.iter().any(|c| c.starts_with("apply Job")));
 }

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(180);
 pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
     let (forge, kubernetes) = (Gitea::new(context)?, Kubernetes::new(context));
     let (number, _) = forge
-        .propose(BY, "renewed-order", &[(FILE, &values(None))])
+        .propose(BY, &branch("order"), &[(FILE, &values(None))])
         .await?;
     forge.merge(number).await?;
     let before = kubernetes.ready(NAME, SOON).await?;
@@ -46,6 +46,11 @@ pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
     let deleted = command_line::make(context, "delete-env", &yes).await?;
     anyhow::ensure!(deleted.ok, "make delete-env: {}", deleted.text());
     gone(&kubernetes, NAME).await
+}
+
+/// Merged branches stay, and the scenario can be run again on the same forge.
+fn branch(what: &str) -> String {
+    format!("renewed-{what}-{}", jiff::Timestamp::now().as_millisecond())
 }
 
 fn values(token: Option<&str>) -> String {
@@ -119,7 +124,7 @@ async fn refreshed(
 ) -> anyhow::Result<()> {
     snapshot(context).await?;
     let number = forge
-        .change(BY, "renewed-refresh", FILE, &values(Some("first")))
+        .change(BY, &branch("refresh"), FILE, &values(Some("first")))
         .await?;
     forge.merge(number).await?;
     let vdb = wait::until("the refresh", SOON, || async {
