@@ -167,7 +167,8 @@ async fn in_the_way(
     let begun = under_way.is_some() || exchange::result(vdb, &own).is_some();
     let generation = vdb.generation();
     let ready = vdb.status.as_ref().is_some_and(|s| s.is_ready(generation));
-    Ok((!begun && !(vdb.spec.enabled && ready)).then(|| "the database is not ready".to_owned()))
+    let can = begun || vdb.spec.enabled && ready;
+    Ok((!can).then(|| "the database is not ready".to_owned()))
 }
 
 fn shown(action: &Action, step: Step, now: Timestamp) -> ActionStatus {

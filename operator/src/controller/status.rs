@@ -88,7 +88,7 @@ fn unfulfilled(observed: &Observed, refresh: Option<&Refresh>) -> Option<String>
 fn stall(status: &mut PostgresVdbStatus, message: &str) {
     for condition in &mut status.conditions {
         if condition.kind == "Stalled" && condition.status != "True" {
-            condition.status = "True".to_owned();
+            "True".clone_into(&mut condition.status);
             condition.reason = Reason::RefreshFailed.to_string();
             message.clone_into(&mut condition.message);
         }

@@ -278,7 +278,7 @@ async fn a_deletion_at_any_moment_of_a_refresh_leaves_nothing() {
                 world.drive(|s| s.cr.is_none()).await;
                 world.state().advance(std::time::Duration::from_secs(5));
                 let state = world.state();
-                assert!(state.vdbs.is_empty(), "{:?} at {call}", fault);
+                assert!(state.vdbs.is_empty(), "{fault:?} at {call}");
                 let left = |name: &str| !name.starts_with("vdb-init-");
                 assert!(
                     !state.objects.keys().any(|n| left(&n.name)),
