@@ -76,7 +76,7 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
             "actions.delphix.com/postgressnapshots: get list watch",
             "actions.delphix.com/postgrestasks/status: patch",
             "actions.delphix.com/postgrestasks: get list watch",
-            "/persistentvolumes: create delete get patch",
+            "/persistentvolumes: create delete get list patch",
             "/pods: get list watch",
             r#"apiextensions.k8s.io/customresourcedefinitions ["postgresvdbs.core.delphix.com"]: get"#,
             "apps/statefulsets: get list watch",
@@ -106,10 +106,11 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
     assert_eq!(
         role(&rendered, "Role", "vdb-operator"),
         set(&[
-            r#"/configmaps ["vdb-orphans"]: patch"#,
+            r#"/configmaps ["vdb-orphans"]: get patch"#,
             "/configmaps: create",
             r#"coordination.k8s.io/leases ["vdb-operator"]: get update"#,
             "coordination.k8s.io/leases: create",
+            "events.k8s.io/events: create patch",
         ])
     );
     assert_eq!(

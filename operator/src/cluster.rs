@@ -17,7 +17,7 @@ use crate::crd::{Key, PostgresVdb};
 use crate::reason::Reason;
 
 mod kubernetes;
-pub use kubernetes::Kubernetes;
+pub use kubernetes::{Kubernetes, LEDGER};
 
 /// Owner of every field that the operator writes.
 pub const MANAGER: &str = "vdb-operator";
@@ -160,6 +160,8 @@ pub struct Orphan {
     pub vdb_name: Option<String>,
     pub at: String,
     pub why: String,
+    /// It is to stay: the sweep leaves it alone.
+    pub kept: bool,
 }
 
 /// How a hook's Job stands.

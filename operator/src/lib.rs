@@ -19,6 +19,7 @@ pub mod scram;
 pub mod settings;
 pub mod source;
 pub mod sql;
+pub mod sweep;
 pub mod tower;
 pub mod uninstall;
 

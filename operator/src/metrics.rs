@@ -15,10 +15,18 @@ struct ReasonLabel {
     reason: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 pub struct Metrics {
     registry: Registry,
     failures: Family<ReasonLabel, Counter>,
     orphans: Counter,
+    left: Family<KindLabel, Gauge>,
+    swept: Family<KindLabel, Counter>,
+    sweep_errors: Counter,
     reconciles: Counter,
     errors: Counter,
     duration: Histogram,
@@ -47,6 +55,22 @@ impl Default for Metrics {
             "Virtual databases that outlived their resource",
             orphans.clone(),
         );
+        let (left, swept, sweep_errors) = (
+            Family::<KindLabel, Gauge>::default(),
+            Family::<KindLabel, Counter>::default(),
+            Counter::default(),
+        );
+        registry.register(
+            "left_behind",
+            "What the last sweep found without its counterpart",
+            left.clone(),
+        );
+        registry.register("swept", "What the sweep has deleted", swept.clone());
+        registry.register(
+            "sweep_errors",
+            "Sweeps that could not look at everything",
+            sweep_errors.clone(),
+        );
         registry.register("reconciles", "Passes over a resource", reconciles.clone());
         registry.register(
             "reconcile_errors",
@@ -63,6 +87,9 @@ impl Default for Metrics {
             registry,
             failures,
             orphans,
+            left,
+            swept,
+            sweep_errors,
             reconciles,
             errors,
             duration,
@@ -82,6 +109,19 @@ impl Metrics {
 
     pub fn orphaned(&self) {
         self.orphans.inc();
+    }
+
+    pub fn left_behind(&self, kind: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.left.get_or_create(&KindLabel { kind }).set(count);
+    }
+
+    pub fn swept(&self, kind: &'static str) {
+        self.swept.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    pub fn sweep_failed(&self) {
+        self.sweep_errors.inc();
     }
 
     pub fn passed(&self, took: std::time::Duration, ok: bool) {

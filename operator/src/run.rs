@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::poller::Poller;
 use crate::settings::Settings;
 use crate::sql::Postgres;
+use crate::sweep;
 use crate::tower::Tower;
 
 type Watched = PartialObjectMeta<PostgresVdb>;
@@ -62,7 +63,9 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
         &settings.dct.client_name,
     );
     tower.ca_file.clone_from(&settings.dct.ca_file);
-    let tower = Arc::new(Tower::new(dct::Client::new(tower)?));
+    let asked = dct::Client::new(tower)?;
+    let estate = sweep::Live::new(client.clone(), asked.clone(), place.namespace.clone());
+    let tower = Arc::new(Tower::new(asked));
     let (finished, wakeups) = mpsc::unbounded_channel();
     let poller = Arc::new(Poller::new(finished));
     let listen = settings.listen.clone();
@@ -95,6 +98,7 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
         () = watch(client.clone(), context.clone(), wakeups) => {}
         () = watch_actions(client, context.clone()) => {}
         () = polling => {}
+        () = sweep::run(&estate, &SystemClock, &context.settings.sweep, &context.metrics) => {}
         () = leadership.keep() => bail!("the leader lease was lost"),
         () = shutdown() => {}
     }

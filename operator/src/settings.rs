@@ -21,6 +21,9 @@ pub struct Settings {
     pub hook_deadline: Duration,
     #[serde(default)]
     pub allow: Allow,
+    /// What is left without its resource.
+    #[serde(default)]
+    pub sweep: Sweep,
     #[serde(default = "helper_file")]
     pub helper_file: PathBuf,
     #[serde(default = "namespace_prefix")]
@@ -101,6 +104,31 @@ impl Default for Allow {
     }
 }
 
+/// The search for what is left without its resource.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sweep {
+    /// Delete what is found; otherwise it is only reported.
+    #[serde(default)]
+    pub delete: bool,
+    /// Younger things are left alone.
+    #[serde(default = "a_day", deserialize_with = "duration")]
+    pub older_than: Duration,
+    /// From one look to the next.
+    #[serde(default = "an_hour", deserialize_with = "duration")]
+    pub interval: Duration,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            delete: false,
+            older_than: a_day(),
+            interval: an_hour(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Connect {
@@ -173,6 +201,11 @@ impl Settings {
             _ if self.dct.poll_min > self.dct.poll_max => {
                 Err("dct.pollMin is above dct.pollMax".to_owned())
             }
+            _ if self.sweep.interval < an_hour() => {
+                Err("sweep.interval is below 1h: each look is metered calls".to_owned())
+            }
+            // An order that is on its way is no orphan, and neither is one on a tower that was down overnight.
+            _ if self.sweep.older_than < an_hour() => Err("sweep.olderThan is below 1h".to_owned()),
             _ => Ok(()),
         }
     }
@@ -205,6 +238,12 @@ fn half_an_hour() -> Duration {
 }
 fn ten_minutes() -> Duration {
     Duration::from_mins(10)
+}
+fn an_hour() -> Duration {
+    Duration::from_hours(1)
+}
+fn a_day() -> Duration {
+    Duration::from_hours(24)
 }
 fn five_minutes() -> Duration {
     Duration::from_mins(5)
@@ -254,6 +293,25 @@ mod tests {
         let error =
             environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
         assert!(error.contains("deadline"), "{error}");
+    }
+
+    #[test]
+    fn the_sweep_reports_unless_told_to_delete_and_is_never_hasty() {
+        let text = "dct: { url: 'http://e:8080', apiKeyFile: /k, group: vdbs }\nexport: { kind: local, prefix: /p, node: n }\n";
+        let read =
+            |more: &str| environment::yaml::read::<Settings>(&format!("{text}{more}")).unwrap();
+        let plain = read("");
+        assert!(!plain.sweep.delete);
+        assert_eq!(plain.sweep.older_than, Duration::from_hours(24));
+        assert!(
+            read("sweep: { delete: true, interval: 2h }")
+                .check()
+                .is_ok()
+        );
+        for hasty in ["interval: 1m", "olderThan: 5m"] {
+            let error = read(&format!("sweep: {{ {hasty} }}")).check().unwrap_err();
+            assert!(error.contains("below 1h"), "{error}");
+        }
     }
 
     #[test]

@@ -242,6 +242,8 @@ fn orphan_entry(name: &EnvironmentName, database: &Database, now: &str) -> Value
         "vdbName": vdb.name.or_else(|| vdb.intent.map(|intent| intent.name)),
         "at": now,
         "why": "its finalizer was taken off by force",
+        // The operator's sweep leaves alone what is kept.
+        "kept": database.kept,
     })
 }
 
@@ -307,6 +309,7 @@ mod tests {
         let entry = orphan_entry(&name, &database, "2026-11-23T00:00:00Z");
         assert_eq!(entry["vdbName"], "postgres-vdbs-feat-1-feat-1-vdb-12345678");
         assert_eq!(entry["vdbId"], Value::Null);
+        assert_eq!(entry["kept"], false);
         assert_eq!(entry["namespace"], "postgres-vdbs-feat-1");
         let ledger = [
             ("u".to_owned(), json!({"vdbId": "7-VDB-1"}).to_string()),

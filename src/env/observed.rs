@@ -31,6 +31,8 @@ pub(super) struct Database {
     pub(super) request_id: Option<String>,
     pub(super) source: String,
     pub(super) deleting: bool,
+    /// Its virtual database is to outlive it.
+    pub(super) kept: bool,
     pub(super) status: PostgresVdbStatus,
 }
 
@@ -111,6 +113,7 @@ impl Database {
                 .map(str::to_owned),
             source: text("/spec/source/reference").unwrap_or_default(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            kept: object["spec"]["deletionPolicy"] == "Retain",
             status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
         }
     }

@@ -111,6 +111,23 @@ impl Client {
         self.search("/vdbs/search", filter, None, limit).await
     }
 
+    /// All that match, page by page; the answer's cursor is that of the first page that was not asked for any more.
+    pub async fn search_all_vdbs(&self, filter: &str, pages: usize) -> Result<Page<Vdb>, Error> {
+        let mut all: Page<Vdb> = self.search("/vdbs/search", filter, None, 1000).await?;
+        for _ in 1..pages {
+            let Some(cursor) = all.next_cursor().map(str::to_owned) else {
+                break;
+            };
+            let next: Page<Vdb> = self
+                .search_from("/vdbs/search", filter, (None, Some(&cursor)), 1000)
+                .await?;
+            all.items.extend(next.items);
+            all.errors.extend(next.errors);
+            all.response_metadata = next.response_metadata;
+        }
+        Ok(all)
+    }
+
     /// `None`: there is no such VDB.
     pub async fn vdb(&self, id: &str) -> Result<Option<Vdb>, Error> {
         absent(self.read(&format!("/vdbs/{}", segment(id)), &[]).await)

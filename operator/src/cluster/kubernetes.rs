@@ -31,7 +31,7 @@ use crate::controller::build::COMPONENT_LABEL;
 use crate::crd::{Key, PostgresVdb};
 
 /// The ledger of virtual databases that outlived their resource.
-const LEDGER: &str = "vdb-orphans";
+pub const LEDGER: &str = "vdb-orphans";
 const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 /// Enough for the error of a script and the line before it.
 const LOG_LINES: i64 = 20;

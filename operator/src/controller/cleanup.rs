@@ -320,6 +320,7 @@ async fn ledger(ctx: &Context, observed: &Observed, why: &str) -> Result<(), clu
         vdb_name: Some(vdb_name(&observed.cr)),
         at: seconds(observed.now),
         why: why.to_owned(),
+        kept: observed.cr.spec.deletion_policy == DeletionPolicy::Retain,
     };
     ctx.cluster.record_orphan(&orphan).await
 }

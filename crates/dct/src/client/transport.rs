@@ -29,12 +29,24 @@ impl Client {
         sort: Option<&str>,
         limit: u16,
     ) -> Result<Page<T>, Error> {
+        self.search_from(path, filter, (sort, None), limit).await
+    }
+
+    /// The page that begins at a cursor of the page before it.
+    pub(super) async fn search_from<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: &str,
+        (sort, cursor): (Option<&str>, Option<&str>),
+        limit: u16,
+    ) -> Result<Page<T>, Error> {
         let body = SearchBody {
             filter_expression: (!filter.is_empty()).then(|| filter.to_owned()),
         };
         let limit = limit.clamp(1, 1000).to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(sort.filter(|s| !s.is_empty()).map(|sort| ("sort", sort)));
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
         self.call(&Call {
             method: Method::POST,
             path,
