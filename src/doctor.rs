@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join_all};
 use serde_json::json;
 
 use crate::env::settings::Settings;
-use crate::{install, output};
+use crate::{env, install, output};
 pub(crate) use check::{Check, Outcome};
 
 /// No part of an installation is waited for longer.
@@ -28,6 +28,18 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Look at this one environment instead: from Git to a query, and where it breaks
+    #[arg(conflicts_with = "install")]
+    environment: Option<String>,
+    /// Take our finalizer off databases whose operator is gone for good; what they leave is written down first
+    #[arg(long, conflicts_with_all = ["install", "environment"])]
+    release: bool,
+    /// With --release: do not ask
+    #[arg(long, requires = "release")]
+    yes: bool,
+    /// With --release: only say what would be let go
+    #[arg(long, requires = "release")]
+    dry_run: bool,
     /// Check instead whether an installation is complete, step by step of docs/install.md, by its settings file
     #[arg(long)]
     install: bool,
@@ -52,14 +64,28 @@ const PROBES: [(&str, Probe); 4] = [
 
 /// Exit code 1 where there is a problem.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read();
+    let mut begin = None;
     let checks = if args.install {
         install::checks(&args.place).await?
+    } else if args.release {
+        env::doctor::release::run(&settings, args.yes, args.dry_run).await?
+    } else if let Some(name) = &args.environment {
+        let checks = env::doctor::checks(name, &settings).await?;
+        begin = Some(env::doctor::summary(&checks));
+        checks
     } else {
-        all(&Settings::read()).await
+        all(&settings).await
     };
     match args.output {
-        Format::Text => checks.iter().map(line).for_each(output::line),
-        Format::Json => output::line(json!({ "checks": checks })),
+        Format::Text => {
+            checks.iter().map(line).for_each(output::line);
+            begin.iter().for_each(output::line);
+        }
+        Format::Json => output::line(match begin {
+            Some(begin) => json!({ "checks": checks, "begin": begin }),
+            None => json!({ "checks": checks }),
+        }),
     }
     Ok(if is_well(&checks) {
         ExitCode::SUCCESS

@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 mod connect;
 mod create;
 mod delete;
+pub(crate) mod doctor;
 mod git;
 mod observed;
 mod progress;

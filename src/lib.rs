@@ -8,6 +8,7 @@ pub mod forge;
 pub mod install;
 pub mod output;
 pub mod push_event;
+pub(crate) mod redact;
 pub mod serve;
 pub mod web;
 

@@ -16,7 +16,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use super::observed::{Application, Database, Observed, Volume};
-pub(crate) use object::Reference;
+pub(crate) use object::{Reference, Thing};
 
 const ARGOCD_NAMESPACE: &str = "argocd";
 /// Where the operator keeps what was let go without being deleted.
@@ -202,11 +202,17 @@ impl Cluster {
     }
 
     async fn record(&self, name: &EnvironmentName, database: &Database, now: &str) -> Result<()> {
+        self.write_ledger(&database.uid, &orphan_entry(name, database, now))
+            .await
+    }
+
+    /// One entry of the ledger, by the uid of the resource that is let go.
+    pub(super) async fn write_ledger(&self, uid: &str, entry: &Value) -> Result<()> {
         let (namespace, map) = ORPHANS;
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": map},
-            "data": {database.uid.clone(): orphan_entry(name, database, now).to_string()},
+            "data": {uid: entry.to_string()},
         });
         let exists = api
             .get_opt(map)

@@ -131,7 +131,7 @@ fn choose<'a>(
 }
 
 /// Forwards a local port to the database's Service; returns once it listens.
-async fn tunnel(
+pub(super) async fn tunnel(
     settings: &Settings,
     name: &EnvironmentName,
     database: &Database,
@@ -191,7 +191,12 @@ fn listening(line: &str) -> Option<u16> {
         .ok()
 }
 
-fn psql_arguments(port: u16, user: &str, database: &str, command: Option<&str>) -> Vec<String> {
+pub(super) fn psql_arguments(
+    port: u16,
+    user: &str,
+    database: &str,
+    command: Option<&str>,
+) -> Vec<String> {
     let mut arguments = vec![
         format!("--host=127.0.0.1"),
         format!("--port={port}"),

@@ -157,6 +157,18 @@ impl Git {
             .then(|| String::from_utf8_lossy(&shown.stdout).into_owned()))
     }
 
+    /// Who changed a file last on the base branch of the remote, as far as this clone knows.
+    pub(super) async fn last_commit(&self, path: &str) -> Option<String> {
+        let format = "--format=%h %an, %as: %s";
+        let remote = self.remote();
+        let log = self
+            .output(&["log", "-1", format, &remote, "--", path])
+            .await
+            .ok()?;
+        let said = text(&log.stdout);
+        (!said.is_empty()).then_some(said)
+    }
+
     /// A file as the base branch of the remote holds it.
     pub(super) async fn published(&self, path: &str) -> Result<Option<String>, Error> {
         let object = format!("{}:{path}", self.remote());
