@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod crd;
+pub mod dct_check;
 pub mod http;
 pub mod lease;
 pub mod metrics;

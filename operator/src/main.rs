@@ -36,8 +36,28 @@ enum Command {
     },
     /// Print the `CustomResourceDefinition`s.
     Crd,
+    /// Run a throw-away virtual database through its life, and say which assumptions about the tower hold.
+    DctCheck {
+        #[arg(long, default_value = "/etc/vdb/settings.yaml")]
+        config: PathBuf,
+        /// The source to copy, as orders name it, for example 10.0.1.54:largedb.
+        #[arg(long)]
+        source: String,
+        /// After this long the rest is given up; what was made is deleted in any case.
+        #[arg(long, default_value = "30m")]
+        deadline: String,
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Fail while there are databases; the chart asks before it is uninstalled.
     UninstallCheck,
+}
+
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Output {
+    #[default]
+    Text,
+    Json,
 }
 
 fn main() -> ExitCode {
@@ -73,6 +93,25 @@ fn start(command: Command) -> anyhow::Result<()> {
         } => {
             let settings = Settings::read(&config)?;
             runtime()?.block_on(operator::run::run(settings, Place { pod, namespace }))
+        }
+        Command::DctCheck {
+            config,
+            source,
+            deadline,
+            output,
+        } => {
+            let settings = Settings::read(&config)?;
+            let deadline = operator::settings::parse_duration(&deadline)
+                .context("--deadline is no duration such as 90s or 30m")?;
+            let run = operator::dct_check::run(&settings, &source, deadline);
+            let outcome = runtime()?.block_on(run)?;
+            let text = match output {
+                Output::Text => outcome.text(),
+                Output::Json => serde_json::to_string_pretty(&outcome)?,
+            };
+            writeln!(std::io::stdout(), "{text}").context("cannot print")?;
+            anyhow::ensure!(outcome.is_well(), "not everything that is assumed holds");
+            Ok(())
         }
         Command::UninstallCheck => runtime()?.block_on(operator::uninstall::check()),
     }

@@ -119,7 +119,7 @@ fn read_helper(path: &Path) -> anyhow::Result<Helper> {
     Ok(Helper::new(bytes))
 }
 
-async fn shutdown() {
+pub async fn shutdown() {
     let Ok(mut terminate) =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     else {

@@ -41,7 +41,7 @@ pub async fn check() -> anyhow::Result<()> {
 
 /// One sentence on what stands in the way, one on the orderly way out, one on the other.
 fn refusal(databases: &[(String, String)]) -> Option<String> {
-    let (namespace, name) = databases.first()?;
+    databases.first()?;
     let list: Vec<_> = databases
         .iter()
         .take(NAMED)
@@ -55,8 +55,8 @@ fn refusal(databases: &[(String, String)]) -> Option<String> {
         "the platform is not uninstalled while there are PostgresVDBs ({}): {}{more}. \
          Retire their environments first (make delete-env ENV=...), while the operator still runs, then uninstall again; \
          to keep the platform: helm rollback <release> <revision>, because Helm now calls the release uninstalling. \
-         To leave their virtual databases and volumes behind instead: helm uninstall --no-hooks, then for each \
-         kubectl -n {namespace} patch postgresvdb {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
+         To leave their virtual databases and volumes behind instead: helm uninstall --no-hooks, then \
+         vdb doctor --release, which writes down what remains and lets each go",
         databases.len(),
         list.join(", ")
     ))
@@ -77,8 +77,7 @@ mod tests {
             "(12)",
             "postgres-vdbs-a/a-9-vdb and 2 more",
             "make delete-env",
-            "kubectl -n postgres-vdbs-a patch postgresvdb a-0-vdb",
-            r#"{"metadata":{"finalizers":null}}"#,
+            "helm uninstall --no-hooks, then vdb doctor --release",
         ] {
             assert!(said.contains(part), "{part} in {said}");
         }

@@ -8,6 +8,7 @@
 
 mod actions;
 mod create;
+mod dct_check;
 mod delete;
 mod failures;
 mod refresh;

@@ -173,7 +173,7 @@ fn start() -> Timestamp {
     "2026-11-23T10:00:00Z".parse().unwrap()
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5s }\n\
                 export: { kind: local, prefix: /pool/vdbs, node: node1 }\ndeletionDeadline: 10m\n";
     environment::yaml::read(text).unwrap()
