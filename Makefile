@@ -169,8 +169,8 @@ connect: vdb ## Open psql in a tunnel: ENV=, and KEY= where there are several da
 	[ -z "$$PORT" ] || set -- "$$@" "--port=$$PORT"; \
 	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
 
-doctor: vdb ## Look at the installation: what works, and what to do about the rest
-	@$(RUN) doctor
+doctor: vdb ## Look at the installation: what works, and what to do about the rest; ENV= for one environment, from Git to a query
+	@set -- doctor; [ -z "$$ENV" ] || set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
 
 # The command line is built when it is this checkout's own.
 vdb:

@@ -19,6 +19,7 @@ mod admission;
 mod command_line;
 mod day2;
 mod deletion;
+mod doctor;
 mod form;
 mod harmless;
 mod policies;
@@ -29,7 +30,7 @@ mod secrets;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 18] = [
+const ALL: [(&str, Scenario); 19] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -68,6 +69,10 @@ const ALL: [(&str, Scenario); 18] = [
     ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
         Box::pin(admission::refused(c))
     }),
+    (
+        "the_doctor_names_the_first_broken_link_of_an_environment",
+        |c| Box::pin(doctor::environment(c)),
+    ),
     ("what_cannot_be_delivered_says_why", |c| {
         Box::pin(admission::explained(c))
     }),

@@ -177,7 +177,11 @@ async fn database(
     };
     let (keys, secrets, query) = match credentials {
         Asked::Is(Some(credentials)) => {
-            let query = timely(query(environment, settings, &read, &credentials)).await;
+            let query = if has_psql().await {
+                timely(query(environment, settings, &read, &credentials)).await
+            } else {
+                Asked::Not("install psql here: the query is asked with it".to_owned())
+            };
             // Host, port and names are no secrets, and their values stand everywhere.
             let hidden = ["password", "uri", "jdbc-uri", "pgpass"];
             let secrets = credentials
@@ -324,6 +328,16 @@ async fn log(cluster: &Cluster, namespace: &str, pod: &Asked<Option<Value>>) -> 
     }
 }
 
+async fn has_psql() -> bool {
+    let asked = Command::new("psql")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.await.is_ok()
+}
+
 /// `SELECT 1` as the application: the way that `vdb env connect` takes. The password is never an argument.
 async fn query(
     environment: &EnvironmentName,
@@ -349,7 +363,7 @@ async fn query(
         .output()
         .await;
     tunnel.kill().await.ok();
-    let answer = answer.context("there is no psql here to ask with")?;
+    let answer = answer.context("psql cannot be run")?;
     let said = String::from_utf8_lossy(&answer.stdout);
     if answer.status.success() && said.trim() == "1" {
         return Ok(format!("SELECT 1 as {user} on {name} through the Service"));

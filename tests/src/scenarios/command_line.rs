@@ -11,7 +11,7 @@ use crate::kubernetes::{Kubernetes, namespace};
 use crate::process::{self, Finished};
 use crate::scenarios::gone;
 
-const NAME: &str = "feat-b";
+pub(super) const NAME: &str = "feat-b";
 
 pub(crate) async fn make(
     context: &Context,
