@@ -31,6 +31,19 @@ pub struct Args {
     /// Look at this one environment instead: from Git to a query, and where it breaks
     #[arg(conflicts_with = "install")]
     environment: Option<String>,
+    #[command(flatten)]
+    letting_go: LettingGo,
+    /// Check instead whether an installation is complete, step by step of docs/install.md, by its settings file
+    #[arg(long)]
+    install: bool,
+    #[command(flatten)]
+    place: install::Place,
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct LettingGo {
     /// Take our finalizer off databases whose operator is gone for good; what they leave is written down first
     #[arg(long, conflicts_with_all = ["install", "environment"])]
     release: bool,
@@ -40,13 +53,6 @@ pub struct Args {
     /// With --release: only say what would be let go
     #[arg(long, requires = "release")]
     dry_run: bool,
-    /// Check instead whether an installation is complete, step by step of docs/install.md, by its settings file
-    #[arg(long)]
-    install: bool,
-    #[command(flatten)]
-    place: install::Place,
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Format,
 }
 
 /// Looks at one part of an installation.
@@ -68,8 +74,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut begin = None;
     let checks = if args.install {
         install::checks(&args.place).await?
-    } else if args.release {
-        env::doctor::release::run(&settings, args.yes, args.dry_run).await?
+    } else if args.letting_go.release {
+        env::doctor::release::run(&settings, args.letting_go.yes, args.letting_go.dry_run).await?
     } else if let Some(name) = &args.environment {
         let checks = env::doctor::checks(name, &settings).await?;
         begin = Some(env::doctor::summary(&checks));

@@ -120,17 +120,13 @@ fn value(text: &str, from: usize, bare: bool) -> Option<(usize, usize)> {
         None => return None,
     };
     let opened = start.trim_start_matches('\\');
-    let (value, end) = match opened.chars().next()? {
-        quote @ ('"' | '\'') => {
-            let inside = &opened[1..];
-            (inside, inside.find(quote).unwrap_or(inside.len()))
-        }
-        _ => {
-            let ends =
-                |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '}' | '&');
-            (opened, opened.find(ends).unwrap_or(opened.len()))
-        }
+    let quote = opened.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let value = &opened[quote.map_or(0, char::len_utf8)..];
+    let ends = |c: char| match quote {
+        Some(quote) => c == quote,
+        None => c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '}' | '&'),
     };
+    let end = value.find(ends).unwrap_or(value.len());
     let begin = text.len() - value.len();
     (end > 0 && !value.starts_with(HIDDEN)).then_some((begin, end))
 }

@@ -15,7 +15,7 @@ use crate::doctor::{Check, Outcome};
 /// The page of one environment.
 pub(crate) async fn checks(name: &str, settings: &Settings) -> Result<Vec<Check>> {
     let name = EnvironmentName::parse(name).map_err(super::refused)?;
-    Ok(page::checks(&look::look(&name, settings).await))
+    Ok(page::checks(&Box::pin(look::look(&name, settings)).await))
 }
 
 /// What to begin with, as the last line of the page.

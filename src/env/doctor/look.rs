@@ -75,17 +75,14 @@ async fn in_forge(
 }
 
 async fn in_cluster(name: &EnvironmentName, settings: &Settings) -> State {
-    let kubeconfig = match settings.kubeconfig() {
-        Ok(kubeconfig) => kubeconfig,
-        Err(_) => {
-            let not = "set VDB_KUBECONFIG".to_owned();
-            return State {
-                application: Asked::Not(not.clone()),
-                namespace: Asked::Not(not.clone()),
-                databases: Asked::Not(not),
-                ..State::default()
-            };
-        }
+    let Ok(kubeconfig) = settings.kubeconfig() else {
+        let not = "set VDB_KUBECONFIG".to_owned();
+        return State {
+            application: Asked::Not(not.clone()),
+            namespace: Asked::Not(not.clone()),
+            databases: Asked::Not(not),
+            ..State::default()
+        };
     };
     let cluster = match Cluster::connect(kubeconfig).await {
         Ok(cluster) => cluster,
@@ -117,7 +114,8 @@ async fn in_cluster(name: &EnvironmentName, settings: &Settings) -> State {
         Asked::Is(found) => {
             let mut databases = Vec::new();
             for resource in found {
-                let (database, secrets) = database(name, settings, &cluster, resource).await;
+                let (database, secrets) =
+                    Box::pin(database(name, settings, &cluster, resource)).await;
                 databases.push(database);
                 state.secrets.extend(secrets);
             }
@@ -345,18 +343,18 @@ async fn query(
     database: &observed::Database,
     credentials: &std::collections::BTreeMap<String, String>,
 ) -> Result<String> {
-    let part = |key: &str| {
+    let of = |key: &str| {
         let value = credentials.get(key);
         value.with_context(|| format!("the Secret has no key {key}"))
     };
     let endpoint = database.status.endpoint.as_ref();
     let port = endpoint.map_or(5432, |endpoint| endpoint.port);
     let (mut tunnel, local) = connect::tunnel(settings, environment, database, 0, port).await?;
-    let (user, name) = (part("username")?, part("dbname")?);
+    let (user, name) = (of("username")?, of("dbname")?);
     let answer = Command::new("psql")
         .args(connect::psql_arguments(local, user, name, Some("SELECT 1")))
         .args(["--no-password", "--tuples-only", "--no-align"])
-        .env("PGPASSWORD", part("password")?)
+        .env("PGPASSWORD", of("password")?)
         .env("PGCONNECT_TIMEOUT", "10")
         .stdin(Stdio::null())
         .kill_on_drop(true)
