@@ -60,6 +60,11 @@ impl Default for Metrics {
             Family::<KindLabel, Counter>::default(),
             Counter::default(),
         );
+        // There from the start: an alert on what is not exported never fires.
+        for kind in crate::sweep::Kind::ALL.map(crate::sweep::Kind::as_str) {
+            left.get_or_create(&KindLabel { kind });
+            swept.get_or_create(&KindLabel { kind });
+        }
         registry.register(
             "left_behind",
             "What the last sweep found without its counterpart",
