@@ -13,6 +13,7 @@ mod extract;
 #[cfg(test)]
 mod fakes;
 mod limits;
+mod listener;
 mod metrics;
 mod openapi;
 mod portal;
@@ -89,7 +90,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         bind(listen.metrics).await?,
     );
     let ready: Arc<OnceCell<Arc<App>>> = Arc::default();
-    let monitoring = tokio::spawn(serve(metrics, router::metrics(Arc::clone(&ready))));
+    let monitoring = tokio::spawn(listener::serve(
+        metrics,
+        router::metrics(Arc::clone(&ready)),
+        shutdown(),
+    ));
     // Health answers while the cluster is not there yet: a pod that waits is better than one that restarts.
     let app = tokio::select! {
         app = connect(settings) => app?,
@@ -99,31 +104,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let background = tokio::spawn(background::run(Arc::clone(&app), shutdown()));
     tracing::info!(api = %listen.api, webhooks = %listen.webhooks, metrics = %listen.metrics, "serving");
     let served = async {
-        tokio::try_join!(
-            serve(api, router::api(Arc::clone(&app))),
-            serve(webhooks, router::webhooks(Arc::clone(&app)))
+        tokio::join!(
+            listener::serve(api, router::api(Arc::clone(&app)), shutdown()),
+            listener::serve(webhooks, router::webhooks(Arc::clone(&app)), shutdown())
         )
     };
-    let served = tokio::select! {
-        served = served => served.map(|_| ()),
-        () = drained() => Ok(()),
-    };
+    tokio::select! {
+        _ = served => {}
+        () = drained() => {}
+    }
     background.await.ok();
     monitoring.abort();
-    served.map(|()| ExitCode::SUCCESS)
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listening on {address}"))
-}
-
-async fn serve(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown())
-        .await
-        .context("serving")
 }
 
 /// Open calls get five seconds to end: an action that is cut off continues when it is run again.

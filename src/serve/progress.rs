@@ -229,7 +229,8 @@ pub(crate) async fn wait(
         let changed = topic.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let interval = match observe(app, request, None).await {
+        // Kept apart: what a look needs is large, and most of the time a wait is none.
+        let interval = match Box::pin(observe(app, request, None)).await {
             // Something is down for a moment: who waits already goes on waiting.
             Err(error)
                 if first.is_some()

@@ -137,6 +137,8 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Json<Following>, ApiError> {
     app.authenticator.reader(&headers).await?;
+    // They would keep the connection's buffer as long as the wait lasts.
+    drop(headers);
     let request = RequestId::parse(&id)
         .ok_or_else(|| ApiError::not_found(format!("{} is no request", quoted(&id))))?;
     let time = seconds(query.wait.as_deref())?;

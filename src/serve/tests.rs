@@ -24,7 +24,7 @@ mod templates;
 
 use super::cluster::LiveDatabase;
 use super::fakes::{Stage, WEBHOOK_SECRET};
-use super::{background, router};
+use super::{background, listener, router};
 use crate::push_event::mac;
 
 mod user_token;

@@ -40,7 +40,7 @@ async fn serve() {
         json!({"url": format!("http://{address}"), "authorization": authorization, "request": published["requestId"]})
     );
     let api = router::api(stage.app.clone());
-    let server = tokio::spawn(async move { axum::serve(listener, api).await });
+    let server = tokio::spawn(listener::serve(listener, api, std::future::pending()));
     let mut rest = Vec::new();
     let end = tokio::time::timeout(LONGEST, tokio::io::stdin().read_to_end(&mut rest)).await;
     server.abort();

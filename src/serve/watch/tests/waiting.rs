@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use super::*;
-use crate::serve::router;
+use crate::serve::{listener, router};
 
 const ORDERS: [usize; 3] = [10, 100, 1_000];
 /// Tells the other process how many orders there are.
@@ -119,8 +119,8 @@ async fn sidecar() {
         listener.local_addr().unwrap(),
         authorization.to_str().unwrap()
     );
-    let app = stage.app.clone();
-    let server = tokio::spawn(async move { axum::serve(listener, router::api(app)).await });
+    let api = router::api(stage.app.clone());
+    let server = tokio::spawn(listener::serve(listener, api, std::future::pending()));
     let all = i64::try_from(orders).unwrap();
     while stage.app.metrics.waiters.get() < all {
         tokio::time::sleep(Duration::from_millis(100)).await;
