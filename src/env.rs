@@ -1,6 +1,7 @@
 //! `vdb env`: environments through Git, from the command line. Git is the truth; the cluster is only watched.
 
 mod announce;
+mod bookmark;
 mod change;
 pub(crate) mod cluster;
 mod connect;
@@ -45,6 +46,8 @@ pub enum Command {
     Refresh(change::RefreshArgs),
     /// Let an environment expire later: commit, push, wait
     Extend(change::ExtendArgs),
+    /// Keep the present data of a database under a name, and wait until it is kept
+    Bookmark(bookmark::Args),
     /// Delete an environment: remove it from Git, wait until nothing is left
     Delete(delete::Args),
     /// List the environments
@@ -79,6 +82,7 @@ async fn dispatch(
         Command::Update(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
         Command::Refresh(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
         Command::Extend(args) => change::run(args.read()?, &OPERATOR, settings, progress).await?,
+        Command::Bookmark(args) => bookmark::run(args, settings, progress).await?,
         Command::Delete(args) => delete::run(args, settings, progress).await?,
         Command::List(args) => show::list(args, settings).await?,
         Command::Status(args) => return show::status(args, settings).await.map(code),

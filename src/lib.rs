@@ -1,6 +1,7 @@
 //! The sidecar of the portal (`vdb serve`) and the command line (`vdb env`, `vdb validate`, `vdb install`, `vdb doctor`).
 
 pub mod argocd;
+mod bookmark;
 pub mod cli;
 pub mod doctor;
 pub mod env;

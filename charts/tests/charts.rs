@@ -66,6 +66,8 @@ fn the_operator_gets_its_role_and_databases_no_egress() {
         "platform.operator.namespace=ops",
         "--set",
         "platform.operator.serviceAccount=me",
+        "--set",
+        "platform.sidecar.serviceAccount=it",
     ];
     let rendered = helm::template("feat-1", CHART, &set).unwrap();
     let binding = helm::of_kind(&rendered, "RoleBinding")[0];
@@ -76,6 +78,16 @@ fn the_operator_gets_its_role_and_databases_no_egress() {
     assert_eq!(
         binding["subjects"],
         json!([{"kind": "ServiceAccount", "name": "me", "namespace": "ops"}])
+    );
+    let bindings = helm::of_kind(&rendered, "RoleBinding");
+    assert_eq!(bindings.len(), 2);
+    assert_eq!(
+        bindings[1]["roleRef"]["name"],
+        "postgres-vdb-platform-bookmarks"
+    );
+    assert_eq!(
+        bindings[1]["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "it", "namespace": "vdb-system"}])
     );
     let policies = helm::of_kind(&rendered, "NetworkPolicy");
     let deny = policies

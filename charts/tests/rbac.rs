@@ -57,6 +57,7 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
     assert_eq!(
         roles,
         set(&[
+            "ClusterRole/postgres-vdb-platform-bookmarks",
             "ClusterRole/postgres-vdb-platform-environment",
             "ClusterRole/postgres-vdb-platform-operator",
             "ClusterRole/postgres-vdb-platform-sidecar",
@@ -121,6 +122,10 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
         ])
     );
     assert_eq!(
+        role(&rendered, "ClusterRole", "postgres-vdb-platform-bookmarks"),
+        set(&["actions.delphix.com/postgressnapshots: create get"])
+    );
+    assert_eq!(
         role(&rendered, "Role", "vdb-sidecar"),
         set(&[
             r#"/secrets ["vdb-sidecar-key"]: get"#,
@@ -142,9 +147,9 @@ fn what_names_secrets_is_bound_in_namespaces_alone() {
         let name = binding["roleRef"]["name"].as_str().unwrap();
         let lines = role(&rendered, "ClusterRole", name);
         assert!(
-            !lines
-                .iter()
-                .any(|line| line.starts_with("/secrets") || line.contains('*')),
+            !lines.iter().any(|line| line.starts_with("/secrets")
+                || line.contains('*')
+                || line.contains(": create")),
             "{name}: {lines:?}"
         );
     }

@@ -20,6 +20,7 @@ pub mod act;
 pub mod build;
 pub mod cleanup;
 pub mod desired;
+pub mod expiry;
 pub mod hooks;
 pub mod memory;
 pub mod observe;
@@ -210,7 +211,7 @@ fn requeue(
             let due = refresh::schedule::until_due(&observed.cr, observed.now);
             due.map_or(*probe, |due| due.min(*probe))
         }
-        Outcome::Suspended => return Some(Requeue::OnChange),
+        Outcome::Suspended(_) => return Some(Requeue::OnChange),
         Outcome::Gone => {
             ctx.memory.forget(&key);
             ctx.poller.forget(&key);
@@ -221,6 +222,10 @@ fn requeue(
         after.min(PROGRESS_INTERVAL)
     } else {
         after
+    };
+    let after = match expiry::until(&observed.cr, observed.now) {
+        Some(left) => after.min(left),
+        None => after,
     };
     let after = match cleanup::until_deadline(observed, &ctx.settings) {
         Some(left) => after.min(left),

@@ -164,6 +164,7 @@ fn columns() -> Value {
         ),
         column("Source", "string", ".spec.source.reference"),
         column("DataAsOf", "date", ".status.dataAsOf"),
+        column("Expires", "string", ".spec.expiresAt"),
         column("Age", "date", ".metadata.creationTimestamp"),
     ])
 }

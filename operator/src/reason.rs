@@ -46,6 +46,7 @@ reasons! {
     Refreshing Progress "";
     Undoing Progress "";
     Suspended Progress "set spec.enabled to true to start the database";
+    Expired Progress "extend it (vdb:extend, or a later spec.expiresAt) to start it again, or retire it";
     Deleting Progress "";
     ModeUnsupported Stalled "set spec.mode to Primary";
     SourceTypeUnsupported Stalled "use source.type dct-source";

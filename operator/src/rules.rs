@@ -1,9 +1,13 @@
 //! What orders may use, checked where they run: commits can be made by hand, past every form.
 
+use std::time::Duration;
+
 use environment::PostgresVdbSpec;
 use environment::schedule::Schedule;
 use environment::spec::{HookStage, HookType, Mode, SourceType};
+use jiff::Timestamp;
 
+use crate::clock::{between, parse};
 use crate::reason::Reason;
 use crate::settings::Allow;
 
@@ -14,7 +18,7 @@ pub const ADMIN: &str = "vdb_admin";
 pub type Refusal = (Reason, String);
 
 /// Everything about the order that can be refused without asking anybody.
-pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
+pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<(), Refusal> {
     if spec.mode == Mode::Standby {
         let why = "mode Standby is not supported: a read-only copy allows no password, hook or query as the application's user";
         return Err((Reason::ModeUnsupported, why.to_owned()));
@@ -26,6 +30,8 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
         ));
     }
     moment("source.timestamp", spec.source.timestamp.as_deref())?;
+    moment("expiresAt", spec.expires_at.as_deref())?;
+    life(spec.expires_at.as_deref(), allow.max_life, now)?;
     if let Some(schedule) = spec.refresh.as_ref().and_then(|r| r.schedule.as_deref())
         && let Err(why) = Schedule::parse(schedule)
     {
@@ -52,6 +58,32 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// How long it may live from now on. What was allowed once stays so: time only comes nearer to its end.
+fn life(
+    expires_at: Option<&str>,
+    longest: Option<Duration>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let Some(longest) = longest else {
+        return Ok(());
+    };
+    let end = expires_at.and_then(parse);
+    if end.is_some_and(|end| between(now, end) <= longest) {
+        return Ok(());
+    }
+    let hours = longest.as_secs() / 3600;
+    let found = match expires_at {
+        Some(at) => format!("expiresAt {at:?} is too far away"),
+        None => "expiresAt is missing".to_owned(),
+    };
+    Err((
+        Reason::NotAllowed,
+        format!(
+            "{found}: a database may live at most {hours} hours from now on (allow.maxLife of the operator's settings)"
+        ),
+    ))
 }
 
 /// A point in time, where one is named.
@@ -102,6 +134,24 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_life_is_no_longer_than_allowed_and_has_an_end() {
+        let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+        let day = Some(Duration::from_hours(24));
+        let life = |at, longest| life(at, longest, now);
+        assert_eq!(life(None, None), Ok(()));
+        for allowed in ["2026-11-24T10:00:00Z", "2020-01-01T00:00:00Z"] {
+            assert_eq!(life(Some(allowed), day), Ok(()));
+        }
+        for (wrong, says) in [
+            (None, "is missing"),
+            (Some("2026-11-24T10:00:01Z"), "24 hours"),
+        ] {
+            let (reason, why) = life(wrong, day).unwrap_err();
+            assert!(reason == Reason::NotAllowed && why.contains(says), "{why}");
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -93,6 +93,9 @@ pub struct Allow {
     pub sources: Vec<String>,
     #[serde(default = "postgres_images")]
     pub images: Vec<String>,
+    /// An order names an end of its life that is no further away; absent: it may live for ever.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub max_life: Option<Duration>,
 }
 
 impl Default for Allow {
@@ -100,6 +103,7 @@ impl Default for Allow {
         Self {
             sources: everything(),
             images: postgres_images(),
+            max_life: None,
         }
     }
 }
@@ -231,6 +235,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
             "{text:?} is no duration; write for example 5s, 10m or 1h"
         ))
     })
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
 }
 
 fn half_an_hour() -> Duration {

@@ -1,5 +1,6 @@
-//! The cluster that runs the environments, read through its API server; the forced end of a deletion is the only write.
+//! The cluster that runs the environments, read through its API server; bookmarks and the forced end of a deletion are the only writes.
 
+mod bookmark;
 mod object;
 
 use std::path::Path;

@@ -96,6 +96,19 @@ pub(crate) fn proposed(by: &str, as_user: bool, change: &Change, pull: &Pull) {
     );
 }
 
+/// The sidecar keeps the data of a database for somebody whom it knows. No pull request holds that.
+pub(crate) fn kept(by: &str, environment: &EnvironmentName, database: &str, name: &str) {
+    tracing::info!(
+        target: "audit",
+        event = "bookmarked",
+        by = one_line(by, 200),
+        environment = environment.as_str(),
+        database,
+        name,
+        "audit"
+    );
+}
+
 /// The platform closed what it had proposed: another pull request of the environment was earlier.
 pub(crate) fn withdrawn(pull: &Pull, earlier: u64) {
     let marker = Marker::of(pull);

@@ -1,6 +1,7 @@
-//! What one replica does alone, under a lease: notifications, the catalog, and looking at the forge where it cannot call us.
+//! What one replica does alone, under a lease: notifications, the ends of lives, the catalog, and looking at the forge where it cannot call us.
 
 pub(crate) mod catalog;
+pub(crate) mod expiry;
 pub(crate) mod notify;
 
 use std::future::Future;
@@ -24,6 +25,8 @@ const HEAD_INTERVAL: Duration = Duration::from_secs(5);
 /// An Argo CD that is down is not asked every few seconds.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 const CATALOG_INTERVAL: Duration = Duration::from_hours(1);
+/// Lives end by the hour; one list of all databases each time.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Runs until the program ends, then lets another replica take over at once.
 pub(crate) async fn run(app: Arc<App>, end: impl Future<Output = ()> + Send) {
@@ -49,6 +52,9 @@ async fn work(app: &App, identity: &str, leads: &watch::Sender<bool>) {
     let mut leader = false;
     let mut watched = Watched::default();
     let mut teller = notify::Teller::default();
+    let mut lives = expiry::Expiry::default();
+    let mut life = interval(EXPIRY_INTERVAL);
+    life.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut next_catalog = Instant::now();
     loop {
         tokio::select! {
@@ -60,6 +66,7 @@ async fn work(app: &App, identity: &str, leads: &watch::Sender<bool>) {
                 watched.look(app).await;
                 teller.sweep(app).await;
             }
+            _ = life.tick(), if leader => lives.sweep(app).await,
             // Each replica does this at its start, whoever leads: it is one call where nothing changed.
             () = tokio::time::sleep_until(next_catalog), if leader => {
                 let done = catalog::reconcile(app).await;

@@ -1,4 +1,4 @@
-//! What the sidecar reads from Kubernetes, and the two things it keeps there: its signing key and its lease.
+//! What the sidecar reads from Kubernetes, and what it keeps there: its signing key, its lease, and bookmarks.
 //!
 //! Secrets of environments are never read: nobody gets a password from here.
 
@@ -8,11 +8,13 @@ mod through_argocd;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use environment::actions::{ActionStatus, SnapshotSpec};
 use environment::names::{OWNER, REQUEST_ID, REQUESTED_BY};
 use environment::{EnvironmentName, PostgresVdbStatus};
 use futures::stream::BoxStream;
 use serde_json::Value;
 
+pub(crate) use crate::bookmark::NewBookmark;
 pub(crate) use kubernetes::Kubernetes;
 pub(crate) use through_argocd::ThroughArgoCd;
 
@@ -52,6 +54,13 @@ impl LiveDatabase {
     pub(crate) fn is_ready(&self) -> bool {
         !self.deleting && self.status.is_ready(self.generation)
     }
+}
+
+/// A `PostgresSnapshot` that is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LiveBookmark {
+    pub(crate) spec: SnapshotSpec,
+    pub(crate) status: ActionStatus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +109,14 @@ pub(crate) enum Error {
         #[from]
         source: argocd::Error,
     },
+    #[error("the API server refuses the bookmark: {said}")]
+    Refused { said: String },
+    #[error("the sidecar may not keep bookmarks in namespace {namespace}: {said}")]
+    Forbidden { said: String, namespace: String },
+    #[error("the cluster does not know the kind postgressnapshots.actions.delphix.com")]
+    NoKind,
+    #[error("bookmarks are kept beside the databases, and these run in another cluster")]
+    Elsewhere,
     #[error("secret {name} has no key {key}")]
     Key {
         name: &'static str,
@@ -110,6 +127,14 @@ pub(crate) enum Error {
 impl From<Error> for crate::serve::error::ApiError {
     fn from(error: Error) -> Self {
         let hint = match &error {
+            Error::Refused { .. } => return Self::input(error.to_string()),
+            Error::Elsewhere => {
+                return Self::conflict(format!("{error}; create a PostgresSnapshot there"));
+            }
+            Error::Forbidden { .. } => {
+                "sync the environment, so that the chart binds postgres-vdb-sidecar in it"
+            }
+            Error::NoKind => "update the platform's chart, which brings the definition",
             Error::ArgoCd { source } => source.hint(),
             _ => "check the rights of ServiceAccount vdb-sidecar",
         };
@@ -135,6 +160,18 @@ pub(crate) trait Cluster: Send + Sync {
         &self,
         environment: &EnvironmentName,
     ) -> Result<Option<NamespaceState>, Error>;
+    /// The bookmark of this name in the environment's namespace.
+    async fn bookmark(
+        &self,
+        environment: &EnvironmentName,
+        name: &str,
+    ) -> Result<Option<LiveBookmark>, Error>;
+    /// The bookmark of this name: the one that there is, or a new one.
+    async fn keep(
+        &self,
+        environment: &EnvironmentName,
+        wanted: &NewBookmark,
+    ) -> Result<LiveBookmark, Error>;
     /// The signing key as PEM: the one that is kept, or this one if there is none yet.
     async fn signing_key(&self, new: &str) -> Result<String, Error>;
     /// Takes or renews the lease; whether this replica holds it now.

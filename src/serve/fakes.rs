@@ -556,6 +556,10 @@ pub(crate) struct FakeCluster {
     pub(crate) calls: AtomicUsize,
     pub(crate) databases: Mutex<Vec<LiveDatabase>>,
     pub(crate) namespaces: Mutex<BTreeMap<String, NamespaceState>>,
+    /// By environment and name.
+    pub(crate) bookmarks: Mutex<BTreeMap<(String, String), cluster::LiveBookmark>>,
+    /// What becomes at once of one that is made.
+    pub(crate) bookmark_status: Mutex<environment::actions::ActionStatus>,
     /// What a watch says after its beginning.
     pub(crate) changes: Mutex<
         Option<tokio::sync::mpsc::UnboundedReceiver<Result<cluster::Change, cluster::Error>>>,
@@ -626,6 +630,31 @@ impl Cluster for FakeCluster {
             .unwrap()
             .get(environment.as_str())
             .copied())
+    }
+
+    async fn bookmark(
+        &self,
+        environment: &EnvironmentName,
+        name: &str,
+    ) -> Result<Option<cluster::LiveBookmark>, cluster::Error> {
+        let bookmarks = self.bookmarks.lock().unwrap();
+        Ok(bookmarks
+            .get(&(environment.to_string(), name.to_owned()))
+            .cloned())
+    }
+
+    async fn keep(
+        &self,
+        environment: &EnvironmentName,
+        wanted: &cluster::NewBookmark,
+    ) -> Result<cluster::LiveBookmark, cluster::Error> {
+        let made = cluster::LiveBookmark {
+            spec: wanted.spec.clone(),
+            status: self.bookmark_status.lock().unwrap().clone(),
+        };
+        let mut bookmarks = self.bookmarks.lock().unwrap();
+        let key = (environment.to_string(), wanted.name.clone());
+        Ok(bookmarks.entry(key).or_insert(made).clone())
     }
 
     async fn signing_key(&self, new: &str) -> Result<String, cluster::Error> {
@@ -857,11 +886,11 @@ impl Stage {
         Self::set_with(|_, _| {}).await
     }
 
-    /// With an operator that can do everything.
-    pub(crate) async fn able() -> Self {
+    /// With an operator that does little with databases that exist.
+    pub(crate) async fn unable() -> Self {
         let mut stage = Self::set().await;
         let app = Arc::get_mut(&mut stage.app).expect("nobody else has it yet");
-        app.capabilities = environment::capabilities::EVERYTHING;
+        app.capabilities = environment::capabilities::ORDERS_ALONE;
         stage
     }
 

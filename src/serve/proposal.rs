@@ -15,7 +15,7 @@ use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
 use environment::{EnvironmentName, Problem};
 
-pub(crate) use change::{change, possible};
+pub(crate) use change::{change, owner_in_git, possible};
 pub(crate) use create::{Existing, create, existing, preview, too_many, unnamed};
 pub(crate) use outlook::{bytes, cores};
 pub(crate) use retire::{Retirement, retire};

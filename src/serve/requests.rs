@@ -64,8 +64,6 @@ pub(super) async fn create(
         NewRequest::Extend { change, user_token } => {
             (actions::EXTEND, with_key(change, key), user_token)
         }
-        // No version of the operator makes one, so there is nothing yet that a key would have to keep single.
-        NewRequest::Bookmark { name } => (actions::BOOKMARK, json!({"name": name}), Value::Null),
         NewRequest::Retire {
             name,
             reason,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use environment::quantity::Quantity;
 use environment::yaml;
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{argocd, forge, web};
@@ -20,6 +21,37 @@ pub(crate) struct Settings {
     pub(crate) dct: Dct,
     #[serde(default)]
     pub(crate) orders: Orders,
+    #[serde(default)]
+    pub(crate) expiry: Expiry,
+}
+
+/// What becomes of environments whose life is over.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Expiry {
+    /// Hours after the end at which the pull request that retires it is opened, as `24h`; `0`: never.
+    pub(crate) retire_after: String,
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self {
+            retire_after: "24h".into(),
+        }
+    }
+}
+
+impl Expiry {
+    /// `None`: nothing is retired.
+    pub(crate) fn grace(&self) -> Option<SignedDuration> {
+        let hours = self.hours().filter(|hours| *hours > 0)?;
+        Some(SignedDuration::from_hours(hours.into()))
+    }
+
+    fn hours(&self) -> Option<u32> {
+        let text = &self.retire_after;
+        text.strip_suffix('h').unwrap_or(text).parse().ok()
+    }
 }
 
 /// Three listeners: the first is for the cluster alone, the second may be public, the third is for monitoring.
@@ -192,6 +224,12 @@ impl Settings {
             .chain(hooks.map(|url| ("argocd.webhooks", url)))
         {
             is_callable(url).map_err(|why| format!("{name}: {url:?} {why}"))?;
+        }
+        if settings.expiry.hours().is_none() {
+            return Err(format!(
+                "expiry.retireAfter: {:?} is no number of hours; write 24h, or 0 for never",
+                settings.expiry.retire_after
+            ));
         }
         let amounts = [
             ("orders.maxCpuPerOwner", &settings.orders.max_cpu_per_owner),

@@ -93,7 +93,7 @@ pub struct PostgresVdbSpec {
     /// While true the resource is not deleted: the check on pull requests and the cluster's admission policy refuse it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
-    /// When the database is no longer needed, RFC 3339. Has no effect in this version.
+    /// When the database is no longer needed, RFC 3339. From then on it is stopped; its data is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 40))]
     pub expires_at: Option<String>,

@@ -119,15 +119,17 @@ fn granted(_: &mut SchemaGenerator) -> Schema {
     let amounts =
         json!({ "type": "object", "additionalProperties": { "type": ["string", "number"] } });
     let name = json!({ "type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" });
+    let account = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": { "namespace": name, "serviceAccount": name },
+    });
     json_schema!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "operator": {
-                "type": "object",
-                "additionalProperties": false,
-                "properties": { "namespace": name, "serviceAccount": name },
-            },
+            "operator": account,
+            "sidecar": account,
             "quota": amounts,
             "limits": {
                 "type": "object",

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
-use super::{Context, build, refresh};
+use super::{Context, build, expiry, refresh};
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::crd::PostgresVdb;
 use crate::poller::Progress;
@@ -201,11 +201,11 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
             && children.own(&names.stateful_set(), &observed.cr).is_none()
             && children.own(&names.pod(), &observed.cr).is_none();
     }
-    let refused = rules::check(&observed.cr.spec, &ctx.settings.allow).is_err();
+    let refused = rules::check(&observed.cr.spec, &ctx.settings.allow, observed.now).is_err();
     let wanted = match refresh::recorded(&observed.cr).and_then(|r| r.state) {
         Some(RefreshState::Starting | RefreshState::Restoring) => true,
         Some(state) if !state.is_over() => false,
-        _ => observed.cr.spec.enabled,
+        _ => expiry::rests(&observed.cr, observed.now).is_none(),
     };
     !refused && wanted && children.own(&names.volume(), &observed.cr).is_none()
 }

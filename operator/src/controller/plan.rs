@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job as HookJob;
 
 use super::build::{Copy, Frame, Names};
 use super::observe::{self, Observed};
-use super::{cleanup, desired, hooks, pod, provision, refresh};
+use super::{cleanup, desired, expiry, hooks, pod, provision, refresh};
 use crate::clock::between;
 use crate::cluster::{Ending, Name, Object};
 use crate::reason::Reason;
@@ -108,7 +108,7 @@ pub enum Outcome {
     Settled {
         probe: Duration,
     },
-    Suspended,
+    Suspended(Reason),
     Gone,
 }
 
@@ -167,19 +167,20 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if !observed.cr.has_finalizer() {
         return Plan::Act(Step::AddFinalizer);
     }
-    if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow) {
+    if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow, observed.now) {
         return Plan::refuse(&refusal);
     }
     if let Some(plan) = refresh::plan(observed, frame) {
         return plan;
     }
     // An exchange of the data is brought to its end first.
-    let runs = observed.cr.spec.enabled || refresh::under_way(&observed.cr).is_some();
-    let plan = match (runs, observe::copy(observed, &Names::of(frame))) {
-        (true, Some(copy)) => run(observed, frame, &copy),
-        (true, None) => provision::provision(observed, frame),
-        (false, _) => {
-            stop(observed, frame, Reason::Suspended).unwrap_or(Plan::Done(Outcome::Suspended))
+    let rests = expiry::rests(&observed.cr, observed.now)
+        .filter(|_| refresh::under_way(&observed.cr).is_none());
+    let plan = match (rests, observe::copy(observed, &Names::of(frame))) {
+        (None, Some(copy)) => run(observed, frame, &copy),
+        (None, None) => provision::provision(observed, frame),
+        (Some(reason), _) => {
+            stop(observed, frame, reason).unwrap_or(Plan::Done(Outcome::Suspended(reason)))
         }
     };
     refresh::settle(observed, frame, plan)

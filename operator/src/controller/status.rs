@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
-use super::refresh;
+use super::{expiry, refresh};
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -158,10 +158,10 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
         ),
         Outcome::Waiting(waiting) => (waiting.reason, waiting.message.clone()),
         Outcome::Stopped(stop) => (stop.reason, hinted(stop.reason, &stop.message)),
-        Outcome::Suspended => (
-            Reason::Suspended,
-            "the database is stopped and its data is kept".to_owned(),
-        ),
+        Outcome::Suspended(reason) => {
+            let message = expiry::message(&observed.cr, *reason);
+            (*reason, hinted(*reason, &message))
+        }
         Outcome::Ready(_) => (Reason::Verified, ready_message(frame)),
     })
 }
@@ -233,7 +233,7 @@ fn phase(observed: &Observed, refresh: Option<&Refresh>, reason: Reason) -> Phas
             Phase::Running
         }
         _ if state.is_some_and(|s| !s.is_over()) && !stalled => Phase::Refreshing,
-        Reason::Suspended => Phase::Suspended,
+        Reason::Suspended | Reason::Expired => Phase::Suspended,
         _ if stalled => Phase::Failed,
         _ if recorded(&observed.cr).intent.is_none() => Phase::Pending,
         _ => Phase::Provisioning,
@@ -396,7 +396,8 @@ impl Conditions<'_> {
     ) {
         let ready = reason == Reason::Verified;
         let stalled = reason.kind() == Kind::Stalled || is_failure(reason);
-        let rests = ready || stalled || reason == Reason::Suspended;
+        let suspended = matches!(reason, Reason::Suspended | Reason::Expired);
+        let rests = ready || stalled || suspended;
         self.push("Ready", ready, reason.as_str(), message);
         self.push(
             "Reconciling",
@@ -439,12 +440,7 @@ impl Conditions<'_> {
             state,
             if failed { message } else { "" },
         );
-        self.push(
-            "Suspended",
-            reason == Reason::Suspended,
-            reason.as_str(),
-            "",
-        );
+        self.push("Suspended", suspended, reason.as_str(), "");
     }
 
     fn stood(&self, kind: &str) -> bool {

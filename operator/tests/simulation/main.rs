@@ -10,6 +10,7 @@ mod actions;
 mod create;
 mod dct_check;
 mod delete;
+mod expiry;
 mod failures;
 mod refresh;
 mod world;

@@ -176,7 +176,7 @@ fn wait() -> Value {
         destructive: false,
         input: object(
             &json!({
-                "requestId": text("Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend or vdb:retire"),
+                "requestId": text("Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend, vdb:bookmark or vdb:retire"),
                 "timeoutSeconds": {"type": "integer", "minimum": 0, "maximum": 3600, "description": "How long to wait at most; 40 where absent. Without the platform's module, an answer comes after 40 at the latest"},
             }),
             &["requestId"],
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_changes_the_words_alone() {
-        use environment::capabilities::{EVERYTHING, OPERATOR};
+        use environment::capabilities::{OPERATOR, ORDERS_ALONE};
         let without_words = |list: Value| -> Vec<Value> {
             let Value::Array(mut actions) = list["actions"].clone() else {
                 panic!("no list")
@@ -260,7 +260,7 @@ mod tests {
             }
             actions
         };
-        for capabilities in [OPERATOR, EVERYTHING] {
+        for capabilities in [OPERATOR, ORDERS_ALONE] {
             assert_eq!(without_words(list(&capabilities)), without_words(of(None)));
         }
         let ids: Vec<Value> = without_words(of(None))

@@ -38,6 +38,7 @@ pub(super) async fn run(
         reason: input.reason.as_deref(),
         key: input.request_id.as_deref(),
         asker: Asker { by, token },
+        expired: None,
     };
     let proposal = proposal::retire(app, &wanted).await?;
     answer(app, &proposal).await

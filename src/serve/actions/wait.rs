@@ -28,9 +28,15 @@ fn longest() -> u64 {
 
 pub(super) async fn run(app: &App, input: &Value) -> Result<Value, ApiError> {
     let input: Input = super::read(input)?;
+    if let Some(kept) = super::bookmark::Kept::parse(&input.request_id) {
+        let time = Duration::from_secs(input.timeout_seconds.min(LONGEST_SECONDS));
+        let seen = super::bookmark::wait(app, &kept, time).await?;
+        let fields = ["state", "ready", "reason", "message", "hint", "remoteUrl"];
+        return Ok(fields.iter().map(|f| (*f, seen[*f].clone())).collect());
+    }
     let request = RequestId::parse(&input.request_id).ok_or_else(|| {
         ApiError::input(
-            "requestId is no request; take the output requestId of vdb:publish, vdb:update or vdb:retire",
+            "requestId is no request; take the output requestId of vdb:publish, vdb:update, vdb:retire or vdb:bookmark",
         )
     })?;
     let seen = progress::wait(

@@ -1,4 +1,6 @@
-//! The cluster through its API server. The only file of the sidecar that names the Kubernetes client.
+//! The cluster through its API server. The only module of the sidecar that names the Kubernetes client.
+
+mod bookmarks;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +18,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use futures::StreamExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
 
-use super::{Change, Changes, Cluster, Error, LiveDatabase, NamespaceState};
+use super::{
+    Change, Changes, Cluster, Error, LiveBookmark, LiveDatabase, NamespaceState, NewBookmark,
+};
 
 const KEY_SECRET: &str = "vdb-sidecar-key";
 const KEY: &str = "key.pem";
@@ -199,6 +203,22 @@ impl Cluster for Kubernetes {
             .await
             .map_err(|e| failed("get a namespace", e))?;
         Ok(found.map(|namespace| state(namespace.metadata.deletion_timestamp.is_some())))
+    }
+
+    async fn bookmark(
+        &self,
+        environment: &EnvironmentName,
+        name: &str,
+    ) -> Result<Option<LiveBookmark>, Error> {
+        bookmarks::get(self.client.clone(), &environment.namespace(), name).await
+    }
+
+    async fn keep(
+        &self,
+        environment: &EnvironmentName,
+        wanted: &NewBookmark,
+    ) -> Result<LiveBookmark, Error> {
+        bookmarks::make(self.client.clone(), &environment.namespace(), wanted).await
     }
 
     async fn signing_key(&self, new: &str) -> Result<String, Error> {

@@ -10,7 +10,7 @@ use environment::names::{GROUP, KIND, VERSION};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::kubernetes::read;
-use super::{Changes, Cluster, Error, LiveDatabase, NamespaceState};
+use super::{Changes, Cluster, Error, LiveBookmark, LiveDatabase, NamespaceState, NewBookmark};
 use crate::argocd::{Application, Object};
 use crate::serve::app::ArgoCd;
 
@@ -114,6 +114,14 @@ impl Cluster for ThroughArgoCd {
                 None => NamespaceState::Active,
             },
         ))
+    }
+
+    async fn bookmark(&self, _: &EnvironmentName, _: &str) -> Result<Option<LiveBookmark>, Error> {
+        Err(Error::Elsewhere)
+    }
+
+    async fn keep(&self, _: &EnvironmentName, _: &NewBookmark) -> Result<LiveBookmark, Error> {
+        Err(Error::Elsewhere)
     }
 
     async fn signing_key(&self, new: &str) -> Result<String, Error> {

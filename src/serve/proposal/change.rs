@@ -66,6 +66,14 @@ pub(crate) async fn change(
     }
 }
 
+/// Who owns an environment that Git holds.
+pub(crate) async fn owner_in_git(
+    app: &App,
+    environment: &EnvironmentName,
+) -> Result<String, ApiError> {
+    Ok(read(app.forge.as_ref(), environment).await?.owner)
+}
+
 /// What the operator cannot do is refused before anything is looked at.
 pub(crate) fn possible(
     app: &App,

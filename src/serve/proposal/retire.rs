@@ -1,12 +1,14 @@
 //! The pull request that removes an environment.
 
 use environment::{EnvironmentName, Problem, Values, yaml};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Asker, Proposal, Standing, Wish, propose, rival, taken, taken_by, text};
 use crate::forge::{Change, Forge, Pull, PullState};
 use crate::serve::app::App;
 use crate::serve::audit;
+use crate::serve::background::expiry::end_in_git;
 use crate::serve::checks;
 use crate::serve::error::ApiError;
 use crate::serve::request::{Marker, Operation, RequestId};
@@ -20,6 +22,8 @@ pub(crate) struct Retirement<'a> {
     pub(crate) reason: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
     pub(crate) asker: Asker<'a>,
+    /// The platform asks, because the environment's life ended then; not if Git has another end by now.
+    pub(crate) expired: Option<Timestamp>,
 }
 
 /// The pull request that retires an environment: the one that there is, or a new one.
@@ -40,7 +44,15 @@ pub(crate) async fn retire(app: &App, wanted: &Retirement<'_>) -> Result<Proposa
             .await?
             .unwrap_or_default();
         let owner = owner(forge, &base, environment, &values).await?;
-        checks::owner(app, by, &owner).await?;
+        match wanted.expired {
+            None => checks::owner(app, by, &owner).await?,
+            Some(end) if end_in_git(environment, &values) != Some(end) => {
+                return Err(ApiError::conflict(format!(
+                    "environment {environment} has another expiresAt in Git"
+                )));
+            }
+            Some(_) => {}
+        }
         if Values::is_protected(&values) {
             return Err(protected(environment));
         }

@@ -32,6 +32,7 @@ async fn retired(stage: &Stage, key: &str) -> Result<Proposal, ApiError> {
             reason: Some("done"),
             key: Some(key),
             asker: GUEST.into(),
+            expired: None,
         },
     )
     .await
@@ -238,6 +239,7 @@ async fn only_the_owner_retires_and_only_what_is_there() {
         reason: None,
         key: None,
         asker: "user:default/other".into(),
+        expired: None,
     };
     let error = retire(&stage.app, &other).await.unwrap_err();
     assert!(

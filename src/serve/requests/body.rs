@@ -49,11 +49,6 @@ pub(crate) enum NewRequest {
         #[schema(value_type = Option<String>, format = Password, write_only)]
         user_token: Value,
     },
-    /// A name for the present state of the data.
-    Bookmark {
-        /// Name of the environment
-        name: String,
-    },
     /// The removal of an environment with all its data.
     Retire {
         /// Name of the environment

@@ -113,7 +113,7 @@ async fn changes_are_asked_for_in_the_same_way() {
         ("refresh", json!({"name": "feat-1", "reason": "stale"})),
         ("extend", json!({"name": "feat-1", "days": 3})),
     ] {
-        let stage = Stage::able().await;
+        let stage = Stage::set().await;
         stage.ordered("task-1").await;
         stage.forge.merge(1);
         let wanted = json!({"operation": operation, "change": change});
@@ -148,22 +148,6 @@ async fn changes_are_asked_for_in_the_same_way() {
     }
 }
 
-#[tokio::test]
-async fn a_bookmark_is_refused_with_the_operator_s_reason() {
-    let stage = Stage::able().await;
-    stage.ordered("task-1").await;
-    let wanted = json!({"operation": "bookmark", "name": "feat-1"});
-    let refused = stage.ask("task-2", &wanted).await;
-    assert_eq!(refused.status, 409);
-    assert!(
-        refused.phrase.contains("cannot keep bookmarks yet")
-            && refused.phrase.contains("a dump of its database"),
-        "{}",
-        refused.phrase
-    );
-    assert_eq!(stage.forge.pulls().len(), 1);
-}
-
 #[rstest]
 #[case::no_key(GUEST, None, creation(&json!({})), 400, "header Idempotency-Key is missing")]
 #[case::empty_key(GUEST, Some(""), creation(&json!({})), 400, "header Idempotency-Key")]
@@ -179,7 +163,7 @@ async fn a_bookmark_is_refused_with_the_operator_s_reason() {
 #[case::change_of_what_is_fixed(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "source": "x"}}), 400, "order it again")]
 #[case::change_that_is_none(GUEST, Some("k"), json!({"operation": "update", "change": "x"}), 400, "object")]
 #[case::change_of_nothing(GUEST, Some("k"), json!({"operation": "update", "change": {"name": "feat-1", "cpu": "2"}}), 404, "there is no environment feat-1")]
-#[case::bookmark_of_nothing(GUEST, Some("k"), json!({"operation": "bookmark", "name": "feat-1"}), 404, "there is no environment feat-1")]
+#[case::bookmark(GUEST, Some("k"), json!({"operation": "bookmark", "name": "feat-1"}), 400, "unknown variant")]
 #[case::retirement_without_user(None, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 403, "signed-in user")]
 #[case::nothing_to_retire(GUEST, Some("k"), json!({"operation": "retire", "name": "feat-1"}), 404, "there is no environment feat-1")]
 #[tokio::test]

@@ -190,14 +190,14 @@ async fn a_protected_environment_is_not_retired_until_its_protection_is_lifted()
 
 #[rstest]
 #[case("extend", json!({"name": "feat-1", "days": 3}), "do not expire yet")]
-#[case("bookmark", json!({"name": "feat-1"}), "cannot keep bookmarks yet")]
+#[case("bookmark", json!({"name": "feat-1", "requestId": "k"}), "cannot keep bookmarks yet")]
 #[tokio::test]
 async fn what_the_operator_cannot_do_is_refused_in_one_line_and_listed_so(
     #[case] action: &str,
     #[case] input: Value,
     #[case] why: &str,
 ) {
-    let stage = Stage::set().await;
+    let stage = Stage::unable().await;
     running(&stage).await;
     let answer = stage.invoke(action, input.clone()).await;
     assert!(
@@ -224,7 +224,7 @@ async fn what_the_operator_cannot_do_is_refused_in_one_line_and_listed_so(
 
 #[tokio::test]
 async fn an_environment_says_what_can_be_done_with_it() {
-    let stage = Stage::set().await;
+    let stage = Stage::unable().await;
     running(&stage).await;
     let view = stage.get("/v1/environments/feat-1").await.body;
     let told = |action: &str| {
@@ -239,25 +239,19 @@ async fn an_environment_says_what_can_be_done_with_it() {
         told("retire"),
         json!({"action": "retire", "possible": true})
     );
-    assert_eq!(
-        told("bookmark"),
-        json!({
-            "action": "bookmark", "possible": false, "reason": "the operator of this platform cannot keep bookmarks yet",
-            "hint": "keep the state of feat-1 by a dump of its database, or order another copy",
-        })
-    );
     // What is said here is what an action is refused with.
     for (action, input) in [
         ("refresh", json!({"name": "feat-1"})),
         ("extend", json!({"name": "feat-1", "days": 3})),
-        ("bookmark", json!({"name": "feat-1"})),
+        ("bookmark", json!({"name": "feat-1", "requestId": "task-2"})),
     ] {
         let (told, answer) = (told(action), stage.invoke(action, input).await);
-        let refused = told["reason"]
-            .as_str()
-            .is_some_and(|reason| answer.phrase.contains(reason));
-        assert_eq!(told["possible"], !refused, "{told}: {}", answer.phrase);
-        assert_eq!(answer.status == 409, refused, "{action}: {}", answer.phrase);
+        assert_eq!(told["possible"], false, "{told}");
+        assert!(
+            answer.status == 409 && answer.phrase.contains(told["reason"].as_str().unwrap()),
+            "{told}: {}",
+            answer.phrase
+        );
     }
     let list = stage.get("/v1/environments").await.body;
     assert!(list["items"][0].get("capabilities").is_none());
@@ -265,30 +259,29 @@ async fn an_environment_says_what_can_be_done_with_it() {
 
 #[tokio::test]
 async fn changes_need_a_user_and_the_owner() {
-    let stage = Stage::able().await;
+    let stage = Stage::set().await;
     running(&stage).await;
     for (action, input) in [
         ("update", json!({"name": "feat-1", "cpu": "2"})),
         ("refresh", json!({"name": "feat-1"})),
         ("extend", json!({"name": "feat-1", "days": 3})),
-        ("bookmark", json!({"name": "feat-1"})),
+        ("bookmark", json!({"name": "feat-1", "requestId": "task-2"})),
     ] {
         assert_eq!(
             stage.invoke_as(None, action, input.clone()).await.status,
             403,
             "{action}"
         );
-        if action != "bookmark" {
-            let answer = stage
-                .invoke_as(Some("user:default/stranger"), action, input)
-                .await;
-            assert!(
-                answer.status == 403 && answer.phrase.contains("not a member"),
-                "{}",
-                answer.phrase
-            );
-        }
+        let answer = stage
+            .invoke_as(Some("user:default/stranger"), action, input)
+            .await;
+        assert!(
+            answer.status == 403 && answer.phrase.contains("not a member"),
+            "{action}: {}",
+            answer.phrase
+        );
     }
+    assert!(stage.cluster.bookmarks.lock().unwrap().is_empty());
     assert_eq!(stage.forge.pulls().len(), 1);
 }
 
@@ -427,3 +420,5 @@ async fn data_that_is_too_old_is_refused_and_its_age_is_told() {
     let chosen = order(&json!({"snapshotId": "s-1"}));
     assert_eq!(stage.invoke("validate", chosen).await.status, 200);
 }
+
+mod bookmark;

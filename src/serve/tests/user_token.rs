@@ -87,7 +87,7 @@ async fn life(stage: &Stage, token: Option<&str>) -> Vec<Answer> {
 #[tokio::test]
 async fn a_token_is_used_for_what_is_written_and_found_nowhere() {
     let (log, _logging) = Log::everything();
-    let (with, without) = (Stage::able().await, Stage::able().await);
+    let (with, without) = (Stage::set().await, Stage::set().await);
     let answers = life(&with, Some(TOKEN)).await;
     let plain = life(&without, None).await;
     for (answer, plain) in answers.iter().zip(&plain) {
@@ -171,7 +171,7 @@ async fn what_is_no_token_is_told_without_it(
 
 #[tokio::test]
 async fn every_action_that_opens_a_pull_request_offers_the_field_and_no_other() {
-    let stage = Stage::able().await;
+    let stage = Stage::set().await;
     let listed = stage.get("/.backstage/actions/v1/actions").await.body;
     let with: Vec<&str> = listed["actions"]
         .as_array()

@@ -593,7 +593,7 @@ export const listed: Listed[] = [
         "properties": {
           "requestId": {
             "type": "string",
-            "description": "Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend or vdb:retire"
+            "description": "Output requestId of vdb:publish, vdb:update, vdb:refresh, vdb:extend, vdb:bookmark or vdb:retire"
           },
           "timeoutSeconds": {
             "type": "integer",
@@ -1193,7 +1193,7 @@ export const listed: Listed[] = [
     "id": "vdb:bookmark",
     "name": "bookmark",
     "title": "Bookmark the data of a database",
-    "description": "Keeps the present data of a copy under a name.",
+    "description": "Keeps the present data of a copy, exactly once, without a pull request: a PostgresRewind or an order goes back to it. Answers with the state reached within half a minute; call it again, or vdb:wait, to wait longer. Needs a signed-in user who is a member of the owning group.",
     "pluginId": "vdb",
     "attributes": {
       "readOnly": false,
@@ -1208,6 +1208,39 @@ export const listed: Listed[] = [
           "name": {
             "type": "string",
             "description": "Name of the environment"
+          },
+          "bookmark": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "maxLength": 128,
+            "description": "Name of the bookmark, of which there is one in Data Control Tower; made up where absent"
+          },
+          "database": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "maxLength": 40,
+            "description": "Which database, where the environment has several: the name of its PostgresVDB"
+          },
+          "retentionDays": {
+            "type": [
+              "integer",
+              "null"
+            ],
+            "minimum": 1,
+            "maximum": 3650,
+            "description": "Days until it goes by itself; 30 where absent"
+          },
+          "requestId": {
+            "type": [
+              "string",
+              "null"
+            ],
+            "maxLength": 200,
+            "description": "The same for every repetition of one call; ${{ context.task.id }}. Where absent, the bookmark's name is"
           }
         },
         "required": [
@@ -1218,8 +1251,61 @@ export const listed: Listed[] = [
       "output": {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "type": "object",
-        "properties": {},
-        "required": [],
+        "properties": {
+          "requestId": {
+            "type": "string",
+            "description": "Names the bookmark in vdb:wait"
+          },
+          "entityRef": {
+            "type": "string",
+            "description": "The catalog entity of the environment"
+          },
+          "database": {
+            "type": "string",
+            "description": "The name of its PostgresVDB"
+          },
+          "bookmark": {
+            "type": "string",
+            "description": "The bookmark's name, once it is made"
+          },
+          "dataAsOf": {
+            "type": "string",
+            "description": "The point in time whose data it holds"
+          },
+          "state": {
+            "type": "string",
+            "description": "REQUESTED, PROVISIONING or READY"
+          },
+          "ready": {
+            "type": "boolean"
+          },
+          "reason": {
+            "type": "string",
+            "description": "Why it waits"
+          },
+          "message": {
+            "type": "string",
+            "description": "What is going on"
+          },
+          "hint": {
+            "type": "string",
+            "description": "What to do, where there is something to do"
+          },
+          "remoteUrl": {
+            "type": "string",
+            "description": "Empty: there is no pull request"
+          }
+        },
+        "required": [
+          "requestId",
+          "entityRef",
+          "database",
+          "state",
+          "ready",
+          "reason",
+          "message",
+          "hint"
+        ],
         "additionalProperties": false
       }
     },
@@ -1227,9 +1313,23 @@ export const listed: Listed[] = [
       {
         "title": "Keep the data before a migration",
         "input": {
-          "name": "feat-123"
+          "name": "feat-123",
+          "bookmark": "feat-123 before the migration",
+          "requestId": "${{ context.task.id }}"
         },
-        "output": {}
+        "output": {
+          "requestId": "feat-123.bookmark-0123456789",
+          "entityRef": "resource:default/feat-123",
+          "database": "feat-123-vdb",
+          "bookmark": "feat-123 before the migration",
+          "dataAsOf": "2026-11-25T10:00:00Z",
+          "state": "READY",
+          "ready": true,
+          "reason": "",
+          "message": "bookmark feat-123 before the migration",
+          "hint": "",
+          "remoteUrl": ""
+        }
       }
     ]
   },

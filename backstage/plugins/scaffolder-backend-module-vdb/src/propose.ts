@@ -33,7 +33,7 @@ export async function propose(
 }
 
 /** Asks once, however often the step runs. */
-export async function request(
+async function request(
   ctx: Context,
   client: VdbClient,
   wanted: NewRequest,
@@ -65,11 +65,9 @@ export async function request(
     });
 }
 
-/** A secret that a task does not have comes as empty text. A bookmark is no pull request. */
+/** A secret that a task does not have comes as empty text. */
 function withToken(wanted: NewRequest, userToken?: string): NewRequest {
-  return userToken && wanted.operation !== 'bookmark'
-    ? { ...wanted, userToken }
-    : wanted;
+  return userToken ? { ...wanted, userToken } : wanted;
 }
 
 function announce(wanted: NewRequest): string {
@@ -82,8 +80,6 @@ function announce(wanted: NewRequest): string {
       return `Asking for fresh data in environment ${wanted.change.name}`;
     case 'extend':
       return `Asking for a later expiry of environment ${wanted.change.name}`;
-    case 'bookmark':
-      return `Asking for a bookmark of environment ${wanted.name}`;
     default:
       return `Asking for the removal of environment ${wanted.name}`;
   }

@@ -293,11 +293,6 @@ export interface components {
         } | {
             /** @description Name of the environment */
             name: string;
-            /** @enum {string} */
-            operation: "bookmark";
-        } | {
-            /** @description Name of the environment */
-            name: string;
             /** @description Shown in the pull request */
             reason?: string | null;
             /**

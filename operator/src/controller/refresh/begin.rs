@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{recorded, schedule, under_way, write};
 use crate::clock::precise;
 use crate::controller::build::{Frame, Names, vdb_name};
+use crate::controller::expiry;
 use crate::controller::observe::{self, Observed};
 use crate::controller::plan::Plan;
 use crate::crd::PostgresVdb;
@@ -33,7 +34,8 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
     }
     let ask = by_token(cr).or_else(|| schedule::due(cr, observed.now).then(|| scheduled(cr)))?;
     let delivered = observe::copy(observed, &Names::of(frame)).is_some();
-    let ready = cr.spec.enabled && delivered && can_begin(cr);
+    let runs = expiry::rests(cr, observed.now).is_none();
+    let ready = runs && delivered && can_begin(cr);
     ready.then(|| write(begun(cr, &ask, observed.now), None))
 }
 

@@ -92,12 +92,43 @@ fn bookmark(capabilities: Option<&Capabilities>) -> Value {
     Action {
         id: BOOKMARK,
         title: "Bookmark the data of a database",
-        description: described(capabilities, DayTwo::Bookmark, "Keeps the present data of a copy under a name."),
+        description: described(capabilities, DayTwo::Bookmark, "Keeps the present data of a copy, exactly once, without a pull request: a PostgresRewind or an order goes back to it. Answers with the state reached within half a minute; call it again, or vdb:wait, to wait longer. Needs a signed-in user who is a member of the owning group."),
         read_only: false,
         destructive: false,
-        input: object(&json!({"name": text("Name of the environment")}), &["name"]),
-        output: object(&json!({}), &[]),
-        example: json!({"title": "Keep the data before a migration", "input": {"name": "feat-123"}, "output": {}}),
+        input: object(
+            &json!({
+                "name": text("Name of the environment"),
+                "bookmark": {"type": ["string", "null"], "maxLength": 128, "description": "Name of the bookmark, of which there is one in Data Control Tower; made up where absent"},
+                "database": {"type": ["string", "null"], "maxLength": 40, "description": "Which database, where the environment has several: the name of its PostgresVDB"},
+                "retentionDays": {"type": ["integer", "null"], "minimum": 1, "maximum": 3650, "description": "Days until it goes by itself; 30 where absent"},
+                "requestId": {"type": ["string", "null"], "maxLength": 200, "description": "The same for every repetition of one call; ${{ context.task.id }}. Where absent, the bookmark's name is"},
+            }),
+            &["name"],
+        ),
+        output: object(
+            &json!({
+                "requestId": text("Names the bookmark in vdb:wait"),
+                "entityRef": text("The catalog entity of the environment"),
+                "database": text("The name of its PostgresVDB"),
+                "bookmark": text("The bookmark's name, once it is made"),
+                "dataAsOf": text("The point in time whose data it holds"),
+                "state": text("REQUESTED, PROVISIONING or READY"),
+                "ready": {"type": "boolean"},
+                "reason": text("Why it waits"),
+                "message": text("What is going on"),
+                "hint": text("What to do, where there is something to do"),
+                "remoteUrl": text("Empty: there is no pull request"),
+            }),
+            &["requestId", "entityRef", "database", "state", "ready", "reason", "message", "hint"],
+        ),
+        example: json!({
+            "title": "Keep the data before a migration",
+            "input": {"name": "feat-123", "bookmark": "feat-123 before the migration", "requestId": "${{ context.task.id }}"},
+            "output": {
+                "requestId": "feat-123.bookmark-0123456789", "entityRef": "resource:default/feat-123", "database": "feat-123-vdb", "bookmark": "feat-123 before the migration",
+                "dataAsOf": "2026-11-25T10:00:00Z", "state": "READY", "ready": true, "reason": "", "message": "bookmark feat-123 before the migration", "hint": "", "remoteUrl": "",
+            },
+        }),
     }
     .into()
 }

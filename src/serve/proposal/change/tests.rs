@@ -23,7 +23,7 @@ vdb:
 
 /// With an environment that somebody wrote by hand, and an operator that can do everything.
 async fn stage() -> Stage {
-    let stage = Stage::able().await;
+    let stage = Stage::set().await;
     push(&stage, FILE);
     stage
 }
@@ -264,7 +264,7 @@ async fn a_result_that_is_not_right_is_refused_and_nothing_is_made(
     #[case] fields: Value,
     #[case] why: &str,
 ) {
-    let stage = Stage::able().await;
+    let stage = Stage::set().await;
     let owner = if file.contains("owner:") {
         ""
     } else {
@@ -340,7 +340,7 @@ async fn an_extension_by_days_is_made_once_for_each_call() {
 
 #[tokio::test]
 async fn what_the_operator_cannot_do_is_refused_with_the_way_out_and_nothing_is_made() {
-    let stage = Stage::set().await;
+    let stage = Stage::unable().await;
     push(&stage, FILE);
     let calls = stage.forge.calls();
     let error = extend(&stage, json!({"days": 1})).await.unwrap_err();

@@ -130,14 +130,25 @@ describe.each(ACTIONS)('$id', ({ id, input, wanted, said }) => {
   });
 });
 
+it('keeps a bookmark through the action of the sidecar, with a key of its own', async () => {
+  const action = actionOf('vdb:bookmark', sidecar);
+  const { outputs } = await run(action, { input: { name, bookmark: 'b' } });
+  expect(outputs).toMatchObject({ id: 'vdb:bookmark', name, bookmark: 'b' });
+  const [first] = sidecar.arrived;
+  expect(first?.body.requestId).toMatch(/^[^:]+:[^:]+:[0-9a-f]{32}$/);
+  await run(action, { input: { name, bookmark: 'b' } });
+  expect(sidecar.arrived[1]?.body).toEqual(first?.body);
+  await run(action, { input: { name, requestId: 'mine' } });
+  expect(sidecar.arrived[2]?.body).toEqual({ name, requestId: 'mine' });
+});
+
 it('hands on why no bookmark can be kept', async () => {
-  const message = 'the operator cannot keep bookmarks yet; make a dump';
+  const message = 'NameTaken: a bookmark of that name exists';
   sidecar.refusal = { status: 409, name: 'ConflictError', message };
   const action = actionOf('vdb:bookmark', sidecar);
   const { error, outputs } = await run(action, { input: { name } });
   expect(error).toMatchObject({ name: 'ConflictError', message });
   expect(outputs).toEqual({});
-  expect(sidecar.arrived[0]?.body).toEqual({ operation: 'bookmark', name });
   sidecar.refusal = undefined;
   sidecar.impossible = 'bookmark';
   const dry = await run(action, { input: { name }, isDryRun: true });

@@ -10,7 +10,8 @@ import type {
 } from '@postgres-vdb-platform/backstage-plugin-vdb-common';
 import type { Handle } from '../actions.ts';
 import type { VdbClient } from '../client.ts';
-import { type Given, pretend, propose, request } from '../propose.ts';
+import { idempotencyKey } from '../key.ts';
+import { DRY_RUN, type Given, output, pretend, propose } from '../propose.ts';
 
 /** Said of every dry run: it looks at the environment alone. */
 const LATER = 'Whether you may is checked when it is opened.';
@@ -80,14 +81,31 @@ export const retire: Handle<
   pretend(ctx, name);
 };
 
-/** `vdb:bookmark`: no change in Git, so there is no pull request and nothing to answer. */
-export const bookmark: Handle<{ name: string }> = async (ctx, { client }) => {
-  const { name } = ctx.input;
+/** `vdb:bookmark`: no change in Git, so there is no pull request. The sidecar makes it once for each key. */
+export const bookmark: Handle<{ name: string } & JsonObject> = async (
+  ctx,
+  { client },
+) => {
+  const { name, requestId, ...wanted } = ctx.input;
   if (ctx.isDryRun) {
     await possible(ctx, client, name, 'bookmark');
+    ctx.logger.info(`The data of environment ${name} would be kept. ${LATER}`);
+    output(ctx, {
+      ...{ requestId: 'dry-run', state: DRY_RUN, ready: false, database: '' },
+      ...{ reason: '', message: '', hint: '' },
+      entityRef: `resource:default/${name}`,
+    });
     return;
   }
-  await request(ctx, client, { operation: 'bookmark', name });
+  ctx.logger.info(`Asking for a bookmark of environment ${name}`);
+  const key = requestId || idempotencyKey(ctx, { name, ...wanted });
+  const answer = await client.ask(
+    'vdb:bookmark',
+    { name, ...wanted, requestId: key },
+    { credentials: await ctx.getInitiatorCredentials(), signal: ctx.signal },
+  );
+  ctx.logger.info(`${answer.state}: ${answer.message}`);
+  output(ctx, answer);
 };
 
 /** The environment, if the platform can do this with it. A dry run fails where the run would. */

@@ -120,3 +120,12 @@ it('has nothing to wait for in a dry run', async () => {
   expect(outputs).toMatchObject({ state: 'DRY_RUN', ready: false });
   expect(sidecar.arrived).toEqual([]);
 });
+
+it('follows a bookmark, which has no pull request, through the action of the sidecar', async () => {
+  const input = { requestId: 'feat-1.bookmark-0123456789', timeoutSeconds: 60 };
+  const { outputs } = await run(action(), { input });
+  expect(outputs).toMatchObject({ id: 'vdb:wait', timeoutSeconds: 40 });
+  expect(sidecar.arrived.map(call => call.body)).toEqual([
+    { ...input, timeoutSeconds: 40 },
+  ]);
+});

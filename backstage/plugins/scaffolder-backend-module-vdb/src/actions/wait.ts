@@ -7,6 +7,8 @@ import { DRY_RUN, output } from '../propose.ts';
 /** Where absent: what the sidecar's own action takes, so that a template means the same both ways. */
 const DEFAULT_SECONDS = 40;
 
+const IS_BOOKMARK = /\.bookmark-[0-9a-f]{10}$/;
+
 /** `vdb:wait`: the state that a request reaches within a bounded time. "Not yet" is an answer, not a failure. */
 export const wait: Handle<{
   requestId: string;
@@ -23,6 +25,13 @@ export const wait: Handle<{
       hint: '',
       remoteUrl: '',
     });
+    return;
+  }
+  if (IS_BOOKMARK.test(requestId)) {
+    // It has no pull request whose events could be followed.
+    const input = { requestId, timeoutSeconds: Math.min(timeoutSeconds, DEFAULT_SECONDS) };
+    const credentials = await auth.getOwnServiceCredentials();
+    output(ctx, await client.ask('vdb:wait', input, { credentials, signal: ctx.signal }));
     return;
   }
   const follower = new Follower(client, ctx.logger, requestId, {
