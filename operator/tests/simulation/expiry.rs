@@ -29,7 +29,7 @@ async fn a_server_stops_when_its_life_is_over_and_starts_when_it_is_extended() {
     expire_at(&world, &end);
     world.drive(State::is_ready).await;
     world
-        .drive(|s| s.reason() == "Expired" && pods(s) == 0)
+        .drive(|s| pods(s) == 0 && s.condition("Ready").unwrap().2.contains("expired at"))
         .await;
     {
         let state = world.state();
