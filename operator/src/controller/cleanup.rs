@@ -95,6 +95,23 @@ fn skips_hooks(observed: &Observed) -> bool {
             .any(|f| f == "foregroundDeletion")
 }
 
+/// What people are told of hooks that are passed over.
+pub fn passed_over(observed: &Observed) -> Option<String> {
+    let stages = [HookStage::PreDelete, HookStage::PostDelete];
+    let hooks = observed.cr.spec.hooks.iter();
+    let names: Vec<&str> = hooks
+        .filter(|hook| stages.contains(&hook.stage))
+        .map(|hook| hook.name.as_str())
+        .collect();
+    let why = if observed.namespace_ends {
+        "the namespace ends"
+    } else {
+        "the deletion is in the foreground"
+    };
+    let told = observed.cr.is_deleting() && skips_hooks(observed) && !names.is_empty();
+    told.then(|| format!("skipped, because {why}: hooks {}", names.join(", ")))
+}
+
 fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
     let set = observed
         .children

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
-use super::{expiry, refresh};
+use super::{cleanup, expiry, refresh};
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -21,7 +21,10 @@ pub fn of(
     outcome: &Outcome,
     now: Timestamp,
 ) -> Option<PostgresVdbStatus> {
-    let (reason, message) = told(observed, frame, outcome)?;
+    let (reason, mut message) = told(observed, frame, outcome)?;
+    if let Some(passed_over) = cleanup::passed_over(observed) {
+        let _ = write!(message, "; {passed_over}");
+    }
     let before = observed.cr.status.clone().unwrap_or_default();
     let mut status = PostgresVdbStatus {
         observed_generation: Some(observed.cr.generation()),

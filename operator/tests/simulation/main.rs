@@ -12,5 +12,6 @@ mod dct_check;
 mod delete;
 mod expiry;
 mod failures;
+mod hooks;
 mod refresh;
 mod world;

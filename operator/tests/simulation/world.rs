@@ -461,7 +461,10 @@ impl State {
             "Complete"
         };
         for object in self.objects.values_mut() {
-            if let Object::Job(job) = object {
+            // What a Job came to stays.
+            if let Object::Job(job) = object
+                && job.status.is_none()
+            {
                 job.status = serde_json::from_value(
                     json!({ "conditions": [{ "type": verdict, "status": "True" }] }),
                 )
