@@ -106,14 +106,12 @@ pub(super) async fn run(app: &App, input: &Value, caller: &Caller) -> Result<Val
 fn chosen<'a>(
     environment: &EnvironmentName,
     databases: &'a [LiveDatabase],
-    named: Option<&str>,
+    wanted: Option<&str>,
 ) -> Result<&'a LiveDatabase, ApiError> {
     let there: Vec<&LiveDatabase> = databases.iter().filter(|d| !d.deleting).collect();
-    let names = || {
-        let names: Vec<&str> = there.iter().map(|d| d.name.as_str()).collect();
-        names.join(", ")
-    };
-    match (named, there.as_slice()) {
+    let all: Vec<&str> = there.iter().map(|d| d.name.as_str()).collect();
+    let hint = format!("name one of {}", all.join(", "));
+    match (wanted, there.as_slice()) {
         (_, []) => Err(ApiError::conflict(format!(
             "environment {environment} has no database in the cluster yet; bookmark it when it is ready"
         ))),
@@ -121,9 +119,7 @@ fn chosen<'a>(
         (None, _) => {
             let message = format!("environment {environment} has several databases");
             let problem = Problem::field("database", "/database", message);
-            Err(ApiError::problem(
-                problem.hint(format!("name one of {}", names())),
-            ))
+            Err(ApiError::problem(problem.hint(hint)))
         }
         (Some(name), _) => there
             .iter()
@@ -133,7 +129,7 @@ fn chosen<'a>(
                 let quoted = environment::names::quoted(name);
                 let message = format!("environment {environment} has no database {quoted}");
                 let problem = Problem::field("database", "/database", message);
-                ApiError::problem(problem.hint(format!("name one of {}", names())))
+                ApiError::problem(problem.hint(hint))
             }),
     }
 }

@@ -74,7 +74,7 @@ async fn a_wait_follows_a_bookmark_and_not_yet_is_an_answer() {
     let input = json!({"name": "feat-1", "requestId": "task-2"});
     let id = stage.invoke("bookmark", input).await.body["output"]["requestId"].clone();
     let wait = json!({"requestId": id, "timeoutSeconds": 0});
-    let state = |phase, reason: Option<&str>, message: &str| {
+    let becomes = |phase, reason: Option<&str>, message: &str| {
         let mut bookmarks = stage.cluster.bookmarks.lock().unwrap();
         bookmarks.values_mut().next().unwrap().status = ActionStatus {
             phase,
@@ -83,7 +83,7 @@ async fn a_wait_follows_a_bookmark_and_not_yet_is_an_answer() {
             ..ActionStatus::default()
         };
     };
-    state(
+    becomes(
         ActionPhase::Pending,
         Some("Waiting"),
         "the database is not ready",
@@ -97,7 +97,7 @@ async fn a_wait_follows_a_bookmark_and_not_yet_is_an_answer() {
             &json!("the database is not ready")
         )
     );
-    state(
+    becomes(
         ActionPhase::Failed,
         Some("NameTaken"),
         "a bookmark named \"x\" exists and is of another database",
