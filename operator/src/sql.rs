@@ -58,13 +58,13 @@ pub trait Sql: Send + Sync {
         admin: &Password,
         order: &Preparation,
     ) -> Result<(), Error>;
-    /// Gives the role its password, as a verifier.
+    /// Gives the role its password; what is sent is a verifier.
     async fn set_password(
         &self,
         server: &Server,
         admin: &Password,
         user: &str,
-        verifier: &str,
+        password: &Password,
     ) -> Result<(), Error>;
     /// One query as the application.
     async fn check(&self, server: &Server, login: &Login) -> Result<(), Error>;

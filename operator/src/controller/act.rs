@@ -310,10 +310,9 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
     let mut last = sql::Error::NotYet(String::new());
     for _ in 0..CONNECT_TRIES {
         if !known {
-            let verifier = proof.password.verifier();
             match ctx
                 .sql
-                .set_password(&server, &admin, &database.user, &verifier)
+                .set_password(&server, &admin, &database.user, &proof.password)
                 .await
             {
                 Ok(()) => known = true,

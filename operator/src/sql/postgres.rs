@@ -118,15 +118,15 @@ impl Sql for Postgres {
     async fn set_password(
         &self,
         server: &Server,
-        password: &Password,
+        platform: &Password,
         user: &str,
-        verifier: &str,
+        password: &Password,
     ) -> Result<(), Error> {
-        let session = admin(server, password, "postgres").await?;
+        let session = admin(server, platform, "postgres").await?;
         let statement = format!(
             "ALTER ROLE {} PASSWORD {}",
             prepare::identifier(user),
-            prepare::literal(verifier)
+            prepare::literal(&password.verifier())
         );
         let work = session.client.batch_execute(&statement);
         tokio::time::timeout(STATEMENTS, work)

@@ -14,4 +14,5 @@ mod expiry;
 mod failures;
 mod hooks;
 mod refresh;
+mod schedule;
 mod world;

@@ -1,6 +1,6 @@
 //! A world in memory: time moves only when somebody waits, and any call can be the last one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -132,6 +132,18 @@ pub(crate) struct State {
     pub(crate) status_writes: usize,
     pub(crate) ready_without_query: bool,
     queried: bool,
+    /// Where the resource lives. Ids of the tower begin with the prefix, so that several worlds can share a process.
+    pub(crate) namespace: String,
+    pub(crate) prefix: String,
+    /// How the next jobs end, instead of well.
+    pub(crate) job_ends: Vec<JobStatus>,
+    /// Others act between what a process reads and what it writes: then its assumptions are noted, not asserted.
+    pub(crate) concurrent: bool,
+    pub(crate) violations: Vec<String>,
+    /// Virtual databases that were ordered though their resource had one.
+    pub(crate) duplicates: usize,
+    /// Names of virtual databases that have been there.
+    made: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -214,6 +226,13 @@ impl World {
             status_writes: 0,
             ready_without_query: false,
             queried: false,
+            namespace: key().namespace,
+            prefix: String::new(),
+            job_ends: Vec::new(),
+            concurrent: false,
+            violations: Vec::new(),
+            duplicates: 0,
+            made: BTreeSet::new(),
         })
     }
 
@@ -369,7 +388,19 @@ impl State {
         self.collector_works();
     }
 
-    fn bump(&mut self) -> String {
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What always holds as long as one process acts on what it has just read.
+    fn must(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            assert!(self.concurrent, "{}", what());
+            self.violations.push(what());
+        }
+    }
+
+    pub(crate) fn bump(&mut self) -> String {
         self.version += 1;
         self.version.to_string()
     }
@@ -385,7 +416,12 @@ impl State {
             let target = done.job.target_id.clone().unwrap();
             done.job.status = JobStatus::Completed;
             let fails = self.failing.contains(&done.operation);
-            if let Some(why) = self.job_fails.or(fails.then_some("out of space")) {
+            let end = self.job_ends.pop();
+            let failed = end == Some(JobStatus::Failed) || fails;
+            if let Some(end) = end {
+                done.job.status = end;
+            }
+            if let Some(why) = self.job_fails.or(failed.then_some("out of space")) {
                 done.job.status = JobStatus::Failed;
                 done.job.error_details = Some(why.into());
                 if done.operation == "provision" {
@@ -399,6 +435,7 @@ impl State {
                 bookmark.0.bookmark_status = Some("ACTIVE".into());
             } else if let Some(found) = self.vdbs.get_mut(&target) {
                 found.visible = true;
+                self.made.extend(found.vdb.name.clone());
                 work(found, &done, &mut self.queried);
             }
             self.jobs.insert(done.job.id.clone(), done);
@@ -406,7 +443,7 @@ impl State {
     }
 
     fn kubelet_works(&mut self) {
-        let namespace = key().namespace;
+        let namespace = self.namespace.clone();
         let pod = Name::new(Kind::Pod, &namespace, "dev-vdb-0");
         let wanted = match self.object(Kind::StatefulSet, "dev-vdb") {
             Some(Object::StatefulSet(set)) => set.spec.clone().filter(|s| s.replicas == Some(1)),
@@ -425,7 +462,9 @@ impl State {
                 let uid = format!("pod-{}", self.bump());
                 let claim = claim_of(&set.template.spec.clone().unwrap());
                 let volume = Name::new(Kind::PersistentVolumeClaim, &namespace, &claim);
-                assert!(self.objects.contains_key(&volume), "{claim} does not exist");
+                if !self.objects.contains_key(&volume) {
+                    return self.must(false, || format!("{claim} does not exist"));
+                }
                 let broken = self.broken_claim == Some(claim.as_str());
                 let ended = json!({ "exitCode": 3, "message": json!({ "reason": "VersionMismatch", "message": "the data is of PostgreSQL 17" }).to_string() });
                 let stopped = json!([{ "name": "postgres", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
@@ -448,7 +487,11 @@ impl State {
                 // A set would roll; the operator never lets it while data is exchanged.
                 let claim = claim_of(&set.template.spec.unwrap());
                 let used = self.objects[&pod].annotation("claim");
-                assert!(used == Some(claim.as_str()), "{claim} beside {used:?}");
+                let (same, used) = (used == Some(claim.as_str()), used.map(str::to_owned));
+                self.must(same, || format!("{claim} beside {used:?}"));
+                if !same {
+                    self.objects.remove(&pod);
+                }
             }
             None if !self.stuck_pod => {
                 self.objects.remove(&pod);
@@ -475,10 +518,11 @@ impl State {
 
     /// What the resource owned goes with it.
     fn collector_works(&mut self) {
-        if self.cr.is_none() {
-            self.objects
-                .retain(|_, object| object.meta().owner_references.is_none());
-        }
+        let uid = self.cr.as_ref().map(|cr| cr.uid().to_owned());
+        self.objects.retain(|_, object| {
+            let owners = object.meta().owner_references.as_ref();
+            owners.is_none_or(|all| all.iter().any(|owner| Some(&owner.uid) == uid.as_ref()))
+        });
     }
 }
 
@@ -519,7 +563,7 @@ fn work(found: &mut SimVdb, job: &SimJob, queried: &mut bool) {
     }
 }
 
-trait Lost {
+pub(crate) trait Lost {
     fn lost() -> Self;
 }
 

@@ -158,10 +158,8 @@ impl Cluster for World {
         self.call(format!("apply {name}"), |s| {
             s.writes += 1;
             let hook = name.kind == Kind::Job;
-            assert!(
-                hook || !s.cr.as_ref().is_some_and(PostgresVdb::is_deleting),
-                "{name} created in a deletion"
-            );
+            let late = s.cr.as_ref().is_some_and(PostgresVdb::is_deleting);
+            s.must(hook || !late, || format!("{name} created in a deletion"));
             let version = s.bump();
             let uid = s
                 .objects

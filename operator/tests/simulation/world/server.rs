@@ -1,11 +1,8 @@
 //! The server: it answers while its pod and Service exist, and keeps its roles with the copy.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex};
-
 use async_trait::async_trait;
 use operator::cluster::{Kind, Object};
-use operator::scram::{Password, verifies};
+use operator::scram::Password;
 use operator::sql::{self, Login, Preparation, Server, Sql};
 
 use super::{Data, State, World};
@@ -22,7 +19,7 @@ impl State {
         let volume = self
             .object(
                 Kind::PersistentVolume,
-                &format!("postgres-vdbs-dev-{claim}"),
+                &format!("{}-{claim}", self.namespace),
             )
             .cloned();
         let Some(Object::PersistentVolume(volume)) = volume else {
@@ -41,19 +38,6 @@ impl State {
         let flow = found.vdb.current_timeflow_id.clone().unwrap();
         Ok(found.flows.get_mut(&flow).unwrap())
     }
-}
-
-/// Deriving a key takes longer than everything else in a world together, and worlds are copies of few.
-fn opens(verifier: &str, password: &str) -> bool {
-    type Known = Mutex<HashMap<(String, String), bool>>;
-    static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
-    let pair = (verifier.to_owned(), password.to_owned());
-    let known = KNOWN.lock().unwrap().get(&pair).copied();
-    known.unwrap_or_else(|| {
-        let answer = verifies(verifier, password);
-        KNOWN.lock().unwrap().insert(pair, answer);
-        answer
-    })
 }
 
 #[async_trait]
@@ -81,25 +65,26 @@ impl Sql for World {
         _: &Server,
         _: &Password,
         user: &str,
-        verifier: &str,
+        password: &Password,
     ) -> Result<(), sql::Error> {
         self.call("set the password".into(), |s| {
             s.server()?
                 .passwords
-                .insert(user.to_owned(), verifier.to_owned());
+                .insert(user.to_owned(), password.reveal().to_owned());
             Ok(())
         })
     }
 
     async fn check(&self, server: &Server, login: &Login) -> Result<(), sql::Error> {
-        assert_eq!(server.host, "dev-vdb.postgres-vdbs-dev.svc.cluster.local");
         self.call("check".into(), |s| {
+            let host = format!("dev-vdb.{}.svc.cluster.local", s.namespace);
+            assert_eq!(server.host, host);
             let found = s.server()?;
             assert!(found.prepared.is_some());
             let known = found
                 .passwords
                 .get(&login.user)
-                .is_some_and(|v| opens(v, login.password.reveal()));
+                .is_some_and(|known| known == login.password.reveal());
             if !known {
                 return Err(sql::Error::Refused("password authentication failed".into()));
             }

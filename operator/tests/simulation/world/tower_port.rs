@@ -45,10 +45,10 @@ impl World {
     ) -> Result<Option<Job>, tower::Error> {
         let exchanges = ["refresh", "rewind", "undo", "disable"].contains(&operation);
         self.ask(format!("{operation} {id}"), |s| {
-            assert!(
-                !exchanges || !s.objects.keys().any(|n| n.kind == Kind::Pod),
-                "{operation} while the pod still uses the data"
-            );
+            let free = !exchanges || !s.objects.keys().any(|n| n.kind == Kind::Pod);
+            s.must(free, || {
+                format!("{operation} while the pod still uses the data")
+            });
             if !s.vdbs.get(id).is_some_and(|v| v.visible) {
                 return Ok(None);
             }
@@ -116,7 +116,7 @@ impl State {
         data: Option<Data>,
     ) -> Job {
         let job = Job {
-            id: format!("job-{}", self.jobs.len() + 1),
+            id: format!("{}job-{}", self.prefix, self.jobs.len() + 1),
             status: JobStatus::Started,
             target_id: Some(id.into()),
             target_name: name,
@@ -169,8 +169,11 @@ impl Dct for World {
             if s.unique_names && s.vdbs.values().any(|v| v.vdb.name == request.name) {
                 return Err(refused(dct::Class::Rejected, true, "the name is taken"));
             }
+            let name = request.name.clone().unwrap_or_default();
+            let there = s.vdbs.values().any(|v| v.vdb.name == request.name);
+            s.duplicates += usize::from(there || s.made.contains(&name));
             s.provisioned += 1;
-            let id = format!("vdb-{}", s.provisioned);
+            let id = format!("{}vdb-{}", s.prefix, s.provisioned);
             let vdb = Vdb {
                 id: id.clone(),
                 name: request.name.clone(),
@@ -328,10 +331,17 @@ impl Dct for World {
     }
 
     async fn delete(&self, id: &str) -> Result<Option<Job>, tower::Error> {
-        assert!(
-            !self.state().objects.keys().any(|n| n.kind == Kind::Pod),
-            "the pod still uses the data"
-        );
+        {
+            let mut s = self.state();
+            let free = !s.objects.keys().any(|n| n.kind == Kind::Pod);
+            s.must(free, || "the pod still uses the data".to_owned());
+            let living = s.cr.as_ref().is_some_and(|cr| {
+                let name = operator::controller::build::vdb_name(cr);
+                let own = s.vdbs.get(id).is_some_and(|v| v.vdb.name == Some(name));
+                own && !cr.is_deleting()
+            });
+            assert!(!living, "the data of a living resource is deleted");
+        }
         self.order(id, "delete")
     }
 

@@ -1,0 +1,259 @@
+//! Each call goes to the world that it is about.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dct::types::{Bookmark, Job, ProvisionBySnapshot, Snapshot, Vdb};
+use environment::PostgresVdbStatus;
+use environment::actions::{ActionStatus, Kind as ActionKind};
+use environment::spec::Point;
+use jiff::Timestamp;
+use operator::actions::Action;
+use operator::clock::Clock;
+use operator::cluster::{self, Cluster, Ending, HookRun, Name, Notice, Object, Orphan};
+use operator::crd::{Key, PostgresVdb};
+use operator::scram::Password;
+use operator::sql::{self, Login, Preparation, Server, Sql};
+use operator::tower::{self, Accepted, Dct, Inventory};
+
+use super::super::world::World;
+use super::hub::Port;
+
+impl Port {
+    fn at(&self, key: &Key) -> &World {
+        self.hub.of(&key.namespace)
+    }
+
+    /// Cluster-wide names begin with the namespace of their resource.
+    fn near(&self, name: &Name) -> &World {
+        let text = if name.namespace.is_empty() {
+            &name.name
+        } else {
+            &name.namespace
+        };
+        self.hub.of(text)
+    }
+}
+
+#[async_trait]
+impl Clock for Port {
+    fn now(&self) -> Timestamp {
+        self.hub.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.rest(duration).await;
+    }
+}
+
+#[async_trait]
+impl Cluster for Port {
+    async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
+        self.read("read PostgresVDB", Cluster::vdb(self.at(key), key)).await
+    }
+
+    async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), cluster::Error> {
+        let effect = self.at(&cr.key()).set_finalizer(cr, present);
+        self.write("finalizer", effect).await
+    }
+
+    async fn write_status(
+        &self,
+        cr: &PostgresVdb,
+        status: &PostgresVdbStatus,
+    ) -> Result<(), cluster::Error> {
+        let ready = status.condition("Ready");
+        let what = format!("status {}", ready.map_or("", |c| &c.reason));
+        let effect = self.at(&cr.key()).write_status(cr, status);
+        self.write(&what, effect).await
+    }
+
+    async fn action(&self, kind: ActionKind, key: &Key) -> Result<Option<Action>, cluster::Error> {
+        self.read("read the action", self.at(key).action(kind, key))
+            .await
+    }
+
+    async fn actions(&self, namespace: &str) -> Result<Vec<Action>, cluster::Error> {
+        self.read("list actions", self.hub.of(namespace).actions(namespace))
+            .await
+    }
+
+    async fn write_action_status(
+        &self,
+        action: &Action,
+        status: &ActionStatus,
+    ) -> Result<(), cluster::Error> {
+        let effect = self.at(&action.key()).write_action_status(action, status);
+        self.write("action", effect).await
+    }
+
+    async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
+        self.read("read", self.near(name).object(name)).await
+    }
+
+    async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, cluster::Error> {
+        self.read("list Jobs", self.at(key).hook_runs(key)).await
+    }
+
+    async fn apply(&self, object: &Object) -> Result<(), cluster::Error> {
+        let name = Name::of(object);
+        let effect = self.near(&name).apply(object);
+        self.write(&format!("apply {name}"), effect).await
+    }
+
+    async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), cluster::Error> {
+        let effect = Cluster::delete(self.near(name), name, uid, ending);
+        self.write(&format!("delete {name}"), effect).await
+    }
+
+    async fn job_log(&self, namespace: &str, job: &str) -> Result<String, cluster::Error> {
+        self.read("log", self.hub.of(namespace).job_log(namespace, job))
+            .await
+    }
+
+    async fn namespace_ends(&self, namespace: &str) -> Result<bool, cluster::Error> {
+        let effect = self.hub.of(namespace).namespace_ends(namespace);
+        self.read("read the namespace", effect).await
+    }
+
+    async fn cluster_id(&self) -> Result<String, cluster::Error> {
+        Ok("cluster".into())
+    }
+
+    async fn record_orphan(&self, orphan: &Orphan) -> Result<(), cluster::Error> {
+        let effect = self.hub.of(&orphan.namespace).record_orphan(orphan);
+        self.write("ledger", effect).await
+    }
+
+    async fn notify(&self, cr: &PostgresVdb, notice: &Notice) -> Result<(), cluster::Error> {
+        let effect = self.at(&cr.key()).notify(cr, notice);
+        self.write("event", effect).await
+    }
+}
+
+#[async_trait]
+impl Dct for Port {
+    async fn inventory(&self) -> Result<Inventory, tower::Error> {
+        self.read("inventory", self.hub.worlds[0].inventory()).await
+    }
+
+    async fn provision(
+        &self,
+        request: &ProvisionBySnapshot,
+        point: &Point,
+    ) -> Result<Accepted, tower::Error> {
+        let name = request.name.clone().unwrap_or_default();
+        let effect = self.hub.of(&name).provision(request, point);
+        self.write(&format!("provision {name}"), effect).await
+    }
+
+    async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, tower::Error> {
+        self.read("read the snapshot", self.hub.of(id).snapshot(id))
+            .await
+    }
+
+    async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, tower::Error> {
+        self.read("find the bookmark", self.hub.of(name).bookmark(name))
+            .await
+    }
+
+    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, tower::Error> {
+        let effect = self.hub.of(vdb).keep(vdb, name, days);
+        self.write(&format!("bookmark {name}"), effect).await
+    }
+
+    async fn forget(&self, bookmark: &str) -> Result<(), tower::Error> {
+        self.write("forget", self.hub.of(bookmark).forget(bookmark))
+            .await
+    }
+
+    async fn refresh(&self, id: &str, point: &Point) -> Result<Job, tower::Error> {
+        let effect = Dct::refresh(self.hub.of(id), id, point);
+        self.write(&format!("refresh {id}"), effect).await
+    }
+
+    async fn rewind(&self, id: &str, point: &Point) -> Result<Job, tower::Error> {
+        let effect = self.hub.of(id).rewind(id, point);
+        self.write(&format!("rewind {id}"), effect).await
+    }
+
+    async fn undo_refresh(&self, id: &str) -> Result<Job, tower::Error> {
+        self.write(&format!("undo {id}"), self.hub.of(id).undo_refresh(id))
+            .await
+    }
+
+    async fn vdb(&self, id: &str) -> Result<Option<Vdb>, tower::Error> {
+        self.read("read the VDB", Dct::vdb(self.hub.of(id), id))
+            .await
+    }
+
+    async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, tower::Error> {
+        self.read("find the VDB", self.hub.of(name).vdb_by_name(name))
+            .await
+    }
+
+    async fn job_by_target(&self, name: &str) -> Result<Option<Job>, tower::Error> {
+        self.read("find the job", self.hub.of(name).job_by_target(name))
+            .await
+    }
+
+    async fn enable(&self, id: &str, owner: &str) -> Result<Job, tower::Error> {
+        let effect = self.hub.of(id).enable(id, owner);
+        self.write(&format!("enable {id}"), effect).await
+    }
+
+    async fn disable(&self, id: &str) -> Result<Option<Job>, tower::Error> {
+        self.write(&format!("disable {id}"), self.hub.of(id).disable(id))
+            .await
+    }
+
+    async fn delete(&self, id: &str) -> Result<Option<Job>, tower::Error> {
+        let effect = Dct::delete(self.hub.of(id), id);
+        self.write(&format!("delete {id}"), effect).await
+    }
+
+    async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, tower::Error> {
+        let effect = async {
+            let mut found = Vec::new();
+            for world in &self.hub.worlds {
+                let prefix = world.state().prefix.clone();
+                let own: Vec<_> = ids.iter().filter(|i| i.starts_with(&prefix)).cloned().collect();
+                if !own.is_empty() {
+                    found.extend(world.jobs(&own).await?);
+                }
+            }
+            Ok(found)
+        };
+        self.read("poll", effect).await
+    }
+}
+
+#[async_trait]
+impl Sql for Port {
+    async fn prepare(
+        &self,
+        server: &Server,
+        admin: &Password,
+        order: &Preparation,
+    ) -> Result<(), sql::Error> {
+        let effect = self.hub.of(&server.host).prepare(server, admin, order);
+        self.write("prepare", effect).await
+    }
+
+    async fn set_password(
+        &self,
+        server: &Server,
+        admin: &Password,
+        user: &str,
+        password: &Password,
+    ) -> Result<(), sql::Error> {
+        let world = self.hub.of(&server.host);
+        let effect = world.set_password(server, admin, user, password);
+        self.write("set the password", effect).await
+    }
+
+    async fn check(&self, server: &Server, login: &Login) -> Result<(), sql::Error> {
+        let effect = self.hub.of(&server.host).check(server, login);
+        self.read("check", effect).await
+    }
+}

@@ -1,0 +1,211 @@
+//! Runs processes step by step: which future goes on is drawn, and time moves when none can.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as Waking, Poll, Waker};
+use std::time::Duration;
+
+use environment::actions::Kind;
+use jiff::{SignedDuration, Timestamp};
+use operator::controller::build::Helper;
+use operator::controller::memory::Memory;
+use operator::controller::{Context, Requeue, reconcile};
+use operator::crd::Key;
+use operator::metrics::Metrics;
+use operator::poller::Poller;
+use tokio::sync::mpsc;
+
+use super::super::world::settings;
+use super::hub::{Hub, Port};
+
+/// What the watches and messages of the real controller make shorter.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    Poll,
+    Resource(usize),
+    Action(Kind, usize, String),
+}
+
+type Running = Pin<Box<dyn Future<Output = Option<Duration>> + Send>>;
+
+#[derive(Default)]
+struct Task {
+    running: Option<Running>,
+    /// Not before.
+    next: Option<Timestamp>,
+    /// The world's version that was seen when it was started last.
+    seen: u64,
+}
+
+/// One operator.
+pub(crate) struct Process {
+    port: Port,
+    context: Arc<Context>,
+    tasks: BTreeMap<Work, Task>,
+    finished: mpsc::UnboundedReceiver<Key>,
+}
+
+impl Process {
+    pub(crate) fn new(hub: &Arc<Hub>, number: usize) -> Self {
+        let port = Port {
+            hub: hub.clone(),
+            number,
+            dead: Arc::new(AtomicBool::new(false)),
+        };
+        let ports = Arc::new(port.clone());
+        let (sender, finished) = mpsc::unbounded_channel();
+        let context = Arc::new(Context {
+            cluster: ports.clone(),
+            dct: ports.clone(),
+            sql: ports.clone(),
+            clock: ports,
+            poller: Arc::new(Poller::new(sender)),
+            settings: settings(),
+            helper: Helper::new(b"helper".to_vec()),
+            memory: Memory::default(),
+            metrics: Arc::new(Metrics::default()),
+        });
+        let resources = (0..hub.worlds.len()).map(Work::Resource);
+        let tasks = resources
+            .chain([Work::Poll])
+            .map(|work| (work, Task::default()))
+            .collect();
+        Self {
+            port,
+            context,
+            tasks,
+            finished,
+        }
+    }
+
+    /// What watches and messages tell it.
+    fn wake(&mut self) {
+        let now = self.port.hub.now();
+        while let Ok(key) = self.finished.try_recv() {
+            let index = key.namespace[2..].parse().unwrap();
+            if let Some(task) = self.tasks.get_mut(&Work::Resource(index)) {
+                task.next = Some(now);
+            }
+        }
+        for (index, world) in self.port.hub.worlds.iter().enumerate() {
+            let state = world.state();
+            let version = state.version();
+            let task = self.tasks.get_mut(&Work::Resource(index)).unwrap();
+            if task.running.is_none() && task.seen != version {
+                task.next = task.next.map(|at| at.min(now));
+            }
+            for action in state.actions.values() {
+                if !action.status.phase.is_over() {
+                    let name = action.key().name;
+                    self.tasks
+                        .entry(Work::Action(action.kind, index, name))
+                        .or_default();
+                }
+            }
+        }
+    }
+
+    fn begin(&self, work: &Work) -> Running {
+        let context = self.context.clone();
+        let key = |index: usize, name: &str| Key {
+            namespace: format!("ns{index}"),
+            name: name.to_owned(),
+        };
+        match work.clone() {
+            Work::Poll => Box::pin(async move {
+                let _ = context.poller.poll_once(context.dct.as_ref()).await;
+                Some(POLL)
+            }),
+            Work::Resource(index) => {
+                let key = key(index, "dev-vdb");
+                Box::pin(async move { after(reconcile(&context, &key).await) })
+            }
+            Work::Action(kind, index, name) => {
+                let key = key(index, &name);
+                let work = async move {
+                    after(operator::actions::reconcile(&context, kind, &key).await)
+                };
+                Box::pin(work)
+            }
+        }
+    }
+}
+
+/// The wait is rounded to a power of two: the real one has jitter, and a seed is to find the same way again.
+fn after<E>(requeue: Result<Requeue, E>) -> Option<Duration> {
+    match requeue {
+        Ok(Requeue::OnChange) => None,
+        Ok(Requeue::After(wait)) => {
+            let power = wait.as_secs_f64().max(0.05).log2().round();
+            Some(Duration::from_secs_f64(power.exp2()))
+        }
+        Err(_) => Some(AFTER_ERROR),
+    }
+}
+
+/// Lets one drawn future go on, or time pass; never further than `until`.
+pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) {
+    let now = hub.now();
+    let mut ready = Vec::new();
+    let mut soonest = until;
+    for (place, process) in processes.iter_mut().enumerate() {
+        process.wake();
+        for (work, task) in &process.tasks {
+            let at = task.next.unwrap_or(now);
+            if at <= now {
+                ready.push((place, work.clone()));
+            } else {
+                soonest = soonest.min(at);
+            }
+        }
+    }
+    if ready.is_empty() {
+        let wait = Duration::try_from(soonest.duration_since(now)).unwrap_or_default();
+        hub.advance(wait.clamp(Duration::from_millis(50), Duration::from_secs(600)));
+        return;
+    }
+    let (place, work) = ready.swap_remove(hub.chance().random.below(ready.len()));
+    let process = &mut processes[place];
+    let mut running = match process.tasks.get_mut(&work).and_then(|t| t.running.take()) {
+        Some(running) => running,
+        None => process.begin(&work),
+    };
+    if let (Work::Resource(index), Some(task)) = (&work, process.tasks.get_mut(&work)) {
+        task.seen = hub.worlds[*index].state().version();
+    }
+    hub.chance().asleep = None;
+    let polled = running
+        .as_mut()
+        .poll(&mut Waking::from_waker(Waker::noop()));
+    if process.port.dead.load(Ordering::Relaxed) {
+        *process = Process::new(hub, process.port.number);
+        return;
+    }
+    let asleep = hub.chance().asleep;
+    let now = hub.now();
+    let task = process.tasks.get_mut(&work).unwrap();
+    match polled {
+        Poll::Pending => {
+            task.running = Some(running);
+            task.next = asleep;
+        }
+        Poll::Ready(wait) => {
+            let rest = |wait: Duration| now + SignedDuration::try_from(wait).unwrap();
+            task.next = Some(match (&work, wait) {
+                (Work::Action(..), None) => {
+                    process.tasks.remove(&work);
+                    return;
+                }
+                (_, Some(wait)) => rest(wait),
+                (_, None) => rest(LONGEST_WAIT * 150),
+            });
+        }
+    }
+}
