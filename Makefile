@@ -18,7 +18,7 @@ VDB := target/debug/vdb
 endif
 
 # `value` takes a variable as it was typed, without expanding what looks like a reference in it.
-VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN SCHEDULES SEED
 $(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
 	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
 # Programs called from here see no definition of this command line.
@@ -60,10 +60,11 @@ bench: ## Measure rendering and lists, and on the running demo orders, clones an
 	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
-soak: ## A thousand seeds of orders with faults to the engine (SEEDS=1000), and the measurement over a hundred orders
+soak: ## A thousand seeds of orders with faults to the engine (SEEDS=), a hundred orders on the demo, a hundred thousand random schedules of the operator (SCHEDULES=, SEED=)
 	@SEEDS="$${SEEDS:-1000}" .ci/real-engine faults
-	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurement on a stack: none is running (make demo)"; exit 0; }; \
-	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100
+	@if [ -r "$$CONTEXT" ]; then cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100; \
+	else echo "SKIPPED the measurement on a stack: none is running (make demo)"; fi
+	@SCHEDULES="$${SCHEDULES:-100000}" cargo test --quiet --config profile.dev.package.operator.opt-level=3 --package operator --test simulation random_schedules -- --nocapture 2>&1 | awk '/^(seed|SEED)/ { print } /^[0-9]+ schedules, / { last = $$0 } END { print last; exit last !~ /, 0 duplicates, 0 leaks$$/ }'
 
 fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
 	@.ci/fuzz

@@ -143,7 +143,10 @@ fn lookup(
     }
     match source {
         Err(refusal) => Plan::refuse(refusal),
-        Ok(source) => Plan::Act(Step::Provision(Box::new(order(observed, frame, source)))),
+        // Another operator may look at the same moment: only who writes the intent anew may send the order.
+        Ok(source) => Plan::Act(Step::RecordIntent {
+            source: source.clone(),
+        }),
     }
 }
 

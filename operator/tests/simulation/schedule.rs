@@ -38,12 +38,11 @@ const CALM: Rates = Rates {
 struct Found {
     duplicates: usize,
     leaks: usize,
-    /// What the world found to be otherwise than a process had seen it.
-    raced: usize,
 }
 
 fn order(random: &mut Random, index: usize, number: usize, at: Timestamp) -> PostgresVdb {
-    let hook = |stage: &str| json!({ "name": stage, "stage": stage, "type": "sql", "script": "select 1" });
+    let hook =
+        |stage: &str| json!({ "name": stage, "stage": stage, "type": "sql", "script": "select 1" });
     let mut spec = json!({});
     if random.per_mille(200) {
         let stages = ["post-create", "pre-refresh", "post-refresh", "pre-delete"];
@@ -69,8 +68,14 @@ fn action(random: &mut Random, state: &mut State) {
     let name = format!("a-{}", state.actions.len());
     let (kind, spec) = [
         (Kind::PostgresRefresh, json!({})),
-        (Kind::PostgresRewind, json!({ "timestamp": "2026-11-23T09:00:00Z" })),
-        (Kind::PostgresSnapshot, json!({ "name": format!("{}-{name}", state.namespace) })),
+        (
+            Kind::PostgresRewind,
+            json!({ "timestamp": "2026-11-23T09:00:00Z" }),
+        ),
+        (
+            Kind::PostgresSnapshot,
+            json!({ "name": format!("{}-{name}", state.namespace) }),
+        ),
         (Kind::PostgresTask, json!({ "sql": "select 1" })),
     ][random.below(4)]
     .clone();
@@ -88,13 +93,13 @@ fn action(random: &mut Random, state: &mut State) {
 /// Something that people, time or machines do.
 fn event(hub: &Hub, number: usize, random: &mut Random) {
     let world = &hub.worlds[random.below(hub.worlds.len())];
+    let roll = random.below(100);
+    hub.note(&format!("event {roll}"));
     let deletes = {
         let mut state = world.state();
         let state = &mut *state;
         let now = state.now;
-        let roll = random.below(100);
         let living = state.cr.as_ref().is_some_and(|cr| !cr.is_deleting());
-        hub.chance().log.push(format!("event {roll} {}", state.namespace));
         match roll {
             0..20 if living => {
                 let token = format!("t-{number}");
@@ -104,12 +109,15 @@ fn event(hub: &Hub, number: usize, random: &mut Random) {
             }
             20..30 if living => state.change(|cr| cr.spec.enabled = !cr.spec.enabled),
             30..40 if living => state.change(|cr| {
-                let setting = serde_json::from_value(json!([{ "name": "work_mem", "value": format!("{number}MB") }]));
+                let setting = serde_json::from_value(
+                    json!([{ "name": "work_mem", "value": format!("{number}MB") }]),
+                );
                 cr.spec.postgres_config = setting.unwrap();
             }),
             40..55 if living => action(random, state),
             55..70 => {
-                let end = random.of(&[JobStatus::Failed, JobStatus::Timedout, JobStatus::Abandoned]);
+                let end =
+                    random.of(&[JobStatus::Failed, JobStatus::Timedout, JobStatus::Abandoned]);
                 state.job_ends.push(end);
             }
             70..78 => {
@@ -126,7 +134,10 @@ fn event(hub: &Hub, number: usize, random: &mut Random) {
                     Some(_) => None,
                 };
             }
-            86..90 => state.job_takes = SignedDuration::from_millis(100 + i64::try_from(random.below(20_000)).unwrap()),
+            86..90 => {
+                state.job_takes =
+                    SignedDuration::from_millis(100 + i64::try_from(random.below(20_000)).unwrap());
+            }
             90..98 if !living && state.cr.is_none() => {
                 let index = state.namespace[2..].parse().unwrap();
                 let mut cr = order(random, index, number + 16, now);
@@ -156,7 +167,10 @@ fn drop_resource(world: &World) {
 fn rests(state: &State) -> bool {
     let Some(cr) = &state.cr else { return true };
     let open = state.actions.values().any(|a| !a.status.phase.is_over());
-    let refreshing = state.refresh().and_then(|r| r.state).is_some_and(|s| !s.is_over());
+    let refreshing = state
+        .refresh()
+        .and_then(|r| r.state)
+        .is_some_and(|s| !s.is_over());
     if open && cr.spec.enabled && state.is_ready() || refreshing || cr.is_deleting() {
         return false;
     }
@@ -167,7 +181,12 @@ fn rests(state: &State) -> bool {
     state.is_ready() || stalled || (!cr.spec.enabled && state.reason() == "Suspended")
 }
 
-fn until(processes: &mut [Process], hub: &Arc<Hub>, end: Timestamp, done: impl Fn(&Hub) -> bool) -> bool {
+fn until(
+    processes: &mut [Process],
+    hub: &Arc<Hub>,
+    end: Timestamp,
+    done: impl Fn(&Hub) -> bool,
+) -> bool {
     for _ in 0..STEPS {
         if done(hub) {
             return true;
@@ -228,14 +247,24 @@ fn schedule(seed: u64) -> Found {
     };
     let hub = hub(&mut random, seed, rates, leaders);
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| play(&hub, &mut random, leaders)));
-    outcome.unwrap_or_else(|panic| {
-        tell(seed, &hub);
-        std::panic::resume_unwind(panic)
-    })
+    match outcome {
+        Ok(found) => {
+            if found.duplicates + found.leaks > 0 {
+                tell(seed, &hub);
+            }
+            found
+        }
+        Err(panic) => {
+            tell(seed, &hub);
+            std::panic::resume_unwind(panic)
+        }
+    }
 }
 
 fn tell(seed: u64, hub: &Hub) {
-    let log = hub.chance().log.clone();
+    let mut log = hub.chance().log.clone();
+    // What is tried again and again stands there once.
+    log.dedup_by(|a, b| a.split_once(' ').map(|l| l.1) == b.split_once(' ').map(|l| l.1));
     for line in log.iter().skip(log.len().saturating_sub(250)) {
         println!("  {line}");
     }
@@ -253,7 +282,11 @@ fn play(hub: &Arc<Hub>, random: &mut Random, leaders: usize) -> Found {
     for number in 1..=random.below(10) {
         let pause = SignedDuration::try_from(random.seconds(TROUBLE / 10)).unwrap();
         // Much happens in the first seconds, so that it meets what is under way.
-        let pause = if random.per_mille(500) { pause / 20 } else { pause };
+        let pause = if random.per_mille(500) {
+            pause / 20
+        } else {
+            pause
+        };
         let at = hub.now() + pause;
         until(&mut processes, hub, at, |_| false);
         event(hub, number, random);
@@ -262,37 +295,64 @@ fn play(hub: &Arc<Hub>, random: &mut Random, leaders: usize) -> Found {
     processes.truncate(1);
     let resting = |hub: &Hub| hub.worlds.iter().all(|w| rests(&w.state()));
     let end = hub.now() + PEACE;
-    assert!(until(&mut processes, hub, end, resting), "no end in three hours of peace");
+    assert!(
+        until(&mut processes, hub, end, resting),
+        "no end in three hours of peace"
+    );
     for world in &hub.worlds {
         assert!(!world.state().ready_without_query, "Ready without a query");
         drop_resource(world);
     }
     let end = hub.now() + PEACE;
     let gone = |hub: &Hub| hub.worlds.iter().all(|w| w.state().cr.is_none());
-    assert!(until(&mut processes, hub, end, gone), "a resource does not go");
+    assert!(
+        until(&mut processes, hub, end, gone),
+        "a resource does not go"
+    );
+    for world in &hub.worlds {
+        world.state().actions.clear();
+    }
     hub.advance(Duration::from_secs(60));
-    hub.worlds.iter().map(|w| judge(&w.state())).fold(Found::default(), |a, b| Found {
-        duplicates: a.duplicates + b.duplicates,
-        leaks: a.leaks + b.leaks,
-        raced: a.raced + b.raced,
-    })
+    hub.worlds
+        .iter()
+        .map(|w| judge(&w.state()))
+        .fold(Found::default(), |a, b| Found {
+            duplicates: a.duplicates + b.duplicates,
+            leaks: a.leaks + b.leaks,
+        })
 }
 
 /// What is left when every resource is gone: nothing but what the ledger has.
 fn judge(state: &State) -> Found {
     let listed = |name: &Option<String>| state.orphans.iter().any(|o| o.vdb_name == *name);
     let vdbs = state.vdbs.values().filter(|v| !listed(&v.vdb.name)).count();
-    let objects = state.objects.keys().filter(|n| !n.name.starts_with("vdb-init-")).count();
+    let objects = state
+        .objects
+        .keys()
+        .filter(|n| !n.name.starts_with("vdb-init-"))
+        .count();
     Found {
         duplicates: state.duplicates,
         leaks: vdbs + objects,
-        raced: state.violations.len(),
     }
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
     let text = std::env::var(name).ok();
     text.and_then(|t| t.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Two operators looked for one order at the same moment, found nothing and both sent it.
+const TWO_ORDERS: u64 = 107;
+/// A process died after `disable`, its second one was refused, and the way back took the copy for whole while it went.
+const TAKEN_AWAY: u64 = 898;
+
+#[test]
+fn schedules_that_found_a_defect_end_well() {
+    for seed in [TWO_ORDERS, TAKEN_AWAY] {
+        let found = schedule(seed);
+        assert_eq!((found.duplicates, found.leaks), (0, 0), "seed {seed}");
+    }
 }
 
 #[test]
@@ -315,8 +375,13 @@ fn random_schedules_end_with_one_database_for_each_resource_and_leave_nothing() 
             }
             bad
         };
-        let threads: Vec<_> = (0..cores).map(|core| scope.spawn(move || run(core))).collect();
-        threads.into_iter().flat_map(|t| t.join().unwrap()).collect::<Vec<_>>()
+        let threads: Vec<_> = (0..cores)
+            .map(|core| scope.spawn(move || run(core)))
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap())
+            .collect::<Vec<_>>()
     });
     let speed = u128::from(count) * 1000 / began.elapsed().as_millis().max(1);
     let (duplicates, leaks) = found.iter().fold((0, 0), |(d, l), f| (d + f.1, l + f.2));
@@ -325,5 +390,9 @@ fn random_schedules_end_with_one_database_for_each_resource_and_leave_nothing() 
         println!("seed {seed}: {duplicates} duplicates, {leaks} leaks, ended {ended}");
     }
     println!("{count} schedules, {duplicates} duplicates, {leaks} leaks");
-    assert!(found.is_empty(), "{} schedules failed; their seeds stand above", found.len());
+    assert!(
+        found.is_empty(),
+        "{} schedules failed; their seeds stand above",
+        found.len()
+    );
 }

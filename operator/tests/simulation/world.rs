@@ -518,10 +518,14 @@ impl State {
 
     /// What the resource owned goes with it.
     fn collector_works(&mut self) {
-        let uid = self.cr.as_ref().map(|cr| cr.uid().to_owned());
+        let actions = self.actions.values().map(Action::uid);
+        let living: BTreeSet<String> = actions
+            .chain(self.cr.as_ref().map(PostgresVdb::uid))
+            .map(str::to_owned)
+            .collect();
         self.objects.retain(|_, object| {
             let owners = object.meta().owner_references.as_ref();
-            owners.is_none_or(|all| all.iter().any(|owner| Some(&owner.uid) == uid.as_ref()))
+            owners.is_none_or(|all| all.iter().any(|owner| living.contains(&owner.uid)))
         });
     }
 }

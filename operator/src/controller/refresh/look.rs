@@ -60,7 +60,7 @@ pub async fn look(ctx: &Context, observed: &Observed) -> Look {
     let seen = if keeps {
         before(ctx, observed, refresh).await
     } else {
-        exchange(ctx, observed).await
+        exchange(ctx, observed, state).await
     };
     seen.map_or_else(Look::Failed, |seen| Look::Seen(Box::new(seen)))
 }
@@ -138,10 +138,12 @@ async fn refused(dct: &dyn Dct, vdb: &Vdb, refresh: &Refresh) -> Result<Option<R
     Ok(checked.err())
 }
 
-async fn exchange(ctx: &Context, observed: &Observed) -> Result<Seen, Error> {
+async fn exchange(ctx: &Context, observed: &Observed, state: RefreshState) -> Result<Seen, Error> {
     let mut seen = read(ctx, observed).await?;
-    // An order may have been sent by a process that could not write it down.
-    if seen.vdb.is_some() && observed.memory.unsure_since.is_some() {
+    // An order may have been sent by a process that could not write it down. On the way back what an order is about to
+    // take away still looks whole.
+    let unsure = observed.memory.unsure_since.is_some() || state == RefreshState::Undoing;
+    if seen.vdb.is_some() && unsure {
         let job = ctx.dct.job_by_target(&vdb_name(&observed.cr)).await?;
         seen.running = job.filter(|job| !job.status.is_over());
     }

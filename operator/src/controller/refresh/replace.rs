@@ -14,7 +14,7 @@ use crate::controller::plan::{self, JOB_WAIT, Outcome, Plan, Record, Step};
 use crate::controller::provision::{is_ours, tower_failed};
 use crate::reason::Reason;
 
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
     let (seen, vdb) = match ground(observed, frame, Reason::Refreshing) {

@@ -4,7 +4,7 @@ use environment::status::{Refresh, RefreshState};
 
 use super::judge::other_way;
 use super::look::{Seen, Work};
-use super::replace::{enable, ground, is_overdue, runs, send};
+use super::replace::{LOOK_AGAIN, enable, ground, is_overdue, runs, send};
 use super::{Exchange, entered, timeflow, write};
 use crate::controller::build::{Copy, Frame, Names, volume};
 use crate::controller::observe::{self, Observed};
@@ -24,6 +24,10 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
         refresh.rollback && refresh.replaced_by.is_some() && now != refresh.replaced_by.as_deref();
     let back = now == refresh.timeflow.as_deref() || rolled_back;
     match (back, runs(seen, vdb)) {
+        (true, true) if seen.running.is_some() => {
+            let message = "waiting for an operation on the virtual database to end";
+            Plan::wait(Reason::Undoing, message, LOOK_AGAIN)
+        }
         (true, true) => restored(observed, frame, refresh, seen),
         (true, false) if seen.work.has_done("enable") => {
             let why = "the virtual database was enabled, but offers no directory";

@@ -38,6 +38,12 @@ impl Hub {
         self.worlds[0].state().now
     }
 
+    /// One line of what happened, with its time.
+    pub(crate) fn note(&self, line: &str) {
+        let now = self.now();
+        self.chance().log.push(format!("{now:.1} {line}"));
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         for world in &self.worlds {
             world.state().advance(by);
@@ -153,14 +159,11 @@ impl Port {
         let (fate, turn) = {
             let mut chance = self.hub.chance();
             let Chance { random, rates, .. } = &mut *chance;
-            let fate = rates.fate(random, reads);
-            let turn = !reads || random.per_mille(200);
-            if !reads || fate != Fate::Fine {
-                let line = format!("{} {what} {fate:?}", self.number);
-                chance.log.push(line);
-            }
-            (fate, turn)
+            (rates.fate(random, reads), !reads || random.per_mille(200))
         };
+        if !reads || fate != Fate::Fine {
+            self.hub.note(&format!("{} {what} {fate:?}", self.number));
+        }
         if turn {
             Turn(false).await;
         }

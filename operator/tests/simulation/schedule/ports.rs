@@ -49,7 +49,8 @@ impl Clock for Port {
 #[async_trait]
 impl Cluster for Port {
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
-        self.read("read PostgresVDB", Cluster::vdb(self.at(key), key)).await
+        self.read("read PostgresVDB", Cluster::vdb(self.at(key), key))
+            .await
     }
 
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), cluster::Error> {
@@ -217,7 +218,11 @@ impl Dct for Port {
             let mut found = Vec::new();
             for world in &self.hub.worlds {
                 let prefix = world.state().prefix.clone();
-                let own: Vec<_> = ids.iter().filter(|i| i.starts_with(&prefix)).cloned().collect();
+                let own: Vec<_> = ids
+                    .iter()
+                    .filter(|i| i.starts_with(&prefix))
+                    .cloned()
+                    .collect();
                 if !own.is_empty() {
                     found.extend(world.jobs(&own).await?);
                 }

@@ -125,13 +125,12 @@ impl Process {
             }),
             Work::Resource(index) => {
                 let key = key(index, "dev-vdb");
-                Box::pin(async move { after(reconcile(&context, &key).await) })
+                Box::pin(async move { after(&reconcile(&context, &key).await) })
             }
             Work::Action(kind, index, name) => {
                 let key = key(index, &name);
-                let work = async move {
-                    after(operator::actions::reconcile(&context, kind, &key).await)
-                };
+                let work =
+                    async move { after(&operator::actions::reconcile(&context, kind, &key).await) };
                 Box::pin(work)
             }
         }
@@ -139,7 +138,7 @@ impl Process {
 }
 
 /// The wait is rounded to a power of two: the real one has jitter, and a seed is to find the same way again.
-fn after<E>(requeue: Result<Requeue, E>) -> Option<Duration> {
+fn after<E>(requeue: &Result<Requeue, E>) -> Option<Duration> {
     match requeue {
         Ok(Requeue::OnChange) => None,
         Ok(Requeue::After(wait)) => {
