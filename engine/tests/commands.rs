@@ -7,6 +7,8 @@ mod support;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 use support::app::App;
@@ -19,7 +21,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        // A loopback address of its own: nobody else takes the port between this look and the engine's.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let (process, own) = (std::process::id() % 250, NEXT.fetch_add(1, Relaxed));
+        let free = TcpListener::bind(format!("127.1.{process}.{own}:0")).unwrap();
         let place = Self {
             app: App::new(),
             address: free.local_addr().unwrap().to_string(),
