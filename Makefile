@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env update-env refresh-env extend-env delete-env list-envs status validate template-env connect doctor vdb
+.PHONY: help check test demo down bench soak fuzz generate images install doctor-install create-env update-env refresh-env extend-env bookmark-env delete-env list-envs status validate template-env connect doctor vdb
 
 # The running stack that the environments' commands work on. For `install` and `doctor-install`, which work on a cluster that is
 # there already, CONTEXT names a context of the kubeconfig and has no default.
@@ -18,7 +18,7 @@ VDB := target/debug/vdb
 endif
 
 # `value` takes a variable as it was typed, without expanding what looks like a reference in it.
-VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN SCHEDULES SEED
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR BOOKMARK DAYS YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN SCHEDULES SEED
 $(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
 	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
 # Programs called from here see no definition of this command line.
@@ -141,6 +141,14 @@ extend-env: vdb ## Let an environment expire later: ENV=, and UNTIL=2030-01-31T1
 	[ -z "$$UNTIL" ] || set -- "$$@" "--until=$$UNTIL"; \
 	[ -z "$$FOR" ] || set -- "$$@" "--for=$$FOR"; \
 	$(CHANGED); $(RUN) "$$@"
+
+bookmark-env: vdb ## Keep the present data under a name: ENV=, BOOKMARK=, and KEY= where there are several databases, DAYS= DEADLINE=
+	@$(NAMED); set -- env bookmark; \
+	[ -z "$$BOOKMARK" ] || set -- "$$@" "--name=$$BOOKMARK"; \
+	[ -z "$$KEY" ] || set -- "$$@" "--database=$$KEY"; \
+	[ -z "$$DAYS" ] || set -- "$$@" "--days=$$DAYS"; \
+	[ -z "$$DEADLINE" ] || set -- "$$@" "--deadline=$$DEADLINE"; \
+	set -- "$$@" -- "$$ENV"; $(RUN) "$$@"
 
 delete-env: vdb ## Delete an environment: ENV=, and YES=1 PUSH=0 WAIT=0 FORCE=1 DEADLINE=10m
 	@$(NAMED); set -- env delete; \

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::demo::{place, stage_seconds};
-use crate::gitea::Gitea;
+use crate::gitea::{self, Gitea};
 use crate::kubernetes::Kubernetes;
 use crate::output::line;
 use crate::portal::Portal;
 use crate::scenarios;
 use crate::wait;
+
+/// Calls that wait at once.
+const WAITING: usize = 1000;
 
 pub(crate) async fn run(context: &Context, orders: usize) -> anyhow::Result<ExitCode> {
     let portal = Portal::sign_in(context).await?;
@@ -41,7 +46,12 @@ pub(crate) async fn run(context: &Context, orders: usize) -> anyhow::Result<Exit
         ));
     }
     disk(context, &kubernetes, &names).await?;
-    memory(&kubernetes, orders).await?;
+    for (container, mib) in memory(&kubernetes).await? {
+        line(format!(
+            "{container} with {orders} databases: {mib:.0} MiB resident"
+        ));
+    }
+    waiting(&portal, &forge, &kubernetes).await?;
     for name in &names {
         scenarios::retire(context, &portal, &forge, name).await?;
     }
@@ -63,7 +73,7 @@ async fn disk(
         let vdb = kubernetes.vdb(name).await?;
         let id = vdb["status"]["vdb"]["id"].as_str().unwrap_or_default();
         let seen = async || -> anyhow::Result<Value> {
-            let asked = context.engine(reqwest::Method::GET, &format!("/vdbs/{id}"))?;
+            let asked = context.engine(Method::GET, &format!("/vdbs/{id}"))?;
             Ok(asked.send().await?.error_for_status()?.json().await?)
         };
         // The engine answers with the size it saw last and looks again behind the caller's back.
@@ -88,8 +98,8 @@ async fn disk(
     Ok(())
 }
 
-/// Resident memory of the platform's pods, from the kubelet.
-async fn memory(kubernetes: &Kubernetes<'_>, databases: usize) -> anyhow::Result<()> {
+/// Resident memory of the platform's containers in MiB, from the kubelet.
+async fn memory(kubernetes: &Kubernetes<'_>) -> anyhow::Result<Vec<(String, f64)>> {
     let node = kubernetes.json(&["get", "nodes"]).await?["items"][0]["metadata"]["name"]
         .as_str()
         .unwrap_or_default()
@@ -102,21 +112,58 @@ async fn memory(kubernetes: &Kubernetes<'_>, databases: usize) -> anyhow::Result
         ])
         .await?;
     let summary: Value = serde_json::from_str(&text)?;
-    for pod in summary["pods"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|p| p["podRef"]["namespace"] == "vdb-system")
-    {
-        for container in pod["containers"].as_array().into_iter().flatten() {
-            let mib =
-                container["memory"]["rssBytes"].as_f64().unwrap_or_default() / f64::from(1 << 20);
-            line(format!(
-                "{} with {databases} databases: {mib:.0} MiB resident",
-                container["name"].as_str().unwrap_or_default()
-            ));
+    let pods = summary["pods"].as_array().into_iter().flatten();
+    let platform = pods.filter(|pod| pod["podRef"]["namespace"] == "vdb-system");
+    let containers = platform.flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
+    Ok(containers
+        .map(|container| {
+            let bytes = container["memory"]["rssBytes"].as_f64().unwrap_or_default();
+            let name = container["name"].as_str().unwrap_or_default();
+            (name.to_owned(), bytes / f64::from(1 << 20))
+        })
+        .collect())
+}
+
+/// What the sidecar takes while many wait for one order that nobody merges.
+async fn waiting(
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+) -> anyhow::Result<()> {
+    let task = portal
+        .task("vdb-create", crate::portal::order("bench-waits"))
+        .await?;
+    let number = gitea::number(&task.pull_request()?)?;
+    let head = forge.get(&format!("/pulls/{number}")).await?["head"]["ref"].clone();
+    let request = head
+        .as_str()
+        .and_then(|head| head.strip_prefix("vdb/"))
+        .context("the branch is no request's")?;
+    let path = format!("/api/proxy/vdb/v1/requests/{request}?wait=25s");
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..WAITING {
+        calls.spawn(portal.request(Method::GET, &path).send());
+    }
+    // The kubelet looks every ten seconds or so: the highest of what it saw while they waited.
+    let (mut most, mut answered, mut refused) = (0.0_f64, 0, 0);
+    while answered < WAITING {
+        match tokio::time::timeout(Duration::from_secs(2), calls.join_next()).await {
+            Ok(Some(answer)) => {
+                answered += 1;
+                refused += usize::from(!answer?.is_ok_and(|a| a.status().is_success()));
+            }
+            Ok(None) => break,
+            Err(_) => {
+                let found = memory(kubernetes).await?;
+                let sidecar = found.iter().find(|(name, _)| name.contains("sidecar"));
+                most = most.max(sidecar.map_or(0.0, |(_, mib)| *mib));
+            }
         }
     }
+    forge.close(number).await?;
+    line(format!(
+        "sidecar with {WAITING} calls that wait: {most:.0} MiB resident, {refused} not answered well"
+    ));
     Ok(())
 }
 

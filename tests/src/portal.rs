@@ -51,11 +51,7 @@ impl<'a> Portal<'a> {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<(u16, Value)> {
-        let mut request = self
-            .context
-            .http
-            .request(method.clone(), format!("{}{path}", self.url))
-            .bearer_auth(&self.token);
+        let mut request = self.request(method.clone(), path);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -69,6 +65,13 @@ impl<'a> Portal<'a> {
             status,
             serde_json::from_str(&text).unwrap_or(Value::String(text)),
         ))
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.context
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {

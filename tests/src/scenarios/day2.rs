@@ -1,8 +1,9 @@
-//! Day 2: a database gets more memory and then other data, each by a pull request.
+//! Day 2: a database gets more memory, a longer life and other data, each by a pull request, and its data of before again.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::context::Context;
@@ -14,6 +15,7 @@ use crate::scenarios::gone;
 use crate::wait;
 
 const NAME: &str = "day-2";
+const BOOKMARK: &str = "day-2-before-refresh";
 
 pub(crate) async fn change(context: &Context) -> anyhow::Result<()> {
     let (forge, kubernetes) = (Gitea::new(context)?, Kubernetes::new(context));
@@ -26,7 +28,10 @@ pub(crate) async fn change(context: &Context) -> anyhow::Result<()> {
     more_memory(context, &portal, &forge, &kubernetes).await?;
     let kept = kubernetes.sql(NAME, "select one from kept").await?;
     anyhow::ensure!(kept == "1", "the update lost data: {kept}");
+    longer_life(context, &portal, &forge, &kubernetes).await?;
+    bookmarked(&portal).await?;
     other_data(context, &portal, &forge, &kubernetes).await?;
+    back_to_the_bookmark(&kubernetes).await?;
 
     super::retire(context, &portal, &forge, NAME).await?;
     gone(&kubernetes, NAME).await
@@ -75,6 +80,52 @@ async fn more_memory(
         let limit = &spec["containers"][0]["resources"]["limits"]["memory"];
         anyhow::ensure!(*limit == "512Mi", "the {what} has {limit}");
     }
+    Ok(())
+}
+
+/// The end moves in Git and then in the resource; the server goes on.
+async fn longer_life(
+    context: &Context,
+    portal: &Portal<'_>,
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+) -> anyhow::Result<()> {
+    let values = json!({ "entity": format!("resource:default/{NAME}"), "days": 30 });
+    let task = portal.task("vdb-extend", values).await?;
+    anyhow::ensure!(
+        task.completed,
+        "the extension failed in {}: {}",
+        context.get("VDB_PORTAL_URL")?,
+        task.log()
+    );
+    merged_and_ready(portal, forge, gitea::number(&task.pull_request()?)?).await?;
+    let vdb = kubernetes.vdb(NAME).await?;
+    let end = vdb["spec"]["expiresAt"].as_str().context("no expiresAt")?;
+    let left = end.parse::<Timestamp>()?.duration_since(Timestamp::now());
+    anyhow::ensure!(
+        (29..=30).contains(&(left.as_hours() / 24)),
+        "30 days more end at {end}"
+    );
+    Ok(())
+}
+
+/// The form keeps the data under a name; no pull request.
+async fn bookmarked(portal: &Portal<'_>) -> anyhow::Result<()> {
+    let values = json!({
+        "entity": format!("resource:default/{NAME}"), "bookmark": BOOKMARK, "retentionDays": 1,
+    });
+    let task = portal.task("vdb-bookmark", values).await?;
+    anyhow::ensure!(task.completed, "the bookmark failed: {}", task.log());
+    Ok(())
+}
+
+/// What the refresh took away is there again.
+async fn back_to_the_bookmark(kubernetes: &Kubernetes<'_>) -> anyhow::Result<()> {
+    let back = json!({ "bookmark": BOOKMARK });
+    super::renewal::act(kubernetes, NAME, "PostgresRewind", "back", back).await?;
+    kubernetes.ready(NAME, Duration::from_secs(60)).await?;
+    let kept = kubernetes.sql(NAME, "select one from kept").await?;
+    anyhow::ensure!(kept == "1", "the bookmark's data is not back: {kept}");
     Ok(())
 }
 

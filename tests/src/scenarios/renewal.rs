@@ -179,34 +179,36 @@ async fn unchanged(kubernetes: &Kubernetes<'_>, kept: &[Value], claim: &str) -> 
 }
 
 async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<()> {
+    let act = |kind, name, spec| act(kubernetes, NAME, kind, name, spec);
     let bookmark = json!({ "name": "renewed-before-tests", "retentionDays": 1 });
-    act(kubernetes, "PostgresSnapshot", "before-tests", bookmark).await?;
+    act("PostgresSnapshot", "before-tests", bookmark).await?;
     kubernetes
         .sql(NAME, "create table later as select 2 as two")
         .await?;
     let back = json!({ "bookmark": "renewed-before-tests" });
-    act(kubernetes, "PostgresRewind", "back", back).await?;
+    act("PostgresRewind", "back", back).await?;
     kubernetes.ready(NAME, SOON).await?;
     expect(kubernetes, "select to_regclass('later') is null", "t").await?;
     expect(kubernetes, "select seven from news", "7").await?;
     unchanged(kubernetes, kept, "renewed-vdb-g3").await?;
 
     let count = json!({ "sql": "select 'rows ' || count(*) from news" });
-    let task = act(kubernetes, "PostgresTask", "count", count).await?;
+    let task = act("PostgresTask", "count", count).await?;
     let output = task["status"]["output"].as_str().unwrap_or_default();
     anyhow::ensure!(output.contains("rows 1"), "the task printed {output:?}");
     Ok(())
 }
 
 /// Creates an action and waits until it has succeeded.
-async fn act(
+pub(super) async fn act(
     kubernetes: &Kubernetes<'_>,
+    environment: &str,
     kind: &str,
     name: &str,
     mut spec: Value,
 ) -> anyhow::Result<Value> {
-    spec["vdb"] = json!(format!("{NAME}-vdb"));
-    let namespace = namespace(NAME);
+    spec["vdb"] = json!(format!("{environment}-vdb"));
+    let namespace = namespace(environment);
     let applied = kubernetes
         .apply(&json!({
             "apiVersion": "actions.delphix.com/v1alpha1", "kind": kind,
