@@ -1,9 +1,6 @@
 //! The adapter's REST calls against `emulate`, an independent GitHub API with real Git objects. It has no GraphQL: the one
 //! mutation is turned into its REST calls here. It knows neither collaborators by name nor commit statuses, so those are
-//! left out. Run it with Node 22 or later:
-//! `npx emulate@0.12.2 start -s github -p 4000 --seed src/forge/github/tests/emulate-seed.yaml`, then
-//! `VDB_TEST_EMULATE=http://127.0.0.1:4000 cargo test -p vdb --lib emulate_agrees -- --ignored`.
-//! The seed file says what the second test needs.
+//! left out. `.ci/emulate` starts it and runs these.
 
 use std::sync::Arc;
 
@@ -66,7 +63,7 @@ async fn forge(emulate: &str, credentials: Value) -> Arc<dyn Forge> {
 }
 
 #[tokio::test]
-#[ignore = "needs a running emulate: VDB_TEST_EMULATE names its address"]
+#[ignore = "needs a running emulate: .ci/emulate"]
 async fn emulate_agrees() {
     let emulate = std::env::var("VDB_TEST_EMULATE").unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -127,10 +124,26 @@ async fn emulate_agrees() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("does not exist"), "{error}");
+
+    let files = forge.changed_between(&base, &made.head_sha).await.unwrap();
+    assert_eq!(files, Some(vec![file]));
+    let changed = forge.changed_pulls().await.unwrap();
+    assert!(changed.iter().any(|pull| pull.number == made.number));
+    let closed = forge.close(made.number, "Withdrawn.").await.unwrap();
+    assert_eq!(
+        (closed.state, closed.body.as_str()),
+        (PullState::Closed, "Withdrawn.")
+    );
+    for _ in 0..2 {
+        forge.delete_branch(&branch).await.unwrap();
+        assert_eq!(forge.branch(&branch).await.unwrap(), None);
+    }
+    let finished = forge.finished_pulls(1).await.unwrap();
+    assert!(finished.iter().any(|pull| pull.number == made.number));
 }
 
 #[tokio::test]
-#[ignore = "needs a running emulate with an App: VDB_TEST_EMULATE and VDB_TEST_EMULATE_KEY"]
+#[ignore = "needs a running emulate: .ci/emulate"]
 async fn emulate_takes_the_apps_statement() {
     let emulate = std::env::var("VDB_TEST_EMULATE").unwrap();
     let key = std::env::var("VDB_TEST_EMULATE_KEY").unwrap();
