@@ -1,8 +1,10 @@
-//! Other data in the same database: a refresh that Git asks for, and actions that nobody commits.
+//! Other data in the same database: a refresh that Git asks for, and actions that nobody commits; and a database of a moment
+//! that no snapshot holds.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +16,7 @@ use crate::scenarios::{command_line, gone};
 use crate::wait;
 
 const NAME: &str = "renewed";
+const THEN: &str = "renewed-then";
 const FILE: &str = "environments/renewed/values.yaml";
 const BY: &str = "developer";
 const SOON: Duration = Duration::from_secs(180);
@@ -36,21 +39,47 @@ pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
         "create table news as select 7 as seven",
     )
     .await?;
+    let moment = Timestamp::now();
     let news = refreshed(context, &forge, &kubernetes, &before, &kept).await;
     at_source(context, &kubernetes, "drop table news").await?;
     news?;
 
     actions(&kubernetes, &kept).await?;
+    at_that_moment(&forge, &kubernetes, moment).await?;
 
-    let yes = [("ENV", NAME), ("YES", "1")];
-    let deleted = command_line::make(context, "delete-env", &yes).await?;
-    anyhow::ensure!(deleted.ok, "make delete-env: {}", deleted.text());
-    gone(&kubernetes, NAME).await
+    for name in [NAME, THEN] {
+        let yes = [("ENV", name), ("YES", "1")];
+        let deleted = command_line::make(context, "delete-env", &yes).await?;
+        anyhow::ensure!(deleted.ok, "make delete-env: {}", deleted.text());
+        gone(&kubernetes, name).await?;
+    }
+    Ok(())
+}
+
+/// The source has dropped its news since; between the snapshots before and after, only its log knows the moment.
+async fn at_that_moment(
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+    moment: Timestamp,
+) -> anyhow::Result<()> {
+    let file = format!("environments/{THEN}/values.yaml");
+    let ordered = format!(
+        "owner: group:default/team-orders\nvdb:\n  source: {{type: dct-source, reference: '10.0.1.54:largedb', \
+         timestamp: '{moment}'}}\n  database: {{name: largedb, user: app}}\n"
+    );
+    let (number, _) = forge
+        .propose(BY, &branch("then"), &[(&file, &ordered)])
+        .await?;
+    forge.merge(number).await?;
+    kubernetes.ready(THEN, SOON).await?;
+    let seven = kubernetes.sql(THEN, "select seven from news").await?;
+    anyhow::ensure!(seven == "7", "the news of {moment} are {seven}");
+    Ok(())
 }
 
 /// Merged branches stay, and the scenario can be run again on the same forge.
 fn branch(what: &str) -> String {
-    format!("renewed-{what}-{}", jiff::Timestamp::now().as_millisecond())
+    format!("renewed-{what}-{}", Timestamp::now().as_millisecond())
 }
 
 fn values(token: Option<&str>) -> String {
