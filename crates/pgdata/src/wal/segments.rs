@@ -1,12 +1,15 @@
 //! Files of an archive: 24 hexadecimal digits, and `.partial` behind the one that is being received.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::Location;
 
-/// One timeline's segments in a directory. One of them is in memory at a time, with the beginning of the next behind it.
+/// Bytes in memory at a time: whoever reads gigabytes of a log needs no more.
+const WINDOW: u64 = 256 << 10;
+
+/// One timeline's segments in a directory, of which a window is in memory.
 #[derive(Debug)]
 pub struct Segments {
     directory: PathBuf,
@@ -17,8 +20,16 @@ pub struct Segments {
 
 #[derive(Debug)]
 struct Loaded {
-    number: u64,
+    /// Of its first byte, from the beginning of the log.
+    start: u64,
     bytes: Vec<u8>,
+}
+
+impl Loaded {
+    fn get(&self, at: u64, length: usize) -> Option<&[u8]> {
+        let start = usize::try_from(at.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..start.checked_add(length)?)
+    }
 }
 
 impl Segments {
@@ -70,19 +81,20 @@ impl Segments {
 
     /// Bytes of one page; none where there is no file yet.
     pub(super) fn bytes(&mut self, at: u64, length: usize) -> io::Result<Option<&[u8]>> {
-        let number = at / self.size;
-        if self.loaded.as_ref().is_none_or(|l| l.number != number) {
-            let Some(bytes) = self.load(number)? else {
+        let holds = |loaded: &Loaded| loaded.get(at, length).is_some();
+        if !self.loaded.as_ref().is_some_and(holds) {
+            let start = at - at % super::PAGE;
+            let Some(bytes) = self.load(start)? else {
                 return Ok(None);
             };
-            self.loaded = Some(Loaded { number, bytes });
+            self.loaded = Some(Loaded { start, bytes });
         }
-        let start = usize::try_from(at % self.size).unwrap_or(usize::MAX);
-        let loaded = self.loaded.as_ref().map(|l| l.bytes.as_slice());
-        Ok(loaded.and_then(|bytes| bytes.get(start..start.checked_add(length)?)))
+        Ok(self.loaded.as_ref().and_then(|l| l.get(at, length)))
     }
 
-    fn load(&self, number: u64) -> io::Result<Option<Vec<u8>>> {
+    /// The window from a place on, at most to the end of its file.
+    fn load(&self, start: u64) -> io::Result<Option<Vec<u8>>> {
+        let (number, offset) = (start / self.size, start % self.size);
         let whole = self.directory.join(self.name_of(number));
         let partial = self
             .directory
@@ -92,7 +104,8 @@ impl Segments {
             match File::open(path) {
                 Ok(mut file) => {
                     let mut bytes = Vec::new();
-                    file.read_to_end(&mut bytes)?;
+                    file.seek(SeekFrom::Start(offset))?;
+                    file.take(WINDOW).read_to_end(&mut bytes)?;
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
