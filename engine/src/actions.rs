@@ -96,21 +96,7 @@ impl Engine {
                 intent,
                 warning: warning.as_deref(),
             };
-            let job = order.begin(draft);
-            draft.put(Object {
-                number,
-                kind: Kind::Vdb,
-                id: vdb.id.clone(),
-                name: name.clone(),
-                scope: group.id,
-                phase: Phase::Creating,
-                parent: Some(from.snapshot.id),
-                doc: Arc::new(document(&vdb)),
-            });
-            Ok(ProvisionAnswer {
-                job: Some(job),
-                vdb_id: Some(vdb.id),
-            })
+            Ok(order.create(draft, number, &vdb, group.id, Some(from.snapshot.id)))
         })
     }
 
@@ -243,14 +229,9 @@ impl Engine {
     fn new_vdb(&self, number: u64, name: &str, from: &Chosen) -> Vdb {
         let (snapshot, dataset) = (&from.snapshot, &from.dataset);
         Vdb {
-            id: Kind::Vdb.id(number),
-            name: Some(name.to_owned()),
-            database_type: Some(TOOLKIT_ID.to_owned()),
             database_version: dataset.version.clone(),
             status: Some("INACTIVE".to_owned()),
             enabled: Some(false),
-            engine_id: Some(ENGINE_ID.to_owned()),
-            engine_name: Some(self.settings.engine_name.clone()),
             parent_id: Some(dataset.id.clone()),
             parent_name: dataset.name.clone(),
             parent_dsource_id: dataset.dsource_id.clone(),
@@ -258,13 +239,25 @@ impl Engine {
             root_parent_id: dataset.dsource_id.clone(),
             parent_timeflow_timestamp: snapshot.timestamp.clone(),
             parent_timeflow_timezone: snapshot.timezone.clone(),
-            creation_date: Some(clock::now()),
             size: dataset.size,
+            containerization_state: Some(ContainerizationState::ReadyForContainer),
+            ..self.bare_vdb(number, name)
+        }
+    }
+
+    /// What every new VDB says of itself, whatever it is made from.
+    pub(crate) fn bare_vdb(&self, number: u64, name: &str) -> Vdb {
+        Vdb {
+            id: Kind::Vdb.id(number),
+            name: Some(name.to_owned()),
+            database_type: Some(TOOLKIT_ID.to_owned()),
+            engine_id: Some(ENGINE_ID.to_owned()),
+            engine_name: Some(self.settings.engine_name.clone()),
+            creation_date: Some(clock::now()),
             is_appdata: Some(true),
             masked: Some(false),
             is_replica: Some(false),
             is_locked: Some(false),
-            containerization_state: Some(ContainerizationState::ReadyForContainer),
             toolkit_id: Some(TOOLKIT_ID.to_owned()),
             ..Vdb::default()
         }

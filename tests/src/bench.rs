@@ -76,8 +76,7 @@ async fn disk(
             let asked = context.engine(Method::GET, &format!("/vdbs/{id}"))?;
             Ok(asked.send().await?.error_for_status()?.json().await?)
         };
-        // The engine answers with the size it saw last and looks again behind the caller's back.
-        seen().await?;
+        // What was written last is not on the disk yet, and counts for nothing.
         let seen = wait::until(
             &format!("the size of {name}"),
             Duration::from_secs(30),

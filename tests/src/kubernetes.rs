@@ -129,6 +129,19 @@ impl<'a> Kubernetes<'a> {
         .await
     }
 
+    /// Deletes a database by hand and waits until it is gone.
+    pub(crate) async fn delete_vdb(&self, namespace: &str, name: &str) -> anyhow::Result<Finished> {
+        self.run(&[
+            "-n",
+            namespace,
+            "delete",
+            "postgresvdb",
+            name,
+            "--timeout=90s",
+        ])
+        .await
+    }
+
     /// Waits until Ready carries this reason.
     pub(crate) async fn reason(
         &self,

@@ -1,10 +1,12 @@
 //! Writing a job down.
 
-use dct::types::{Job, JobEngine, JobStatus};
+use std::sync::Arc;
 
-use crate::clock;
-use crate::model::{ENGINE_ID, Intent, JobRecord};
+use dct::types::{Job, JobEngine, JobStatus, ProvisionAnswer, Vdb};
+
+use crate::model::{ENGINE_ID, Intent, JobRecord, Kind, Object, Phase};
 use crate::store::Draft;
+use crate::{clock, document};
 
 /// An unfinished job with what it is about.
 pub(crate) struct Order<'a> {
@@ -44,5 +46,31 @@ impl Order<'_> {
             intent: Some(self.intent),
         });
         job
+    }
+    /// The same for a VDB that is not there yet, with the VDB.
+    pub(crate) fn create(
+        self,
+        draft: &mut Draft<'_>,
+        number: u64,
+        vdb: &Vdb,
+        group: String,
+        parent: Option<String>,
+    ) -> ProvisionAnswer {
+        let name = self.name.to_owned();
+        let job = self.begin(draft);
+        draft.put(Object {
+            number,
+            kind: Kind::Vdb,
+            id: vdb.id.clone(),
+            name,
+            scope: group,
+            phase: Phase::Creating,
+            parent,
+            doc: Arc::new(document(vdb)),
+        });
+        ProvisionAnswer {
+            job: Some(job),
+            vdb_id: Some(vdb.id.clone()),
+        }
     }
 }

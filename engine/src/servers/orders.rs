@@ -1,7 +1,5 @@
 //! What callers may order of a VDB whose server the engine runs.
 
-use std::sync::Arc;
-
 use dct::types::{
     ContainerizationState, Job, ProvisionAnswer, ProvisionBySnapshot, StopVdb, UpdateVdb, Vdb,
 };
@@ -9,11 +7,10 @@ use dct::types::{
 use super::{is_served, login, ports};
 use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on};
 use crate::engine::Engine;
-use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
+use crate::model::{Intent, Object, Phase};
 use crate::settings::ServerSettings;
 use crate::store::{Draft, State};
 use crate::timeflows::{self, Begin};
-use crate::{clock, document};
 
 /// How large a new, empty database is, for the room that it needs.
 const EMPTY_BYTES: i64 = 48 << 20;
@@ -80,26 +77,15 @@ impl Engine {
             crate::actions::unnamed(draft.state, &group, &name)?;
             let number = draft.number();
             let mut vdb = Vdb {
-                id: Kind::Vdb.id(number),
-                name: Some(name.clone()),
                 description: request.description.clone(),
-                database_type: Some(TOOLKIT_ID.to_owned()),
                 database_version: version,
                 enabled: Some(true),
-                engine_id: Some(ENGINE_ID.to_owned()),
-                engine_name: Some(self.settings.engine_name.clone()),
                 group_name: Some(group.name.clone()),
-                creation_date: Some(clock::now()),
                 size: Some(EMPTY_BYTES),
-                is_appdata: Some(true),
-                masked: Some(false),
-                is_replica: Some(false),
-                is_locked: Some(false),
-                toolkit_id: Some(TOOLKIT_ID.to_owned()),
                 appdata_config_params: request.appdata_config_params.clone(),
                 vdb_restart: request.vdb_restart,
                 tags: Some(tags).filter(|t| !t.is_empty()),
-                ..Vdb::default()
+                ..self.bare_vdb(number, &name)
             };
             let begun = Begin {
                 dataset: &vdb.id,
@@ -117,21 +103,7 @@ impl Engine {
                 },
                 warning: None,
             };
-            let job = order.begin(draft);
-            draft.put(Object {
-                number,
-                kind: Kind::Vdb,
-                id: vdb.id.clone(),
-                name: name.clone(),
-                scope: group.id,
-                phase: Phase::Creating,
-                parent: None,
-                doc: Arc::new(document(&vdb)),
-            });
-            Ok(ProvisionAnswer {
-                job: Some(job),
-                vdb_id: Some(vdb.id),
-            })
+            Ok(order.create(draft, number, &vdb, group.id, None))
         })
     }
 

@@ -17,7 +17,7 @@ const PASSWORD: &str = "s'e\"c$r\\et";
 fn a_server_lives_with_its_virtual_database() {
     if std::env::var_os("VDB_TEST_SMALL").is_none() {
         println!(
-            "SKIPPED: VDB_TEST_SMALL names no btrfs pools; .ci/real-engine servers makes them"
+            "SKIPPED: VDB_TEST_SMALL names no btrfs pools; .ci/real-engine faults a_server makes them"
         );
         return;
     }

@@ -17,21 +17,7 @@ impl GitHub {
         query: &str,
         most_pages: usize,
     ) -> Result<Vec<wire::Pull>, Error> {
-        let base = &self.0.settings.branch;
-        let mut pulls: Vec<wire::Pull> = Vec::new();
-        for page in 1..=most_pages {
-            let path = format!(
-                "/pulls?{query}&base={}&per_page={PULLS}&page={page}",
-                web::segment(base)
-            );
-            let found = self.page(path).await?;
-            let last = found.len() < PULLS;
-            pulls.extend(found.into_iter().filter(|pull| pull.base_is(base)));
-            if last {
-                break;
-            }
-        }
-        Ok(pulls)
+        self.listed(query, most_pages, true).await
     }
 
     /// A list that is asked for seldom: nothing of it is kept.
@@ -40,6 +26,15 @@ impl GitHub {
         query: &str,
         most_pages: usize,
     ) -> Result<Vec<wire::Pull>, Error> {
+        self.listed(query, most_pages, false).await
+    }
+
+    async fn listed(
+        &self,
+        query: &str,
+        most_pages: usize,
+        kept: bool,
+    ) -> Result<Vec<wire::Pull>, Error> {
         let base = &self.0.settings.branch;
         let mut pulls: Vec<wire::Pull> = Vec::new();
         for page in 1..=most_pages {
@@ -47,7 +42,11 @@ impl GitHub {
                 "/pulls?{query}&base={}&per_page={PULLS}&page={page}",
                 web::segment(base)
             );
-            let found: Vec<wire::Pull> = self.0.get(&path, &[]).await?.json()?;
+            let found: Vec<wire::Pull> = if kept {
+                self.page(path).await?
+            } else {
+                self.0.get(&path, &[]).await?.json()?
+            };
             let last = found.len() < PULLS;
             pulls.extend(found.into_iter().filter(|pull| pull.base_is(base)));
             if last {

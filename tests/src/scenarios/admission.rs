@@ -127,16 +127,7 @@ pub(crate) async fn explained(context: &Context) -> anyhow::Result<()> {
         let seen = kubernetes
             .reason(NAMESPACE, name, reason, Duration::from_secs(90))
             .await;
-        let deleted = kubernetes
-            .run(&[
-                "-n",
-                NAMESPACE,
-                "delete",
-                "postgresvdb",
-                name,
-                "--timeout=90s",
-            ])
-            .await?;
+        let deleted = kubernetes.delete_vdb(NAMESPACE, name).await?;
         let seen = seen?;
         let message = crate::kubernetes::condition(&seen, "Ready")
             .map(|c| c["message"].to_string())
@@ -197,15 +188,7 @@ pub(crate) async fn engine_down(context: &Context) -> anyhow::Result<()> {
     kubernetes
         .reason(NAMESPACE, name, "Verified", Duration::from_secs(120))
         .await?;
-    kubernetes
-        .ok(&[
-            "-n",
-            NAMESPACE,
-            "delete",
-            "postgresvdb",
-            name,
-            "--timeout=90s",
-        ])
-        .await?;
+    let deleted = kubernetes.delete_vdb(NAMESPACE, name).await?;
+    anyhow::ensure!(deleted.ok, "{name} cannot be deleted: {}", deleted.text());
     Ok(())
 }

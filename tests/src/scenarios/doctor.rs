@@ -42,16 +42,7 @@ pub(crate) async fn environment(context: &Context) -> anyhow::Result<()> {
         )
         .await;
     let sick = make(context, "doctor", &[("ENV", NAME)]).await?;
-    let deleted = kubernetes
-        .run(&[
-            "-n",
-            NAMESPACE,
-            "delete",
-            "postgresvdb",
-            name,
-            "--timeout=90s",
-        ])
-        .await?;
+    let deleted = kubernetes.delete_vdb(NAMESPACE, name).await?;
     seen?;
     let page = sick.text();
     anyhow::ensure!(!sick.ok, "a missing image is no problem: {page}");
