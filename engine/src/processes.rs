@@ -22,8 +22,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// None if there is no such process, or it is another user's.
+    /// None if there is no such process, or it is another user's. A server in single-user mode writes its number down
+    /// as a negative one, which is nobody's.
     pub(crate) fn open(pid: i32) -> Option<Self> {
+        if pid <= 0 {
+            return None;
+        }
         let handle = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         let own = fs::metadata("/proc/self").ok()?.uid();
         let uid = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
@@ -123,6 +127,13 @@ mod tests {
         let stat = "7 (a) b 9 (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
         assert_eq!(since(stat), Some(4242));
         assert_eq!(since(&stat.replace(" S ", " Z ")), None);
+    }
+
+    #[test]
+    fn a_number_that_no_process_has_is_none() {
+        for pid in [i32::MIN, -4242, -1, 0, i32::MAX] {
+            assert!(Process::open(pid).is_none(), "{pid}");
+        }
     }
 
     #[test]
