@@ -47,7 +47,7 @@ impl Engine {
                 } else {
                     permit.ok()
                 };
-                engine.execute(&job);
+                engine.execute_or_fail(&job);
             });
             if let Err(error) = work.await {
                 tracing::error!("a job ended without an answer: {error}");
@@ -64,6 +64,23 @@ impl Engine {
         })
     }
 
+    /// A defect of the engine ends the job in failure; nobody waits for it for ever.
+    fn execute_or_fail(&self, job: &str) {
+        let work = std::panic::AssertUnwindSafe(|| self.execute(job));
+        let Err(panic) = std::panic::catch_unwind(work) else {
+            return;
+        };
+        let intent = self.store.read(|state| state.job(job)?.intent.clone());
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("it panicked");
+        let error = Error::Failed(format!("this is a defect of the engine: {text}"));
+        if let Some(intent) = intent {
+            tracing::error!(job, ?intent, "{error}");
+            self.conclude(job, &intent, &Err(error));
+        }
+    }
+
     /// Carries a job out to its end.
     pub fn execute(&self, job: &str) {
         let Some(intent) = self.store.read(|state| state.job(job)?.intent.clone()) else {
@@ -75,7 +92,14 @@ impl Engine {
             Ok(_) => tracing::info!(job, ?intent, elapsed = ?begun.elapsed(), "done"),
             Err(error) => tracing::error!(job, ?intent, "{}", error_chain(error)),
         }
-        while let Err(error) = self.finish(job, &intent, &result) {
+        self.conclude(job, &intent, &result);
+        if let Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } = &intent {
+            self.size_of(vdb);
+        }
+    }
+
+    fn conclude(&self, job: &str, intent: &Intent, result: &Result<Outcome, Error>) {
+        while let Err(error) = self.finish(job, intent, result) {
             // A full disk, most likely. The job stays under way until its end can be written down.
             tracing::error!(
                 job,
@@ -83,9 +107,6 @@ impl Engine {
                 error_chain(&error)
             );
             std::thread::sleep(Duration::from_secs(2));
-        }
-        if let Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } = &intent {
-            self.size_of(vdb);
         }
     }
 

@@ -152,6 +152,33 @@ fn files_without_metadata_go_and_foreign_files_stay() {
     assert!(!debris.exists() && foreign.exists() && engine.vdb_root(&vdb).exists());
 }
 
+#[tokio::test]
+async fn a_job_that_panics_ends_in_failure_and_says_so() {
+    let pool = Pool::new();
+    let engine = std::sync::Arc::new(pool.linked());
+    let (job, vdb) = provision(&engine);
+    pool.disk
+        .steps
+        .store(1, std::sync::atomic::Ordering::SeqCst);
+    engine.start(&job);
+    let begun = std::time::Instant::now();
+    while status(&engine, &job) != JobStatus::Failed {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(30),
+            "it never ends"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let said = engine
+        .store
+        .read(|state| state.job(&job).unwrap().job.error_details.clone());
+    assert_eq!(
+        said.as_deref(),
+        Some("this is a defect of the engine: killed")
+    );
+    assert!(!known(&engine, &vdb) && !engine.vdb_root(&vdb).exists());
+}
+
 #[test]
 fn a_pool_whose_metadata_is_lost_is_not_swept_empty() {
     let pool = Pool::new();
