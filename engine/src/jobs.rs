@@ -159,7 +159,7 @@ impl Engine {
             }
             Intent::Nothing => {}
             Intent::Delete { vdb } => {
-                self.end_server(vdb)?;
+                self.stop_server(vdb, Stop::Immediate)?;
                 self.delete_vdb_files(vdb)?;
             }
             Intent::SnapshotVdb { vdb, snapshot } => {
@@ -218,6 +218,12 @@ impl Engine {
         if let Some(root) = retired {
             self.discard_root(&root);
         }
+        // Only now: until its end is written down, the job may be carried out again and needs the login.
+        match (intent, result) {
+            (Intent::Provision { vdb, .. } | Intent::Empty { vdb }, Err(_))
+            | (Intent::Delete { vdb }, Ok(_)) => self.forget_server(vdb),
+            _ => {}
+        }
         Ok(())
     }
 
@@ -225,7 +231,7 @@ impl Engine {
     fn discard(&self, intent: &Intent) {
         match intent {
             Intent::Provision { vdb, .. } | Intent::Empty { vdb } => {
-                if let Err(error) = self.end_server(vdb) {
+                if let Err(error) = self.stop_server(vdb, Stop::Immediate) {
                     tracing::error!(vdb, "{}", error_chain(&error));
                 }
                 self.discard_root(&self.vdb_root(vdb));

@@ -127,14 +127,14 @@ impl Engine {
         moved
     }
 
-    /// The server's last trace.
-    pub(crate) fn end_server(&self, vdb: &str) -> Result<(), Error> {
-        self.stop_server(vdb, Stop::Immediate)?;
+    /// Configuration and login of a VDB that is no more; the sweep at the next start does what does not work now.
+    pub(crate) fn forget_server(&self, vdb: &str) {
         let home = self.server_home(vdb);
-        if storage::exists(&home) {
-            storage::files("delete", &home, std::fs::remove_dir_all(&home))?;
+        if storage::exists(&home)
+            && let Err(error) = std::fs::remove_dir_all(&home)
+        {
+            tracing::warn!(path = %home.display(), "left for the sweep at the next start: {error}");
         }
-        Ok(())
     }
 
     /// What callers see of a server, as it is.

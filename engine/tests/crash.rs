@@ -91,6 +91,40 @@ fn a_provision_whose_snapshot_is_unusable_after_the_crash_ends_in_failure_and_fr
 }
 
 #[test]
+fn a_login_is_kept_until_the_end_of_its_order_is_written_down() {
+    let pool = Pool {
+        servers: Some(engine::settings::ServerSettings {
+            listen: "127.0.0.1".parse().unwrap(),
+            ports: "20000-20099".to_owned(),
+        }),
+        ..Pool::new()
+    };
+    let engine = pool.linked();
+    let request = ProvisionBySnapshot {
+        name: Some("dev-vdb".to_owned()),
+        source_data_id: Some("largedb".to_owned()),
+        db_username: Some("app".to_owned()),
+        db_password: Some("secret".to_owned()),
+        ..Default::default()
+    };
+    let answer = engine.provision(&request).unwrap();
+    let (job, vdb) = (answer.job.unwrap().id, answer.vdb_id.unwrap());
+    let login = pool.path(&format!("pool/servers/{vdb}/login.sql"));
+    std::fs::remove_dir_all(engine.template_root(&snapshot(&engine))).unwrap();
+    // Killed when what is left of the failed copy goes.
+    pool.disk
+        .steps
+        .store(3, std::sync::atomic::Ordering::SeqCst);
+    let killed = std::panic::AssertUnwindSafe(|| engine.execute(&job));
+    std::panic::catch_unwind(killed).unwrap_err();
+    assert!(login.exists(), "the next start needs it");
+    drop(engine);
+    let engine = pool.open();
+    assert_eq!(status(&engine, &job), JobStatus::Failed);
+    assert!(!login.parent().unwrap().exists());
+}
+
+#[test]
 fn a_deletion_killed_before_or_after_its_effect_is_completed() {
     for effect in [false, true] {
         let pool = Pool::new();

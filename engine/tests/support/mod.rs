@@ -18,7 +18,9 @@ use engine::origin::{
     Archive, Commit, DataPoint, Error as OriginError, Facts, Found, Location, Origin, Progress,
     Slot, Until,
 };
-use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind, WalSettings};
+use engine::settings::{
+    ApiKey, ServerSettings, Settings, SourceSettings, StorageKind, WalSettings,
+};
 use engine::storage::{Copy, Error as StorageError, Storage};
 
 pub(crate) const KEY: &str = "1.0123456789abcdef";
@@ -280,6 +282,8 @@ pub(crate) struct Pool {
     pub(crate) origin: Files,
     /// Whether the sources' logs are kept.
     pub(crate) logged: bool,
+    /// For servers that the engine runs.
+    pub(crate) servers: Option<ServerSettings>,
 }
 
 impl Pool {
@@ -296,6 +300,7 @@ impl Pool {
             },
             disk,
             logged: false,
+            servers: None,
         }
     }
 
@@ -314,7 +319,7 @@ impl Pool {
             rate_limit: None,
             postgres_bin: PathBuf::from("/nowhere").into(),
             client_bin: "/nowhere".into(),
-            servers: None,
+            servers: self.servers.clone(),
             sources: ["largedb", "down"].map(|name| self.source(name)).to_vec(),
             tls: None,
             engine_name: "embedded".to_owned(),
