@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use crate::actions::definition as actions;
 
+#[cfg(test)]
+mod upgrade;
+
 /// What every object says of its type, filled in where an answer leaves it out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -14,6 +14,7 @@ mod delete;
 mod expiry;
 mod failures;
 mod hooks;
+mod manifests;
 mod refresh;
 mod schedule;
 mod world;
