@@ -235,6 +235,8 @@ pub trait Cluster: Send + Sync {
     /// The last lines of a job's newest pod.
     async fn job_log(&self, namespace: &str, job: &str) -> Result<String, Error>;
     async fn namespace_ends(&self, namespace: &str) -> Result<bool, Error>;
+    /// What a namespace says about who may order from its copies.
+    async fn shared_with(&self, namespace: &str) -> Result<Option<String>, Error>;
     async fn cluster_id(&self) -> Result<String, Error>;
     async fn record_orphan(&self, orphan: &Orphan) -> Result<(), Error>;
     async fn notify(&self, cr: &PostgresVdb, notice: &Notice) -> Result<(), Error>;

@@ -6,6 +6,7 @@
 pub mod actions;
 pub mod clock;
 pub mod cluster;
+pub mod consent;
 pub mod controller;
 pub mod crd;
 pub mod dct_check;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use dct::types::DSource;
 use environment::spec::Point;
 
+use crate::consent::{self, Asker};
 use crate::reason::Reason;
 use crate::rules::Refusal;
 use crate::tower::{Dct, Error, Inventory};
@@ -51,12 +52,13 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
 }
 
 /// What is allowed of a source must not be had of another by naming that one's snapshot or bookmark. Whether a moment
-/// can be given, only the tower knows.
+/// can be given, only the tower knows. The answer is the namespace that has to consent, if any.
 pub async fn holds(
     dct: &dyn Dct,
+    asker: &Asker<'_>,
     source: &str,
     point: &Point,
-) -> Result<Result<(), Refusal>, Error> {
+) -> Result<Result<Option<String>, Refusal>, Error> {
     let refuse = |why: String| Ok(Err((Reason::PointNotFound, why)));
     if let Some(id) = &point.snapshot_id {
         let Some(snapshot) = dct.snapshot(id).await? else {
@@ -82,8 +84,19 @@ pub async fn holds(
                 "bookmark {name:?} is not of a copy of source {source}"
             ));
         }
+        let copy = match &entry.vdb_id {
+            Some(id) => dct.vdb(id).await?,
+            None => None,
+        };
+        return Ok(match copy {
+            Some(copy) => consent::home(asker, &copy),
+            None => Err((
+                Reason::PointNotFound,
+                format!("the virtual database of bookmark {name:?} does not exist any more"),
+            )),
+        });
     }
-    Ok(Ok(()))
+    Ok(Ok(None))
 }
 
 /// A database goes back to its own data alone.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dct::types::{
     Bookmark, BySnapshot, CreateBookmark, DSource, DeleteVdb, DisableVdb, EnableVdb, Engine,
     Environment, FromBookmark, Job, PointInTime, ProvisionBySnapshot, ProvisionByTimestamp,
-    ProvisionFromBookmark, Snapshot, Source, Vdb,
+    ProvisionFromBookmark, Snapshot, Source, Tag, Vdb,
 };
 use dct::{Class, Client, filter};
 use environment::spec::Point;
@@ -28,6 +28,31 @@ pub struct Inventory {
 pub struct Accepted {
     pub vdb_id: Option<String>,
     pub job: Option<Job>,
+}
+
+/// A bookmark to be made, and for whom: a name alone does not say whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBookmark<'a> {
+    pub vdb: &'a str,
+    pub name: &'a str,
+    pub days: i64,
+    /// The uid of the resource that it is made for.
+    pub owner: &'a str,
+}
+
+impl NewBookmark<'_> {
+    /// Tag of every bookmark that the operator makes.
+    const OWNER_TAG: &'static str = "owner-uid";
+
+    pub fn tags(&self) -> Vec<Tag> {
+        vec![Tag::new(Self::OWNER_TAG, self.owner)]
+    }
+
+    /// Whether a bookmark that was found is the one that was made for this resource.
+    pub fn is_of(found: &Bookmark, owner: &str) -> bool {
+        let mut tags = found.tags.iter().flatten();
+        tags.any(|tag| tag.key == Self::OWNER_TAG && tag.value == owner)
+    }
 }
 
 /// A call that failed.
@@ -63,7 +88,7 @@ pub trait Dct: Send + Sync {
     /// By name or id. Assumes that searches find a bookmark by its name.
     async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, Error>;
     /// Bookmarks a virtual database as it is, running or not.
-    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, Error>;
+    async fn keep(&self, wanted: &NewBookmark<'_>) -> Result<Option<Job>, Error>;
     async fn forget(&self, bookmark: &str) -> Result<(), Error>;
     /// Assumes that a refresh begins a new timeflow, and so does a rewind.
     async fn refresh(&self, id: &str, point: &Point) -> Result<Job, Error>;
@@ -201,11 +226,12 @@ impl Dct for Tower {
             .find(|b| b.id == name || b.name.as_deref() == Some(name)))
     }
 
-    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, Error> {
+    async fn keep(&self, wanted: &NewBookmark<'_>) -> Result<Option<Job>, Error> {
         let request = CreateBookmark {
-            name: Some(name.to_owned()),
-            vdb_ids: Some(vec![vdb.to_owned()]),
-            retention: Some(days),
+            name: Some(wanted.name.to_owned()),
+            vdb_ids: Some(vec![wanted.vdb.to_owned()]),
+            retention: Some(wanted.days),
+            tags: Some(wanted.tags()),
             ..CreateBookmark::default()
         };
         Ok(self.client.create_bookmark(&request).await?.job)

@@ -20,6 +20,8 @@ pub const ENVIRONMENT_LABEL: &str = "postgres-vdb-platform/environment";
 pub const REQUEST_ID: &str = "postgres-vdb-platform/request-id";
 pub const REQUESTED_BY: &str = "postgres-vdb-platform/requested-by";
 pub const OWNER: &str = "postgres-vdb-platform/owner";
+/// On an environment's namespace: the environments that may order from bookmarks of its copies, with commas.
+pub const SHARE_WITH: &str = "postgres-vdb-platform/share-with";
 pub const FINALIZER: &str = "postgres-vdb-platform/finalizer";
 /// The namespace of an environment is this prefix and its name.
 pub const NAMESPACE_PREFIX: &str = "postgres-vdbs-";

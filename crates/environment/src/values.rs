@@ -21,6 +21,13 @@ pub struct Values {
         regex(pattern = r"^([a-z]+:)?([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$")
     )]
     pub owner: Option<String>,
+    /// Environments that may order from bookmarks of this one's databases; `*` stands for any text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 50),
+        inner(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9*-]+$"))
+    )]
+    pub share_with: Vec<String>,
     /// The order that this file carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,

@@ -12,6 +12,7 @@ use crate::controller::build::vdb_name;
 use crate::controller::observe::recorded;
 use crate::crd::PostgresVdb;
 use crate::poller::Progress;
+use crate::tower::NewBookmark;
 
 const DAYS: u16 = 30;
 /// A bookmark takes seconds; one that another job keeps out this long is not worth waiting for.
@@ -47,6 +48,13 @@ pub(super) async fn step(
             let why = format!("a bookmark named {name:?} exists and is of another database");
             return Ok(Step::Failed("NameTaken", why));
         }
+        // The data of another moment: whoever goes back to this name would get it without knowing.
+        if !NewBookmark::is_of(&found, action.uid()) {
+            let why = format!(
+                "a bookmark named {name:?} exists already and another made it; give spec.name another value, or leave it out"
+            );
+            return Ok(Step::Failed("NameTaken", why));
+        }
         if matches!(found.bookmark_status.as_deref(), None | Some("ACTIVE")) {
             return Ok(Step::Succeeded(Box::new(ActionStatus {
                 bookmark: Some(name.clone()),
@@ -71,7 +79,13 @@ pub(super) async fn step(
         });
     }
     let days = i64::from(spec.retention_days.unwrap_or(DAYS));
-    Ok(match ctx.dct.keep(&id, &name, days).await {
+    let wanted = NewBookmark {
+        vdb: &id,
+        name: &name,
+        days,
+        owner: action.uid(),
+    };
+    Ok(match ctx.dct.keep(&wanted).await {
         Ok(job) => Step::Runs(Box::new(ActionStatus {
             job: job.map(|job| job.id),
             message: "the bookmark is being made".to_owned(),

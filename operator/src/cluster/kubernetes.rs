@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
 use environment::actions::{ActionStatus, Kind as ActionKind};
-use environment::names::{FINALIZER, INSTANCE_LABEL};
+use environment::names::{FINALIZER, INSTANCE_LABEL, SHARE_WITH};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
@@ -394,6 +394,15 @@ impl Cluster for Kubernetes {
             .await
             .map_err(failed("read the namespace"))?;
         Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
+    }
+
+    async fn shared_with(&self, namespace: &str) -> Result<Option<String>, Error> {
+        let found = self
+            .global::<Namespace>()
+            .get_opt(namespace)
+            .await
+            .map_err(failed(format!("read namespace {namespace}")))?;
+        Ok(found.and_then(|n| n.annotations().get(SHARE_WITH).cloned()))
     }
 
     async fn cluster_id(&self) -> Result<String, Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dct::types::{Job as TowerJob, Vdb};
 use environment::names::INSTANCE_LABEL;
+use environment::spec::Point;
 use environment::status::{RefreshState, Vdb as Recorded};
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
 use super::{Context, build, expiry, refresh};
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
+use crate::consent::{self, Asker};
 use crate::crd::PostgresVdb;
 use crate::poller::Progress;
 use crate::rules::{self, Refusal};
@@ -52,6 +54,24 @@ pub enum Tower {
     JobFailed(Box<TowerJob>),
     /// No job is under way: the virtual database itself.
     Vdb(Option<Box<Vdb>>),
+}
+
+/// What cannot be read while both are asked.
+pub enum Failure {
+    Tower(Error),
+    Cluster(cluster::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Tower(error)
+    }
+}
+
+impl From<cluster::Error> for Failure {
+    fn from(error: cluster::Error) -> Self {
+        Self::Cluster(error)
+    }
 }
 
 /// The objects around the resource, by name.
@@ -127,12 +147,13 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     observed.children = children(ctx, &observed).await?;
     observed.cluster_id = ctx.cluster.cluster_id().await?;
     if !observed.cr.is_deleting() {
-        observed.exchange = refresh::look::look(ctx, &observed).await;
+        observed.exchange = refresh::look::look(ctx, &observed).await?;
     }
     if wants_tower(ctx, &observed) {
         observed.tower = match tower(ctx, &observed).await {
             Ok(tower) => tower,
-            Err(error) => Tower::Failed(error),
+            Err(Failure::Tower(error)) => Tower::Failed(error),
+            Err(Failure::Cluster(error)) => return Err(error),
         };
     }
     Ok(observed)
@@ -217,10 +238,10 @@ pub fn recorded(cr: &PostgresVdb) -> Recorded {
         .unwrap_or_default()
 }
 
-async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
+async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
     let vdb = recorded(&observed.cr);
     if vdb.intent.is_none() {
-        return Ok(Tower::Source(resolve(ctx, &observed.cr).await?));
+        return Ok(Tower::Source(resolve(ctx, observed).await?));
     }
     let Some(id) = vdb.id else {
         if let (Some(source), false) = (&observed.memory.fresh_intent, observed.cr.is_deleting()) {
@@ -246,7 +267,7 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
     }
 }
 
-async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
+async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
     let name = vdb_name(&observed.cr);
     let vdb = ctx.dct.vdb_by_name(&name).await?.map(Box::new);
     let job = ctx.dct.job_by_target(&name).await?.map(Box::new);
@@ -255,23 +276,41 @@ async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Error> {
         .is_none_or(|job| job.status.is_over() && job.status != dct::types::JobStatus::Completed);
     let needed = vdb.is_none() && idle && !observed.cr.is_deleting();
     let source = if needed {
-        resolve(ctx, &observed.cr).await?
+        resolve(ctx, observed).await?
     } else {
         Err((reason::Reason::Pending, String::new()))
     };
     Ok(Tower::Lookup { vdb, job, source })
 }
 
-async fn resolve(ctx: &Context, cr: &PostgresVdb) -> Result<Result<String, Refusal>, Error> {
+async fn resolve(ctx: &Context, observed: &Observed) -> Result<Result<String, Refusal>, Failure> {
+    let wanted = &observed.cr.spec.source;
     let inventory = ctx.dct.inventory().await?;
-    let id = match source::resolve(&cr.spec.source.reference, &inventory) {
+    let id = match source::resolve(&wanted.reference, &inventory) {
         Ok(dsource) => dsource.id.clone(),
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let point = cr.spec.source.point();
-    Ok(source::holds(ctx.dct.as_ref(), &id, &point)
-        .await?
-        .map(|()| id))
+    let may = may_have(ctx, observed, &id, &wanted.point()).await?;
+    Ok(may.map(|()| id))
+}
+
+/// Whether this source has the point, and whoever's data it is lets this resource have it.
+pub async fn may_have(
+    ctx: &Context,
+    observed: &Observed,
+    source: &str,
+    point: &Point,
+) -> Result<Result<(), Refusal>, Failure> {
+    let key = observed.cr.key();
+    let asker = Asker {
+        namespace: &key.namespace,
+        cluster_id: &observed.cluster_id,
+        prefix: &ctx.settings.namespace_prefix,
+    };
+    match source::holds(ctx.dct.as_ref(), &asker, source, point).await? {
+        Ok(home) => Ok(consent::given(ctx.cluster.as_ref(), &asker, home).await?),
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }
 
 /// What the volume's annotations record of the copy.

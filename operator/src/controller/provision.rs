@@ -12,13 +12,13 @@ use super::observe::{Observed, Tower, recorded};
 use super::plan::{JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Step};
 use super::{desired, hooks};
 use crate::clock::{between, parse};
+use crate::consent::{CLUSTER_TAG, NAMESPACE_TAG};
 use crate::reason::Reason;
 use crate::rules::Refusal;
 use crate::tower::Error;
 
-/// Tags of every virtual database that the operator orders.
+/// Tag of every virtual database that the operator orders: whose it is.
 pub const UID_TAG: &str = "cr-uid";
-pub const CLUSTER_TAG: &str = "cluster-id";
 /// How soon an object is visible after the job that made it: real towers lag.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -74,6 +74,7 @@ fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> ProvisionBySna
         tags: Some(vec![
             Tag::new(UID_TAG, cr.uid()),
             Tag::new(CLUSTER_TAG, observed.cluster_id.as_str()),
+            Tag::new(NAMESPACE_TAG, cr.key().namespace),
         ]),
         ..ProvisionBySnapshot::default()
     }

@@ -9,7 +9,7 @@ use super::{CLEANUP, Check, RUN_TAG, Record, Verdict, latest};
 use crate::clock::between;
 use crate::controller::build::volume::checked_export;
 use crate::source;
-use crate::tower::Error;
+use crate::tower::{Error, NewBookmark};
 
 const OWNER: &str = "999:999";
 
@@ -226,7 +226,12 @@ impl Life<'_> {
         let job = self
             .check
             .dct
-            .keep(id, name, 1)
+            .keep(&NewBookmark {
+                vdb: id,
+                name,
+                days: 1,
+                owner: name,
+            })
             .await
             .map_err(told("bookmark"))?;
         if let Some(job) = job {

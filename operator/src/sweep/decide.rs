@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 use crate::clock::{between, parse};
+use crate::consent::CLUSTER_TAG;
 use crate::controller::build::{UID_LABEL, vdb_name, volume};
-use crate::controller::provision::{CLUSTER_TAG, UID_TAG};
+use crate::controller::provision::UID_TAG;
 use crate::crd::PostgresVdb;
 
 /// Everything there is, read in this order: virtual databases, volumes, ledger, resources. What is made meanwhile then

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Estate, Port, Report};
 use crate::cluster::{LEDGER, MANAGER};
-use crate::controller::provision::CLUSTER_TAG;
+use crate::consent::CLUSTER_TAG;
 use crate::crd::PostgresVdb;
 
 /// The report's key in the ledger, beside the uids of resources.

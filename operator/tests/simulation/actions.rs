@@ -160,6 +160,32 @@ async fn what_cannot_be_done_fails_with_its_reason_and_the_server_is_not_stopped
     assert_eq!(state.condition("Stalled").unwrap().0, "False");
 }
 
+/// Its name is taken by the data of another moment, of this very database.
+#[tokio::test]
+async fn a_second_snapshot_does_not_take_the_bookmark_of_the_first_for_its_own() {
+    let mut base = ready().await;
+    let spec = json!({ "name": "before-tests" });
+    add(&mut base, action(Kind::PostgresSnapshot, "first", &spec));
+    let world = World::of(base);
+    world.drive(over).await;
+    add(
+        &mut world.state(),
+        action(Kind::PostgresSnapshot, "second", &spec),
+    );
+    world.drive(over).await;
+    let state = world.state();
+    let [first, second] = ["first", "second"].map(|name| state.actions[name].status.clone());
+    assert_eq!(first.phase, ActionPhase::Succeeded, "{first:?}");
+    assert_eq!(second.phase, ActionPhase::Failed, "{second:?}");
+    assert_eq!(second.reason.as_deref(), Some("NameTaken"));
+    assert!(
+        second.message.contains("another made it"),
+        "{}",
+        second.message
+    );
+    assert_eq!(second.bookmark, None);
+}
+
 #[tokio::test]
 async fn a_rewind_that_fails_ends_in_the_data_before() {
     let mut base = ready().await;

@@ -363,6 +363,59 @@ async fn a_point_of_another_source_is_not_delivered(#[case] point: Value, #[case
     assert_eq!(state.provisioned, 0);
 }
 
+/// Who may order from a source may not thereby have what another environment made of its copy.
+#[rstest]
+#[case(&[], None, Ok(()))]
+#[case(&[("cluster-id", "cluster"), ("namespace", "postgres-vdbs-dev")], None, Ok(()))]
+#[case(&[("cluster-id", "cluster"), ("namespace", "postgres-vdbs-hr")], Some("qa,dev"), Ok(()))]
+#[case(&[("cluster-id", "cluster"), ("namespace", "postgres-vdbs-hr")], Some("qa"), Err("does not share with dev"))]
+#[case(&[("cluster-id", "cluster"), ("namespace", "postgres-vdbs-hr")], None, Err("does not share with dev"))]
+#[case(&[("cluster-id", "another"), ("namespace", "postgres-vdbs-dev")], Some("*"), Err("another cluster"))]
+#[tokio::test]
+async fn a_bookmark_of_anothers_copy_needs_consent(
+    #[case] tags: &[(&str, &str)],
+    #[case] shared: Option<&str>,
+    #[case] wanted: Result<(), &str>,
+) {
+    let world = World::new(json!({ "source": { "bookmark": "theirs" } }));
+    world.state().bookmarked_by("theirs", "d", tags);
+    if let Some(shared) = shared {
+        let shares = &mut world.state().shares;
+        shares.insert("postgres-vdbs-hr".into(), shared.into());
+    }
+    world
+        .drive(|s| s.is_ready() || s.reason() == "NotAllowed")
+        .await;
+    let (_, reason, message) = world.state().condition("Ready").unwrap();
+    match wanted {
+        Ok(()) => assert_eq!(reason, "Verified", "{message}"),
+        Err(says) => assert!(message.contains(says), "{message}"),
+    }
+    assert_eq!(world.state().provisioned, usize::from(wanted.is_ok()));
+}
+
+#[tokio::test]
+async fn a_refresh_from_a_bookmark_needs_the_same_consent() {
+    let base = ready(json!({})).await;
+    let world = World::of(base);
+    let home = [("cluster-id", "cluster"), ("namespace", "postgres-vdbs-hr")];
+    world.state().bookmarked_by("theirs", "d", &home);
+    let wish = |cr: &mut operator::crd::PostgresVdb| {
+        cr.spec.source.bookmark = Some("theirs".into());
+        cr.spec.refresh = serde_json::from_value(json!({ "token": "t" })).unwrap();
+    };
+    world.state().change(wish);
+    world
+        .drive(|s| s.refresh().and_then(|r| r.state) == Some(RefreshState::Failed))
+        .await;
+    let state = world.state();
+    assert_eq!(
+        state.refresh().unwrap().reason.as_deref(),
+        Some("NotAllowed")
+    );
+    assert!(state.exchanges.is_empty() && state.is_ready());
+}
+
 #[tokio::test]
 async fn a_schedule_refreshes_once_for_each_time_and_makes_up_for_missed_ones_by_one() {
     let base = ready(json!({ "refresh": { "schedule": "0 3 * * *" } })).await;

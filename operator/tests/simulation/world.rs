@@ -114,6 +114,9 @@ pub(crate) struct State {
     pub(crate) failing: Vec<&'static str>,
     pub(crate) refusing: Vec<&'static str>,
     pub(crate) bookmarks: BTreeMap<String, (Bookmark, Data)>,
+    /// Virtual databases of others, and what their namespaces consent to.
+    pub(crate) foreign: BTreeMap<String, Vdb>,
+    pub(crate) shares: BTreeMap<String, String>,
     pub(crate) actions: BTreeMap<String, Action>,
     /// Orders that exchange data, as the tower accepted them.
     pub(crate) exchanges: Vec<&'static str>,
@@ -211,6 +214,8 @@ impl World {
             failing: Vec::new(),
             refusing: Vec::new(),
             bookmarks: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            shares: BTreeMap::new(),
             exchanges: Vec::new(),
             actions: BTreeMap::new(),
             broken_claim: None,

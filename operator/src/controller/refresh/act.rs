@@ -12,7 +12,7 @@ use crate::controller::act::failed;
 use crate::controller::observe::{self, Observed};
 use crate::controller::plan::{Outcome, Record, Stop, Waiting};
 use crate::reason::Reason;
-use crate::tower::Error;
+use crate::tower::{Error, NewBookmark};
 
 /// The bookmark of a transaction that nobody ended goes by itself after so many days.
 const DAYS: i64 = 30;
@@ -22,7 +22,13 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 pub async fn keep(ctx: &Context, observed: &Observed, vdb: &str, name: &str) -> Outcome {
     sending(ctx, observed);
-    match ctx.dct.keep(vdb, name, DAYS).await {
+    let wanted = NewBookmark {
+        vdb,
+        name,
+        days: DAYS,
+        owner: observed.cr.uid(),
+    };
+    match ctx.dct.keep(&wanted).await {
         Ok(Some(job)) => Outcome::Recorded(Record::Job(Job {
             id: job.id,
             operation: "bookmark".to_owned(),

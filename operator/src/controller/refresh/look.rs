@@ -4,14 +4,15 @@ use dct::types::{Bookmark, Job, JobStatus, Vdb};
 use environment::status::{Exchange as Operation, Refresh, RefreshState};
 
 use super::under_way;
+use crate::cluster;
 use crate::controller::Context;
 use crate::controller::build::{Names, vdb_name};
-use crate::controller::observe::{Observed, recorded};
+use crate::controller::observe::{Failure, Observed, may_have, recorded};
 use crate::poller::Progress;
 use crate::reason::Reason;
 use crate::rules::{self, Refusal};
 use crate::source;
-use crate::tower::{Dct, Error};
+use crate::tower::Error;
 
 #[derive(Debug, Default)]
 pub enum Look {
@@ -46,23 +47,27 @@ impl Work {
     }
 }
 
-pub async fn look(ctx: &Context, observed: &Observed) -> Look {
+pub async fn look(ctx: &Context, observed: &Observed) -> Result<Look, cluster::Error> {
     let Some((refresh, state)) = under_way(&observed.cr) else {
-        return Look::NotAsked;
+        return Ok(Look::NotAsked);
     };
     let keeps = state == RefreshState::Keeping;
     let pod = Names::of(&ctx.frame(&observed.cr)).pod();
     let exchanges = matches!(state, RefreshState::Replacing | RefreshState::Undoing)
         && observed.children.get(&pod).is_none();
     if !keeps && !exchanges {
-        return Look::NotAsked;
+        return Ok(Look::NotAsked);
     }
     let seen = if keeps {
         before(ctx, observed, refresh).await
     } else {
         exchange(ctx, observed, state).await
     };
-    seen.map_or_else(Look::Failed, |seen| Look::Seen(Box::new(seen)))
+    match seen {
+        Ok(seen) => Ok(Look::Seen(Box::new(seen))),
+        Err(Failure::Tower(error)) => Ok(Look::Failed(error)),
+        Err(Failure::Cluster(error)) => Err(error),
+    }
 }
 
 fn work(ctx: &Context, observed: &Observed) -> Work {
@@ -105,12 +110,12 @@ async fn read(ctx: &Context, observed: &Observed) -> Result<Seen, Error> {
     })
 }
 
-async fn before(ctx: &Context, observed: &Observed, refresh: &Refresh) -> Result<Seen, Error> {
+async fn before(ctx: &Context, observed: &Observed, refresh: &Refresh) -> Result<Seen, Failure> {
     let mut seen = read(ctx, observed).await?;
     let Some(vdb) = &seen.vdb else {
         return Ok(seen);
     };
-    seen.refused = refused(ctx.dct.as_ref(), vdb, refresh).await?;
+    seen.refused = refused(ctx, observed, vdb, refresh).await?;
     // This process knows that it has not sent the order yet.
     let first = matches!(seen.work, Work::Idle) && observed.memory.unsure_since.is_none();
     if let (Some(name), false) = (&refresh.bookmark, first) {
@@ -120,7 +125,12 @@ async fn before(ctx: &Context, observed: &Observed, refresh: &Refresh) -> Result
 }
 
 /// Whether the point exists and is one that this database may have: asked while the server still runs.
-async fn refused(dct: &dyn Dct, vdb: &Vdb, refresh: &Refresh) -> Result<Option<Refusal>, Error> {
+async fn refused(
+    ctx: &Context,
+    observed: &Observed,
+    vdb: &Vdb,
+    refresh: &Refresh,
+) -> Result<Option<Refusal>, Failure> {
     let Some(point) = &refresh.point else {
         return Ok(None);
     };
@@ -128,9 +138,9 @@ async fn refused(dct: &dyn Dct, vdb: &Vdb, refresh: &Refresh) -> Result<Option<R
         return Ok(Some(refusal));
     }
     let checked = if refresh.operation == Some(Operation::Rewind) {
-        source::is_own(dct, &vdb.id, point).await?
+        source::is_own(ctx.dct.as_ref(), &vdb.id, point).await?
     } else if let Some(root) = vdb.root_parent_id.as_ref().or(vdb.parent_id.as_ref()) {
-        source::holds(dct, root, point).await?
+        may_have(ctx, observed, root, point).await?
     } else {
         let why = "the virtual database names no source".to_owned();
         Err((Reason::EngineRefused, why))
@@ -138,7 +148,11 @@ async fn refused(dct: &dyn Dct, vdb: &Vdb, refresh: &Refresh) -> Result<Option<R
     Ok(checked.err())
 }
 
-async fn exchange(ctx: &Context, observed: &Observed, state: RefreshState) -> Result<Seen, Error> {
+async fn exchange(
+    ctx: &Context,
+    observed: &Observed,
+    state: RefreshState,
+) -> Result<Seen, Failure> {
     let mut seen = read(ctx, observed).await?;
     // An order may have been sent by a process that could not write it down. On the way back what an order is about to
     // take away still looks whole.

@@ -14,7 +14,7 @@ use operator::cluster::{self, Cluster, Ending, HookRun, Name, Notice, Object, Or
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
 use operator::sql::{self, Login, Preparation, Server, Sql};
-use operator::tower::{self, Accepted, Dct, Inventory};
+use operator::tower::{self, Accepted, Dct, Inventory, NewBookmark};
 
 use super::super::world::World;
 use super::hub::Port;
@@ -117,6 +117,11 @@ impl Cluster for Port {
         self.read("read the namespace", effect).await
     }
 
+    async fn shared_with(&self, namespace: &str) -> Result<Option<String>, cluster::Error> {
+        let effect = self.hub.of(namespace).shared_with(namespace);
+        self.read("read the other namespace", effect).await
+    }
+
     async fn cluster_id(&self) -> Result<String, cluster::Error> {
         Ok("cluster".into())
     }
@@ -158,9 +163,10 @@ impl Dct for Port {
             .await
     }
 
-    async fn keep(&self, vdb: &str, name: &str, days: i64) -> Result<Option<Job>, tower::Error> {
-        let effect = self.hub.of(vdb).keep(vdb, name, days);
-        self.write(&format!("bookmark {name}"), effect).await
+    async fn keep(&self, wanted: &NewBookmark<'_>) -> Result<Option<Job>, tower::Error> {
+        let effect = self.hub.of(wanted.vdb).keep(wanted);
+        self.write(&format!("bookmark {}", wanted.name), effect)
+            .await
     }
 
     async fn forget(&self, bookmark: &str) -> Result<(), tower::Error> {

@@ -204,6 +204,12 @@ impl Cluster for World {
         self.call("read the namespace".into(), |s| Ok(s.namespace_ends))
     }
 
+    async fn shared_with(&self, namespace: &str) -> Result<Option<String>, cluster::Error> {
+        self.call("read the other namespace".into(), |s| {
+            Ok(s.shares.get(namespace).cloned())
+        })
+    }
+
     async fn cluster_id(&self) -> Result<String, cluster::Error> {
         Ok("cluster".into())
     }

@@ -9,7 +9,7 @@ use dct::types::{
 };
 use environment::spec::Point;
 use operator::cluster::Kind;
-use operator::tower::{self, Accepted, Dct, Inventory};
+use operator::tower::{self, Accepted, Dct, Inventory, NewBookmark};
 
 use super::{Data, SimJob, SimVdb, State, World};
 
@@ -86,8 +86,18 @@ impl World {
 }
 
 impl State {
-    /// A bookmark that somebody made before.
+    /// A bookmark that somebody made before, of a copy without a namespace.
     pub(crate) fn bookmarked(&mut self, name: &str, source: &str) {
+        self.bookmarked_by(name, source, &[]);
+    }
+
+    pub(crate) fn bookmarked_by(&mut self, name: &str, source: &str, tags: &[(&str, &str)]) {
+        let copy = Vdb {
+            id: "vdb-0".into(),
+            tags: Some(tags.iter().map(|(k, v)| Tag::new(*k, *v)).collect()),
+            ..Default::default()
+        };
+        self.foreign.insert("vdb-0".into(), copy);
         let entry = BookmarkVdb {
             vdb_id: Some("vdb-0".into()),
             root_parent_id: Some(source.into()),
@@ -230,7 +240,8 @@ impl Dct for World {
         })
     }
 
-    async fn keep(&self, vdb: &str, name: &str, _: i64) -> Result<Option<Job>, tower::Error> {
+    async fn keep(&self, wanted: &NewBookmark<'_>) -> Result<Option<Job>, tower::Error> {
+        let NewBookmark { vdb, name, .. } = *wanted;
         self.ask("bookmark".into(), |s| {
             if s.busy(vdb) || s.bookmarks.contains_key(name) {
                 return Err(refused(dct::Class::Rejected, true, "it exists"));
@@ -248,6 +259,7 @@ impl Dct for World {
                 id: name.into(),
                 name: Some(name.into()),
                 vdbs: Some(vec![entry]),
+                tags: Some(wanted.tags()),
                 bookmark_status: Some("CREATING".into()),
                 ..Default::default()
             };
@@ -296,7 +308,10 @@ impl Dct for World {
 
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, tower::Error> {
         self.ask("read the VDB".into(), |s| {
-            Ok(s.vdbs.get(id).filter(|v| v.visible).map(|v| v.vdb.clone()))
+            let made = s.vdbs.get(id).filter(|v| v.visible);
+            Ok(made
+                .map(|v| v.vdb.clone())
+                .or_else(|| s.foreign.get(id).cloned()))
         })
     }
 
