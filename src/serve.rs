@@ -22,7 +22,7 @@ mod proposal;
 mod readiness;
 mod request;
 mod requests;
-mod review;
+pub(crate) mod review;
 mod router;
 pub(crate) mod settings;
 mod sources;

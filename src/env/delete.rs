@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use environment::EnvironmentName;
+use environment::values::Values;
 
 use super::announce::{self, Did};
 use super::cluster::Cluster;
@@ -19,6 +20,7 @@ use super::settings::Settings;
 use super::tower;
 use crate::forge::Change;
 use crate::output;
+use crate::serve::review::UNPROTECT;
 
 /// Time to think before anything is deleted.
 const COUNTDOWN: u32 = 5;
@@ -54,6 +56,7 @@ pub(super) async fn run(args: Args, settings: &Settings, progress: &Progress) ->
     let name = EnvironmentName::parse(&args.name).map_err(super::refused)?;
     let git = Git::lock(&settings.repository, &settings.branch).await?;
     git.update(&name).await?;
+    ensure_unprotected(&git, &name).await?;
     let files = git.files(&name).await?;
     if !args.yes && !files.is_empty() {
         countdown(&name).await;
@@ -80,6 +83,19 @@ pub(super) async fn run(args: Args, settings: &Settings, progress: &Progress) ->
         Some(cluster) => wait(&args, settings, &cluster, &name, ledger, progress).await,
         None => Ok(()),
     }
+}
+
+/// What the base branch says counts: taking the protection off is a change of its own, which others can see.
+async fn ensure_unprotected(git: &Git, name: &EnvironmentName) -> Result<()> {
+    let path = name.values_path();
+    let values = match git.published(&path).await? {
+        Some(values) => Some(values),
+        None => git.committed(&path).await?,
+    };
+    if values.is_some_and(|values| Values::is_protected(&values)) {
+        bail!("environment {name} is protected; {UNPROTECT}, then delete it");
+    }
+    Ok(())
 }
 
 async fn countdown(name: &EnvironmentName) {
@@ -315,8 +331,32 @@ async fn finished(
 
 #[cfg(test)]
 mod tests {
+    use super::super::git::tests::{name, push, world};
     use super::super::observed::{Application, Volume};
     use super::*;
+
+    #[tokio::test]
+    async fn what_the_base_branch_protects_is_not_deleted() {
+        let (world, name) = (world(), name("feat-1"));
+        let git = Git::open(&world.clone, "main").await.unwrap();
+        let (kept, free) = ("vdb: {protected: true}\n", "vdb: {protected: false}\n");
+        ensure_unprotected(&git, &name).await.unwrap();
+        push(&git, &world.clone, &name, kept).await;
+        let error = ensure_unprotected(&git, &name).await.unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("feat-1 is protected; set protected: false"),
+            "{said}"
+        );
+        // Neither a change that nobody has seen nor the removal itself lifts it.
+        super::super::git::tests::write(&world.clone, &name, free);
+        git.commit(&name, "update").await.unwrap();
+        ensure_unprotected(&git, &name).await.unwrap_err();
+        git.remove(&name, "retire").await.unwrap();
+        ensure_unprotected(&git, &name).await.unwrap_err();
+        push(&git, &world.clone, &name, free).await;
+        ensure_unprotected(&git, &name).await.unwrap();
+    }
 
     #[test]
     fn each_thing_is_said_to_be_gone_once() {

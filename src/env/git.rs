@@ -364,4 +364,4 @@ impl Git {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

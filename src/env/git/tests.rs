@@ -3,10 +3,10 @@
 use super::said::without_credentials;
 use super::*;
 
-struct World {
+pub(in crate::env) struct World {
     _directory: tempfile::TempDir,
     remote: PathBuf,
-    clone: PathBuf,
+    pub(in crate::env) clone: PathBuf,
 }
 
 fn sh(directory: &Path, arguments: &[&str]) -> String {
@@ -32,7 +32,7 @@ fn clone(remote: &Path, to: &Path) {
     sh(to, &["config", "user.email", "engineer@example.com"]);
 }
 
-fn world() -> World {
+pub(in crate::env) fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
     let (remote, at) = (
         directory.path().join("remote.git"),
@@ -51,17 +51,22 @@ fn world() -> World {
     }
 }
 
-fn name(text: &str) -> EnvironmentName {
+pub(in crate::env) fn name(text: &str) -> EnvironmentName {
     EnvironmentName::parse(text).unwrap()
 }
 
-fn write(clone: &Path, name: &EnvironmentName, text: &str) {
+pub(in crate::env) fn write(clone: &Path, name: &EnvironmentName, text: &str) {
     let path = clone.join(name.values_path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
-async fn push(git: &Git, clone: &Path, name: &EnvironmentName, text: &str) -> Pushed {
+pub(in crate::env) async fn push(
+    git: &Git,
+    clone: &Path,
+    name: &EnvironmentName,
+    text: &str,
+) -> Pushed {
     write(clone, name, text);
     assert!(git.commit(name, "create").await.unwrap());
     git.push(name).await.unwrap()
