@@ -52,7 +52,7 @@ fn all(bin: &Path) {
     let mut sizes = Vec::new();
     for (index, (ground, gib)) in grounds.iter().zip([gib / 10.0, gib]).enumerate() {
         let mib = fill(&ground.source, gib);
-        let world = World::new(ground, u64::try_from(index).unwrap()).unwrap();
+        let world = World::new(ground, u64::try_from(index).unwrap(), false).unwrap();
         world.up().unwrap();
         let begun = Instant::now();
         while world.api.list("/snapshots").unwrap().is_empty() {

@@ -2,19 +2,24 @@
 //! Afterwards nothing is lost, nothing is there twice, no file is left that nobody knows, and every copy holds exactly
 //! the rows that it must.
 //!
-//! `.ci/real-engine faults` makes the place for it. SEEDS=n runs that many; SEED=n runs that one again: the same orders
-//! with the same faults, as far as the moments of a kill can be the same.
+//! `.ci/real-engine faults` makes the place for it. SEEDS=n runs that many, from FIRST=1 on; SEED=n runs that one again:
+//! the same orders with the same faults, as far as the moments of a kill can be the same.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(clippy::print_stdout, reason = "seeds are printed")]
 
+mod backups;
 mod bench;
+mod full;
 mod http;
+mod mishaps;
 mod model;
 mod orders;
 mod postgres;
 mod run;
+mod served;
 mod servers;
+mod source;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
@@ -53,10 +58,12 @@ fn number(name: &str) -> Option<u64> {
 fn all(bin: &Path) {
     let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
     let pools: Vec<PathBuf> = std::env::split_paths(&pools).collect();
-    let seeds: Vec<u64> = match number("SEED") {
-        Some(seed) => vec![seed],
-        None => (1..=number("SEEDS").unwrap_or(SEEDS)).collect(),
+    let first = number("SEED").or(number("FIRST")).unwrap_or(1);
+    let many = match number("SEED") {
+        Some(_) => 1,
+        None => number("SEEDS").unwrap_or(SEEDS),
     };
+    let seeds: Vec<u64> = (first..first + many).collect();
     let wanted = seeds.len();
     let left = Mutex::new(seeds.into_iter());
     let failed = Mutex::new(Vec::new());

@@ -1,30 +1,50 @@
-//! What must be there: every copy, snapshot and bookmark, each with the marks that its data holds.
+//! What must be there: every copy, snapshot and bookmark, each with what its data holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) type Marks = BTreeSet<String>;
+/// Tokens that were written one by one, and a checksum of rows that the source changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Data {
+    pub(crate) marks: BTreeSet<String>,
+    pub(crate) sum: String,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Copy {
     pub(crate) id: String,
-    pub(crate) marks: Marks,
+    pub(crate) data: Data,
     /// What an undo goes back to.
-    pub(crate) previous: Option<Marks>,
+    pub(crate) previous: Option<Data>,
     pub(crate) enabled: bool,
+    /// The engine runs its server.
+    pub(crate) served: bool,
+    pub(crate) running: bool,
+}
+
+/// A moment of the source, after its last change and before the next.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// Before the change: a snapshot that is not older has it.
+    pub(crate) begun: String,
+    pub(crate) time: String,
+    pub(crate) place: String,
+    pub(crate) data: Data,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Point {
     /// The copy or dSource that it was taken of.
     pub(crate) dataset: String,
-    pub(crate) marks: Marks,
+    pub(crate) data: Data,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) dsource: String,
-    /// What the source holds.
-    pub(crate) source: Marks,
+    /// Whether the source's log is received.
+    pub(crate) logged: bool,
+    /// What the source held, oldest first.
+    pub(crate) moments: Vec<Moment>,
     /// By name.
     pub(crate) copies: BTreeMap<String, Copy>,
     /// By id.
@@ -34,21 +54,97 @@ pub(crate) struct Model {
     pub(crate) next: usize,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Time,
+    Place,
+}
+
 /// One order to the engine.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
-    Provision { name: String, snapshot: String },
-    Refresh { name: String, snapshot: String },
-    Rollback { name: String, snapshot: String },
-    Undo { name: String },
-    Enable { name: String },
-    Disable { name: String },
-    Snapshot { name: String },
-    Bookmark { name: String, bookmark: String },
-    Delete { name: String },
-    DeleteSnapshot { snapshot: String },
-    DeleteBookmark { bookmark: String },
+    Provision {
+        name: String,
+        snapshot: String,
+        served: bool,
+    },
+    /// By the number of a moment: its time, or its place in the log.
+    ProvisionAt {
+        name: String,
+        moment: usize,
+        by: By,
+        served: bool,
+    },
+    RefreshAt {
+        name: String,
+        moment: usize,
+        by: By,
+    },
+    Start {
+        name: String,
+    },
+    Stop {
+        name: String,
+        abort: bool,
+    },
+    Refresh {
+        name: String,
+        snapshot: String,
+    },
+    Rollback {
+        name: String,
+        snapshot: String,
+    },
+    Undo {
+        name: String,
+    },
+    Enable {
+        name: String,
+    },
+    Disable {
+        name: String,
+    },
+    Snapshot {
+        name: String,
+    },
+    Bookmark {
+        name: String,
+        bookmark: String,
+    },
+    Delete {
+        name: String,
+    },
+    DeleteSnapshot {
+        snapshot: String,
+    },
+    DeleteBookmark {
+        bookmark: String,
+    },
     SourceSnapshot,
+}
+
+impl Order {
+    /// The copy that it is about.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Provision { name, .. }
+            | Self::ProvisionAt { name, .. }
+            | Self::RefreshAt { name, .. }
+            | Self::Refresh { name, .. }
+            | Self::Rollback { name, .. }
+            | Self::Start { name }
+            | Self::Stop { name, .. }
+            | Self::Undo { name }
+            | Self::Enable { name }
+            | Self::Disable { name }
+            | Self::Snapshot { name }
+            | Self::Bookmark { name, .. }
+            | Self::Delete { name } => Some(name),
+            Self::DeleteSnapshot { .. } | Self::DeleteBookmark { .. } | Self::SourceSnapshot => {
+                None
+            }
+        }
+    }
 }
 
 impl Model {
@@ -56,6 +152,14 @@ impl Model {
     pub(crate) fn word(&mut self, kind: &str) -> String {
         self.next += 1;
         format!("{kind}-{}", self.next)
+    }
+
+    /// What the source held when a snapshot of it was taken.
+    pub(crate) fn source_at(&self, timestamp: &str) -> Result<Data, String> {
+        let mut all = self.moments.iter().rev();
+        all.find(|moment| moment.begun.as_str() <= timestamp)
+            .map(|moment| moment.data.clone())
+            .ok_or_else(|| format!("a snapshot of {timestamp}, before the first moment"))
     }
 
     fn name_of(&self, id: &str) -> Option<String> {
@@ -66,33 +170,51 @@ impl Model {
 
     /// What completed orders have changed. New snapshots are made known by `learn`.
     pub(crate) fn apply(&mut self, order: &Order, target: &str) {
-        let marks = |snapshot: &str| {
-            self.snapshots
-                .get(snapshot)
-                .map(|s| s.marks.clone())
-                .unwrap_or_default()
+        let data = match order {
+            Order::Provision { snapshot, .. }
+            | Order::Refresh { snapshot, .. }
+            | Order::Rollback { snapshot, .. } => self.snapshots.get(snapshot).map(|s| &s.data),
+            Order::ProvisionAt { moment, .. } | Order::RefreshAt { moment, .. } => {
+                self.moments.get(*moment).map(|moment| &moment.data)
+            }
+            _ => None,
         };
+        let data = data.cloned().unwrap_or_default();
         match order {
-            Order::Provision { name, snapshot } => {
+            Order::Provision { name, served, .. } | Order::ProvisionAt { name, served, .. } => {
                 let copy = Copy {
                     id: target.to_owned(),
-                    marks: marks(snapshot),
-                    ..Copy::default()
+                    data,
+                    previous: None,
+                    enabled: *served,
+                    served: *served,
+                    running: *served,
                 };
                 self.copies.insert(name.clone(), copy);
             }
-            Order::Refresh { name, snapshot } | Order::Rollback { name, snapshot } => {
-                let marks = marks(snapshot);
+            Order::Refresh { name, .. }
+            | Order::Rollback { name, .. }
+            | Order::RefreshAt { name, .. } => {
                 let copy = self.copies.entry(name.clone()).or_default();
-                copy.previous = Some(std::mem::replace(&mut copy.marks, marks));
+                copy.previous = Some(std::mem::replace(&mut copy.data, data));
             }
             Order::Undo { name } => {
                 let copy = self.copies.entry(name.clone()).or_default();
                 let previous = copy.previous.take().unwrap_or_default();
-                copy.previous = Some(std::mem::replace(&mut copy.marks, previous));
+                copy.previous = Some(std::mem::replace(&mut copy.data, previous));
             }
-            Order::Enable { name } => self.copies.entry(name.clone()).or_default().enabled = true,
-            Order::Disable { name } => self.copies.entry(name.clone()).or_default().enabled = false,
+            Order::Enable { name } => {
+                let copy = self.copies.entry(name.clone()).or_default();
+                (copy.enabled, copy.running) = (true, copy.served);
+            }
+            Order::Disable { name } => {
+                let copy = self.copies.entry(name.clone()).or_default();
+                (copy.enabled, copy.running) = (false, false);
+            }
+            Order::Start { name } => self.copies.entry(name.clone()).or_default().running = true,
+            Order::Stop { name, .. } => {
+                self.copies.entry(name.clone()).or_default().running = false;
+            }
             Order::Delete { name } => {
                 let gone = self.copies.remove(name).unwrap_or_default();
                 self.snapshots.retain(|_, point| point.dataset != gone.id);
@@ -116,11 +238,12 @@ impl Model {
         }
     }
 
-    /// A snapshot that an order took.
+    /// A snapshot that an order took, or the engine itself because it has lost the log before it.
     pub(crate) fn learn(
         &mut self,
         id: &str,
         dataset: &str,
+        timestamp: &str,
         orders: &[Order],
     ) -> Result<(), String> {
         let name = self.name_of(dataset);
@@ -131,16 +254,17 @@ impl Model {
             Order::SourceSnapshot => dataset == self.dsource,
             _ => false,
         });
-        if !wanted {
+        let own = self.logged && dataset == self.dsource;
+        if !wanted && !own {
             return Err(format!("snapshot {id} of {dataset} was never ordered"));
         }
-        let marks = match name {
-            Some(name) => self.copies[&name].marks.clone(),
-            None => self.source.clone(),
+        let data = match name {
+            Some(name) => self.copies[&name].data.clone(),
+            None => self.source_at(timestamp)?,
         };
         let dataset = dataset.to_owned();
         self.snapshots
-            .insert(id.to_owned(), Point { dataset, marks });
+            .insert(id.to_owned(), Point { dataset, data });
         Ok(())
     }
 

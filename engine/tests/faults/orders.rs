@@ -5,9 +5,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use crate::http::{Api, text};
-use crate::model::{Model, Order};
+use crate::http::{Api, HangUp, text};
+use crate::model::{By, Model, Order};
 
+/// Of copies whose server the engine runs.
+pub(crate) const LOGIN: (&str, &str) = ("app", "secret");
 /// More copies than this would only take time.
 const COPIES: usize = 5;
 
@@ -26,13 +28,31 @@ pub(crate) fn choose(model: &mut Model, random: &mut StdRng) -> Order {
         fitting.choose(random).map(|id| (*id).clone())
     };
     let any = snapshot(model, random, None).unwrap_or_default();
-    let kind = random.random_range(0..20);
+    let kind = random.random_range(0..26);
+    let by = if random.random_bool(0.5) {
+        By::Time
+    } else {
+        By::Place
+    };
+    // The first is before the first snapshot.
+    let moment = random.random_range(1..model.moments.len().max(2));
+    let between = model.logged && moment < model.moments.len();
     let Some(name) = copy(model, random).filter(|_| kind > 3) else {
         if model.copies.len() < COPIES {
             let name = model.word("vdb");
+            let served = random.random_bool(0.5);
+            if between && random.random_bool(0.6) {
+                return Order::ProvisionAt {
+                    name,
+                    moment,
+                    by,
+                    served,
+                };
+            }
             return Order::Provision {
                 name,
                 snapshot: any,
+                served,
             };
         }
         return Order::SourceSnapshot;
@@ -58,7 +78,13 @@ pub(crate) fn choose(model: &mut Model, random: &mut StdRng) -> Order {
             None => Order::Snapshot { name },
         },
         16 => Order::Disable { name },
-        17 => Order::Enable { name },
+        20 | 21 if model.copies[&name].served => Order::Start { name },
+        22 | 23 if model.copies[&name].served => Order::Stop {
+            name,
+            abort: random.random_bool(0.5),
+        },
+        17 | 20 => Order::Enable { name },
+        21..=25 if between => Order::RefreshAt { name, moment, by },
         _ => {
             let of = random.random_bool(0.7).then_some(dsource.as_str());
             let snapshot = snapshot(model, random, of).unwrap_or(any);
@@ -83,7 +109,11 @@ pub(crate) fn subjects(model: &Model, order: &Order) -> Vec<String> {
         ]
     };
     match order {
-        Order::Provision { name, snapshot } => [vec![name.clone()], of_snapshot(snapshot)].concat(),
+        Order::Provision { name, snapshot, .. } => {
+            [vec![name.clone()], of_snapshot(snapshot)].concat()
+        }
+        Order::ProvisionAt { name, .. } => vec![name.clone(), model.dsource.clone()],
+        Order::RefreshAt { name, .. } => [of_copy(name), vec![model.dsource.clone()]].concat(),
         Order::Refresh { name, snapshot } | Order::Rollback { name, snapshot } => {
             [of_copy(name), of_snapshot(snapshot)].concat()
         }
@@ -93,6 +123,8 @@ pub(crate) fn subjects(model: &Model, order: &Order) -> Vec<String> {
         Order::Undo { name }
         | Order::Enable { name }
         | Order::Disable { name }
+        | Order::Start { name }
+        | Order::Stop { name, .. }
         | Order::Snapshot { name }
         | Order::Bookmark { name, .. }
         | Order::Delete { name } => of_copy(name),
@@ -105,16 +137,34 @@ pub(crate) struct Sent {
     kind: &'static str,
     target: String,
     pub(crate) answer: Option<(u16, Value)>,
+    /// Half a request: nobody may carry it out.
+    pub(crate) half: bool,
 }
 
 impl Sent {
     /// Whether a job is the one of this order.
     pub(crate) fn is(&self, job: &Value) -> bool {
+        if self.half {
+            return false;
+        }
         if let Some((_, answer)) = &self.answer {
             return answer["job"]["id"] == job["id"];
         }
         let named = [text(job, "target_id"), text(job, "target_name")].contains(&self.target);
         text(job, "type") == self.kind && named
+    }
+
+    /// For the schedule.
+    pub(crate) fn told(&self) -> String {
+        let answer = match &self.answer {
+            None if self.half => "half a request".to_owned(),
+            None => "no answer".to_owned(),
+            Some((status, body)) => {
+                let why = text(body, "error_description");
+                format!("{status} {why}")
+            }
+        };
+        format!("{:?}: {answer}", self.order)
     }
 
     pub(crate) fn refused(&self) -> bool {
@@ -124,19 +174,21 @@ impl Sent {
     }
 }
 
-pub(crate) fn send(api: &Api, model: &Model, order: Order, hang_up: bool) -> Sent {
+pub(crate) fn send(api: &Api, model: &Model, order: Order, dropped: Option<HangUp>) -> Sent {
     let (kind, method, path, body, target) = request(model, &order);
-    let answer = if hang_up {
-        api.hang_up(method, &path, &body);
-        None
-    } else {
-        api.call(method, &path, &body)
+    let answer = match dropped {
+        None => api.call(method, &path, &body),
+        Some(dropped) => {
+            api.hang_up(method, &path, &body, dropped);
+            None
+        }
     };
     Sent {
         order,
         kind,
         target,
         answer,
+        half: dropped == Some(HangUp::InRequest),
     }
 }
 
@@ -146,16 +198,67 @@ fn request(model: &Model, order: &Order) -> (&'static str, &'static str, String,
         let id = model.copies[name].id.clone();
         (format!("/vdbs/{id}/{action}"), id)
     };
+    let mode = |name: &str| {
+        if model.copies[name].served {
+            json!({})
+        } else {
+            json!({"container_mode": true})
+        }
+    };
+    let provision = |action: &str, name: &String, served: bool, from: Value| {
+        let mut body = if served {
+            json!({"db_username": LOGIN.0, "db_password": LOGIN.1})
+        } else {
+            json!({"container_mode": true})
+        };
+        body["name"] = json!(name);
+        for (field, value) in from.as_object().into_iter().flatten() {
+            body[field] = value.clone();
+        }
+        let path = format!("/vdbs/provision_{action}");
+        ("DB_PROVISION", "POST", path, body, name.clone())
+    };
+    let at = |moment: usize, by: By| {
+        let moment = &model.moments[moment];
+        match by {
+            By::Time => ("by_timestamp", "timestamp", moment.time.clone()),
+            By::Place => ("by_location", "location", moment.place.clone()),
+        }
+    };
     match order {
-        Order::Provision { name, snapshot } => {
-            let body = json!({"name": name, "snapshot_id": snapshot, "container_mode": true});
-            (
-                "DB_PROVISION",
-                "POST",
-                "/vdbs/provision_by_snapshot".to_owned(),
-                body,
-                name.clone(),
-            )
+        Order::Provision {
+            name,
+            snapshot,
+            served,
+        } => provision(
+            "by_snapshot",
+            name,
+            *served,
+            json!({"snapshot_id": snapshot}),
+        ),
+        Order::ProvisionAt {
+            name,
+            moment,
+            by,
+            served,
+        } => {
+            let (action, field, value) = at(*moment, *by);
+            let from = json!({"source_data_id": model.dsource, field: value});
+            provision(action, name, *served, from)
+        }
+        Order::RefreshAt { name, moment, by } => {
+            let (action, field, value) = at(*moment, *by);
+            let (path, id) = on(name, &format!("refresh_{action}"));
+            let body = json!({"dataset_id": model.dsource, field: value});
+            ("DB_REFRESH", "POST", path, body, id)
+        }
+        Order::Start { name } => {
+            let (path, id) = on(name, "start");
+            ("DB_START", "POST", path, Value::Null, id)
+        }
+        Order::Stop { name, abort } => {
+            let (path, id) = on(name, "stop");
+            ("DB_STOP", "POST", path, json!({"abort": abort}), id)
         }
         Order::Refresh { name, snapshot } => {
             let (path, id) = on(name, "refresh_by_snapshot");
@@ -183,23 +286,11 @@ fn request(model: &Model, order: &Order) -> (&'static str, &'static str, String,
         }
         Order::Enable { name } => {
             let (path, id) = on(name, "enable");
-            (
-                "DB_ENABLE",
-                "POST",
-                path,
-                json!({"container_mode": true}),
-                id,
-            )
+            ("DB_ENABLE", "POST", path, mode(name), id)
         }
         Order::Disable { name } => {
             let (path, id) = on(name, "disable");
-            (
-                "DB_DISABLE",
-                "POST",
-                path,
-                json!({"container_mode": true}),
-                id,
-            )
+            ("DB_DISABLE", "POST", path, mode(name), id)
         }
         Order::Snapshot { name } => {
             let (path, id) = on(name, "snapshots");

@@ -1,22 +1,89 @@
 //! Servers of the test itself: the source, and one on a copy as its pod would run it.
 
-use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::model::Data;
 use crate::support::programs::client;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-/// What every copy must answer to: rows, their sum, and the sum of the index's order.
+/// Of the rows of a table that the source changes.
 const SUM: &str = "select count(*), md5(string_agg(md5, '' order by n)) from orders";
+
+/// How a server is asked.
+pub(crate) struct Client {
+    pub(crate) programs: PathBuf,
+    pub(crate) host: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) user: &'static str,
+    pub(crate) password: &'static str,
+}
 
 pub(crate) struct Server {
     bin: PathBuf,
-    client: PathBuf,
     data: PathBuf,
-    socket: PathBuf,
-    port: u16,
+    options: Vec<String>,
+    client: Client,
+}
+
+impl Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Client {
+    pub(crate) fn query(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut command = Command::new(self.programs.join("psql"));
+        command.args(["-XAtqwv", "ON_ERROR_STOP=1", "-d", database, "-c", sql]);
+        self.run(&mut command)
+    }
+
+    pub(crate) fn mark(&self, token: &str) -> Result<(), String> {
+        self.query("largedb", &format!("insert into marks values ('{token}')"))
+            .map(drop)
+    }
+
+    /// Everything that must be as it was written.
+    pub(crate) fn holds(&self) -> Result<Data, String> {
+        let rows = self.query("largedb", "select token from marks")?;
+        Ok(Data {
+            marks: rows.lines().map(str::to_owned).collect(),
+            sum: self.query("largedb", SUM)?,
+        })
+    }
+
+    /// Every table and every index, each index against its table.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut command = Command::new(self.programs.join("pg_amcheck"));
+        command.args([
+            "-w",
+            "-d",
+            "largedb",
+            "--install-missing",
+            "--heapallindexed",
+            "--parent-check",
+        ]);
+        self.run(&mut command).map(drop)
+    }
+
+    fn run(&self, command: &mut Command) -> Result<String, String> {
+        command
+            .arg("-h")
+            .arg(&self.host)
+            .args(["-p", &self.port.to_string(), "-U", self.user])
+            .env("PGPASSWORD", self.password);
+        let output = command.output().map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            let said = [output.stdout, output.stderr].concat();
+            return Err(format!("{command:?}: {}", String::from_utf8_lossy(&said)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
 }
 
 impl Server {
@@ -35,20 +102,33 @@ impl Server {
         std::fs::write(&hba, rules).map_err(|e| e.to_string())?;
         let server = Self {
             bin: bin.to_owned(),
-            client: client(bin, socket.parent().unwrap_or(socket)),
             data: data.to_owned(),
-            socket: socket.to_owned(),
-            port,
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            client: Client {
+                programs: client(bin, socket.parent().unwrap_or(socket)),
+                host: socket.to_owned(),
+                port,
+                user: "boss",
+                password: "",
+            },
         };
+        server.up()?;
+        Ok(server)
+    }
+
+    pub(crate) fn up(&self) -> Result<(), String> {
+        let socket = &self.client.host;
         let log = std::fs::File::create(socket.join("log")).map_err(|e| e.to_string())?;
-        let mut command = Command::new(bin.join("postgres"));
+        let mut command = Command::new(self.bin.join("postgres"));
         command
             .arg("-D")
-            .arg(data)
+            .arg(&self.data)
             .arg("-k")
             .arg(socket)
-            .args(["-p", &port.to_string()]);
-        command.arg("-c").arg(format!("hba_file={}", hba.display()));
+            .args(["-p", &self.client.port.to_string()]);
+        command
+            .arg("-c")
+            .arg(format!("hba_file={}", socket.join("pg_hba.conf").display()));
         command.args([
             "-c",
             "shared_buffers=16MB",
@@ -57,85 +137,40 @@ impl Server {
             "-c",
             "logging_collector=off",
         ]);
-        command.args(options).stdout(Stdio::null()).stderr(log);
+        command
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .stderr(log);
         let mut child = command.spawn().map_err(|e| e.to_string())?;
         let begun = Instant::now();
-        while server.query("postgres", "select 1").is_err() {
+        while self.query("postgres", "select 1").is_err() {
             let ended = child.try_wait().map_err(|e| e.to_string())?;
             if ended.is_some() || begun.elapsed() > DEADLINE {
                 let said = std::fs::read_to_string(socket.join("log")).unwrap_or_default();
-                return Err(format!("no server on {}: {said}", data.display()));
+                return Err(format!("no server on {}: {said}", self.data.display()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // pg_ctl stops it and init reaps it.
-        drop(child);
-        Ok(server)
+        // pg_ctl stops it; this reaps it.
+        std::thread::spawn(move || child.wait());
+        Ok(())
     }
 
-    pub(crate) fn query(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut command = Command::new(self.client.join("psql"));
-        command.args([
-            "-XAtqv",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "boss",
-            "-d",
-            database,
-            "-c",
-            sql,
-        ]);
-        self.run(&mut command)
-    }
-
-    pub(crate) fn mark(&self, token: &str) -> Result<(), String> {
-        self.query("largedb", &format!("insert into marks values ('{token}')"))
-            .map(drop)
-    }
-
-    pub(crate) fn marks(&self) -> Result<BTreeSet<String>, String> {
-        let rows = self.query("largedb", "select token from marks")?;
-        Ok(rows.lines().map(str::to_owned).collect())
-    }
-
-    pub(crate) fn sum(&self) -> Result<String, String> {
-        self.query("largedb", SUM)
-    }
-
-    /// Every table and every index, each index against its table.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let mut command = Command::new(self.client.join("pg_amcheck"));
-        command.args([
-            "-U",
-            "boss",
-            "-d",
-            "largedb",
-            "--install-missing",
-            "--heapallindexed",
-            "--parent-check",
-        ]);
-        self.run(&mut command).map(drop)
-    }
-
-    fn run(&self, command: &mut Command) -> Result<String, String> {
-        command
-            .arg("-h")
-            .arg(&self.socket)
-            .args(["-p", &self.port.to_string()]);
-        let output = command.output().map_err(|e| e.to_string())?;
-        if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            return Err(format!("{command:?}: {}", String::from_utf8_lossy(&said)));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
-
-    fn stop(&self, mode: &str) {
+    pub(crate) fn stop(&self, mode: &str) {
         let mut command = Command::new(self.bin.join("pg_ctl"));
         command
             .args(["stop", "-s", "-w", "-m", mode, "-D"])
             .arg(&self.data);
         let _ = command.stderr(Stdio::null()).status();
+    }
+
+    /// The file of a table.
+    pub(crate) fn file_of(&self, table: &str) -> Result<PathBuf, String> {
+        let path = self.query(
+            "largedb",
+            &format!("select pg_relation_filepath('{table}')"),
+        )?;
+        Ok(self.data.join(path))
     }
 
     /// As a machine that loses power.
@@ -164,6 +199,8 @@ pub(crate) fn source(bin: &Path, dir: &Path, port: u16) -> Result<Server, String
         "UTF8",
         "--no-sync",
         "--data-checksums",
+        // A small log has as many segments as a large one of the usual size.
+        "--wal-segsize=1",
         "-D",
     ]);
     let made = command.arg(&data).output().map_err(|e| e.to_string())?;
@@ -189,6 +226,12 @@ pub(crate) fn source(bin: &Path, dir: &Path, port: u16) -> Result<Server, String
     )?;
     server.query("largedb", "create unique index on orders (n)")?;
     server.query("largedb", "create index on orders (md5)")?;
+    // Its pages are written once, and only on the disk can they be damaged.
+    server.query(
+        "largedb",
+        "create table cold as select n from generate_series(1, 5000) n",
+    )?;
+    server.query("postgres", "checkpoint")?;
     Ok(server)
 }
 

@@ -8,12 +8,15 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
 use crate::http::text;
+use crate::mishaps::{Mishaps, place};
 use crate::model::{Model, Order};
 use crate::orders::{Sent, choose, send, subjects};
+use crate::served;
+use crate::source::{self, Fault};
 use crate::verify;
 use crate::world::{Ground, World};
 
-const BATCHES: usize = 14;
+const BATCHES: usize = 12;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// For an order whose caller has gone.
@@ -24,87 +27,304 @@ struct Counts {
     orders: usize,
     done: usize,
     failed: usize,
+    refused: usize,
     kills: usize,
     full: usize,
     dropped: usize,
+    source: usize,
+    murders: usize,
+    moments: usize,
+}
+
+/// A seed under way: what must be, what happened so far, and what is told of it.
+struct Run<'a> {
+    world: &'a World<'a>,
+    seed: u64,
+    random: StdRng,
+    model: Model,
+    counts: Counts,
+    /// Everything that was ordered and done to the engine, for whoever looks for the cause of a failure.
+    schedule: Vec<String>,
 }
 
 pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
     let begun = Instant::now();
     let mut random = StdRng::seed_from_u64(seed);
-    let world = World::new(ground, seed)?;
-    let mut counts = Counts::default();
-    let result =
-        live(&world, &mut random, &mut counts).and_then(|model| verify::all(&world, &model));
+    let logged = random.random_bool(0.6);
+    let world = World::new(ground, seed, logged)?;
+    let mut run = Run {
+        world: &world,
+        seed,
+        random,
+        model: Model {
+            logged,
+            ..Model::default()
+        },
+        counts: Counts::default(),
+        schedule: Vec::new(),
+    };
+    let result = run.live().and_then(|()| {
+        run.schedule.push("reckoning".to_owned());
+        verify::all(&world, &mut run.model, seed)
+    });
+    let c = &run.counts;
     println!(
-        "seed {seed}: {} orders, {} done, {} failed; {} kills, {} full disks, {} dropped connections; {:.0?}{}",
-        counts.orders,
-        counts.done,
-        counts.failed,
-        counts.kills,
-        counts.full,
-        counts.dropped,
+        "seed {seed}: {} orders, {} done ({} of moments), {} refused, {} failed; {} ends of the engine, {} full disks, {} dropped connections, {} troubles of the source, {} of servers; {:.0?}{}",
+        c.orders,
+        c.done,
+        c.moments,
+        c.refused,
+        c.failed,
+        c.kills,
+        c.full,
+        c.dropped,
+        c.source,
+        c.murders,
         begun.elapsed(),
         if result.is_ok() { "" } else { " FAILED" }
     );
     if result.is_err() {
+        println!("schedule of seed {seed} (log of the source received: {logged}):");
+        for line in &run.schedule {
+            println!("  {line}");
+        }
         let log = std::fs::read_to_string(world.log()).unwrap_or_default();
-        let from = log.len().saturating_sub(12_000);
-        println!("{}", log.get(from..).unwrap_or(&log));
+        let from = log.len().saturating_sub(20_000);
+        println!(
+            "end of the engine's log:\n{}",
+            log.get(from..).unwrap_or(&log)
+        );
     }
     result
 }
 
-fn live(world: &World<'_>, random: &mut StdRng, counts: &mut Counts) -> Result<Model, String> {
-    let mut model = Model {
-        source: world.ground.source.marks()?,
-        ..Model::default()
-    };
-    world.up()?;
-    link(world, &mut model)?;
-    for _ in 0..BATCHES {
-        let orders = batch(&mut model, random);
-        if orders
-            .iter()
-            .any(|order| matches!(order, Order::SourceSnapshot))
-        {
-            let mark = format!("source-{:x}", random.random::<u64>());
-            world.ground.source.mark(&mark)?;
-            model.source.insert(mark);
+impl Run<'_> {
+    fn live(&mut self) -> Result<(), String> {
+        let world = self.world;
+        let now = source::moment(&world.ground.source, None)?;
+        self.model.moments.push(now);
+        world.up()?;
+        self.link()?;
+        for number in 1..=BATCHES {
+            let orders = batch(&mut self.model, &mut self.random);
+            let backup = orders
+                .iter()
+                .any(|order| matches!(order, Order::SourceSnapshot));
+            if backup || self.model.logged && self.random.random_bool(0.7) {
+                source::change(&world.ground.source, &mut self.model, self.seed)?;
+            }
+            let mishaps = Mishaps::draw(&self.model, &orders, &mut self.random);
+            self.count(&orders, &mishaps);
+            self.schedule
+                .push(format!("batch {number}: {orders:?}\n    with {mishaps:?}"));
+            let known = job_ids(world)?;
+            let sent = place(world, &self.model, orders, &mishaps)?;
+            arrived(world, &sent, &known)?;
+            let jobs = world.settled()?;
+            self.account(&sent, &jobs, &known, &mishaps)?;
+            if self.random.random_bool(0.5) {
+                self.write()?;
+            }
         }
+        Ok(())
+    }
+
+    fn count(&mut self, orders: &[Order], mishaps: &Mishaps) {
+        let counts = &mut self.counts;
         counts.orders += orders.len();
-        let known = job_ids(world)?;
-        let sent = with_faults(world, &model, orders, random, counts);
-        arrived(world, &sent, &known)?;
-        let jobs = world.settled()?;
-        account(world, &mut model, &sent, &jobs, &known, counts)?;
-        if random.random_bool(0.5) {
-            write(world, &mut model, random)?;
+        counts.kills += usize::from(mishaps.end.is_some());
+        counts.full += usize::from(mishaps.full.is_some());
+        counts.dropped += mishaps.hang_ups.iter().flatten().count();
+        counts.source += usize::from(mishaps.source.is_some());
+        counts.murders += usize::from(mishaps.murdered.is_some());
+    }
+
+    /// The engine links what its settings declare by itself.
+    fn link(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let snapshots = self.world.api.list("/snapshots")?;
+            if let [snapshot] = snapshots.as_slice() {
+                self.model.dsource = text(snapshot, "dataset_id");
+                let dataset = self.model.dsource.clone();
+                let data = self.model.source_at(&text(snapshot, "timestamp"))?;
+                self.model
+                    .snapshots
+                    .insert(text(snapshot, "id"), crate::model::Point { dataset, data });
+                self.world.settled()?;
+                return Ok(());
+            }
+            if begun.elapsed() > DEADLINE {
+                return Err("the source is not linked".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
-    Ok(model)
-}
 
-/// The engine links what its settings declare by itself.
-fn link(world: &World<'_>, model: &mut Model) -> Result<(), String> {
-    let begun = Instant::now();
-    loop {
-        let snapshots = world.api.list("/snapshots")?;
-        if let [snapshot] = snapshots.as_slice() {
-            model.dsource = text(snapshot, "dataset_id");
-            let marks = model.source.clone();
-            let dataset = model.dsource.clone();
-            model
-                .snapshots
-                .insert(text(snapshot, "id"), crate::model::Point { dataset, marks });
-            world.settled()?;
+    /// What became of the orders, and whether the engine now says exactly what follows from it.
+    fn account(
+        &mut self,
+        sent: &[Sent],
+        jobs: &[Value],
+        known: &BTreeSet<String>,
+        mishaps: &Mishaps,
+    ) -> Result<(), String> {
+        let mut new: Vec<&Value> = jobs
+            .iter()
+            .filter(|job| !known.contains(&text(job, "id")))
+            .collect();
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for sent in sent {
+            let Some(at) = new.iter().position(|job| sent.is(job)) else {
+                self.schedule.push(format!("  no job: {}", sent.told()));
+                if sent.answer.is_some() && !sent.refused() {
+                    return Err(format!("{:?} was accepted and its job is lost", sent.order));
+                }
+                self.counts.refused += usize::from(sent.refused());
+                continue;
+            };
+            let job = new.remove(at);
+            self.schedule.push(format!(
+                "  {}: {:?} {}",
+                text(job, "status"),
+                sent.order,
+                text(job, "error_details")
+            ));
+            if job["status"] == "COMPLETED" {
+                self.counts.done += 1;
+                done.push((sent.order.clone(), text(job, "target_id")));
+            } else {
+                self.counts.failed += 1;
+                may_fail(sent, job, mishaps)?;
+                failed.push(sent.order.clone());
+            }
+        }
+        for job in new {
+            self.may_be(job)?;
+        }
+        let orders: Vec<Order> = done.iter().map(|(order, _)| order.clone()).collect();
+        let there = verify::learn(self.world, &mut self.model, &orders)?;
+        for (order, target) in &done {
+            self.model.apply(order, target);
+            if let Order::Bookmark { bookmark, .. } = order {
+                let object = self.world.api.get(&format!("/bookmarks/{bookmark}"))?;
+                let snapshot = text(&object["vdbs"][0], "snapshot_id");
+                self.model.bookmarks.insert(bookmark.clone(), snapshot);
+            }
+        }
+        self.model.settle_loose(&there);
+        verify::objects(self.world, &self.model)?;
+        let unsure = |name: &str| {
+            let of_failed = |order: &Order| order.name() == Some(name);
+            mishaps.unsure(name) || failed.iter().any(of_failed)
+        };
+        served::check(self.world, &mut self.model, unsure)?;
+        for (order, _) in &done {
+            self.look(order)?;
+        }
+        Ok(())
+    }
+
+    /// Jobs that the engine begins by itself: servers that ran before it stopped, and a backup where the log was lost.
+    fn may_be(&mut self, job: &Value) -> Result<(), String> {
+        self.schedule.push(format!("  by the engine itself: {job}"));
+        let backup = job["type"] == "DB_SYNC" && self.model.logged;
+        // Which servers run in the end is looked at afterwards.
+        if backup || job["type"] == "DB_START" {
             return Ok(());
         }
-        if begun.elapsed() > DEADLINE {
-            return Err("the source is not linked".to_owned());
-        }
-        std::thread::sleep(Duration::from_millis(20));
+        Err(format!("a job that nobody ordered: {job}"))
     }
+
+    /// A moment's data, at once: later orders may change it.
+    fn look(&mut self, order: &Order) -> Result<(), String> {
+        let (Order::ProvisionAt { name, .. } | Order::RefreshAt { name, .. }) = order else {
+            return Ok(());
+        };
+        let Some(copy) = self.model.copies.get_mut(name) else {
+            return Ok(());
+        };
+        self.counts.moments += 1;
+        let found = if copy.served {
+            if !copy.running {
+                return Ok(());
+            }
+            served::ask(self.world, &copy.id)?.holds()?
+        } else {
+            copy.enabled = true;
+            let export = self.world.enabled(&copy.id)?;
+            self.world.serve(&export)?.holds()?
+        };
+        verify::same_data(&format!("{order:?}"), &found, &copy.data)
+    }
+
+    /// As an application would, on an enabled copy; its server stops in one way or the other.
+    fn write(&mut self) -> Result<(), String> {
+        let usable: BTreeMap<String, String> = self
+            .model
+            .copies
+            .iter()
+            .filter(|(_, copy)| {
+                if copy.served {
+                    copy.running
+                } else {
+                    copy.enabled
+                }
+            })
+            .map(|(name, copy)| (name.clone(), copy.id.clone()))
+            .collect();
+        let at = self.random.random_range(0..usable.len().max(1));
+        let mark = self.model.word("copy");
+        let (below, crash) = (self.random.random_bool(0.4), self.random.random_bool(0.4));
+        let Some((name, id)) = usable.into_iter().nth(at) else {
+            return Ok(());
+        };
+        self.schedule.push(format!(
+            "  writes {mark} to {name}, snapshot below: {below}, crash: {crash}"
+        ));
+        if self.model.copies[&name].served {
+            served::ask(self.world, &id)?.mark(&mark)?;
+            return self.written(name, mark, below);
+        }
+        let vdb = self.world.api.get(&format!("/vdbs/{id}"))?;
+        let server = self.world.serve(&text(&vdb, "exported_data_directory"))?;
+        server.mark(&mark)?;
+        self.written(name, mark, below)?;
+        if crash {
+            server.crash();
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, name: String, mark: String, below: bool) -> Result<(), String> {
+        let copy = self.model.copies.entry(name.clone()).or_default();
+        copy.data.marks.insert(mark);
+        if !below {
+            return Ok(());
+        }
+        // Under the running server.
+        let known = job_ids(self.world)?;
+        let sent = send(&self.world.api, &self.model, Order::Snapshot { name }, None);
+        let jobs = self.world.settled()?;
+        self.account(&[sent], &jobs, &known, &Mishaps::default())
+    }
+}
+
+/// A job ends in failure for a reason that it tells, and only if there was one.
+fn may_fail(sent: &Sent, job: &Value, mishaps: &Mishaps) -> Result<(), String> {
+    let said = text(job, "error_details");
+    let backup = matches!(sent.order, Order::SourceSnapshot);
+    let given_up = backup && mishaps.end.is_some();
+    // A damaged page is found once the backup has begun, and then it is tried again.
+    let away = backup
+        && mishaps
+            .source
+            .is_some_and(|trouble| !matches!(trouble.what, Fault::Corrupted));
+    let murdered = mishaps.murdered.is_some() && said.contains("did not start");
+    if !said.is_empty() && (mishaps.full.is_some() || given_up || away || murdered) {
+        return Ok(());
+    }
+    Err(format!("{:?} failed without a reason: {job}", sent.order))
 }
 
 fn batch(model: &mut Model, random: &mut StdRng) -> Vec<Order> {
@@ -120,48 +340,6 @@ fn batch(model: &mut Model, random: &mut StdRng) -> Vec<Order> {
     orders
 }
 
-fn with_faults(
-    world: &World<'_>,
-    model: &Model,
-    orders: Vec<Order>,
-    random: &mut StdRng,
-    counts: &mut Counts,
-) -> Vec<Sent> {
-    let long = orders
-        .iter()
-        .any(|order| matches!(order, Order::SourceSnapshot));
-    let kill = random
-        .random_bool(0.4)
-        .then(|| random.random_range(0..if long { 3000 } else { 120 }));
-    let full = random
-        .random_bool(0.2)
-        .then(|| random.random_range(50..600));
-    let drops: Vec<bool> = orders.iter().map(|_| random.random_bool(0.2)).collect();
-    counts.kills += usize::from(kill.is_some());
-    counts.full += usize::from(full.is_some());
-    counts.dropped += drops.iter().filter(|dropped| **dropped).count();
-    if full.is_some() {
-        world.fill();
-    }
-    let sent = std::thread::scope(|scope| {
-        if let Some(after) = kill {
-            scope.spawn(move || {
-                std::thread::sleep(Duration::from_millis(after));
-                world.kill();
-            });
-        }
-        let orders = orders.into_iter().zip(drops);
-        orders
-            .map(|(order, dropped)| send(&world.api, model, order, dropped))
-            .collect()
-    });
-    if let Some(after) = full {
-        std::thread::sleep(Duration::from_millis(after));
-        world.make_room();
-    }
-    sent
-}
-
 /// An order without an answer may still be on its way. When its job does not show up, the engine is killed: what has not
 /// been written down by then never will be.
 fn arrived(world: &World<'_>, sent: &[Sent], known: &BTreeSet<String>) -> Result<(), String> {
@@ -169,8 +347,9 @@ fn arrived(world: &World<'_>, sent: &[Sent], known: &BTreeSet<String>) -> Result
     while begun.elapsed() < GRACE && world.runs() {
         let jobs = world.api.list("/jobs").unwrap_or_default();
         let new = |job: &&Value| !known.contains(&text(job, "id"));
-        let there =
-            |sent: &Sent| sent.answer.is_some() || jobs.iter().filter(new).any(|job| sent.is(job));
+        let there = |sent: &Sent| {
+            sent.half || sent.answer.is_some() || jobs.iter().filter(new).any(|job| sent.is(job))
+        };
         if sent.iter().all(there) {
             return Ok(());
         }
@@ -187,88 +366,4 @@ fn job_ids(world: &World<'_>) -> Result<BTreeSet<String>, String> {
         .iter()
         .map(|job| text(job, "id"))
         .collect())
-}
-
-/// What became of the orders, and whether the engine now says exactly what follows from it.
-fn account(
-    world: &World<'_>,
-    model: &mut Model,
-    sent: &[Sent],
-    jobs: &[Value],
-    known: &BTreeSet<String>,
-    counts: &mut Counts,
-) -> Result<(), String> {
-    let mut new: Vec<&Value> = jobs
-        .iter()
-        .filter(|job| !known.contains(&text(job, "id")))
-        .collect();
-    let mut done = Vec::new();
-    for sent in sent {
-        let Some(at) = new.iter().position(|job| sent.is(job)) else {
-            if sent.answer.is_some() && !sent.refused() {
-                return Err(format!("{:?} was accepted and its job is lost", sent.order));
-            }
-            continue;
-        };
-        let job = new.remove(at);
-        if job["status"] == "COMPLETED" {
-            counts.done += 1;
-            done.push((sent.order.clone(), text(job, "target_id")));
-        } else {
-            counts.failed += 1;
-        }
-    }
-    if let Some(job) = new.first() {
-        return Err(format!("a job that nobody ordered: {job}"));
-    }
-    // Snapshots hold what their copies held before anything else of the same batch.
-    let orders: Vec<Order> = done.iter().map(|(order, _)| order.clone()).collect();
-    let there = world.api.list("/snapshots")?;
-    for snapshot in &there {
-        let id = text(snapshot, "id");
-        if !model.snapshots.contains_key(&id) {
-            model.learn(&id, &text(snapshot, "dataset_id"), &orders)?;
-        }
-    }
-    for (order, target) in &done {
-        model.apply(order, target);
-        if let Order::Bookmark { bookmark, .. } = order {
-            let object = world.api.get(&format!("/bookmarks/{bookmark}"))?;
-            let snapshot = text(&object["vdbs"][0], "snapshot_id");
-            model.bookmarks.insert(bookmark.clone(), snapshot);
-        }
-    }
-    model.settle_loose(&there.iter().map(|snapshot| text(snapshot, "id")).collect());
-    verify::objects(world, model)
-}
-
-/// As an application would, on an enabled copy; its server stops in one way or the other.
-fn write(world: &World<'_>, model: &mut Model, random: &mut StdRng) -> Result<(), String> {
-    let enabled: BTreeMap<String, String> = model
-        .copies
-        .iter()
-        .filter(|(_, copy)| copy.enabled)
-        .map(|(name, copy)| (name.clone(), copy.id.clone()))
-        .collect();
-    let at = random.random_range(0..enabled.len().max(1));
-    let Some((name, id)) = enabled.into_iter().nth(at) else {
-        return Ok(());
-    };
-    let vdb = world.api.get(&format!("/vdbs/{id}"))?;
-    let server = world.serve(&text(&vdb, "exported_data_directory"))?;
-    let mark = format!("copy-{:x}", random.random::<u64>());
-    server.mark(&mark)?;
-    let copy = model.copies.entry(name.clone()).or_default();
-    copy.marks.insert(mark);
-    if random.random_bool(0.4) {
-        // Under the running server.
-        let known = job_ids(world)?;
-        let sent = send(&world.api, model, Order::Snapshot { name }, false);
-        let jobs = world.settled()?;
-        account(world, model, &[sent], &jobs, &known, &mut Counts::default())?;
-    }
-    if random.random_bool(0.4) {
-        server.crash();
-    }
-    Ok(())
 }

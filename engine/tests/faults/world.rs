@@ -1,10 +1,11 @@
 //! The engine as a process of its own on a small pool, and what goes wrong around it.
 
 use std::fs::File;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::storage::{Btrfs, Storage as _};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Api, text};
 use crate::postgres::{Server, free_port, source};
+use crate::source::drop_slots;
 use crate::support::KEY;
 use crate::support::programs::client;
 
@@ -25,14 +27,16 @@ pub(crate) struct Ground {
     pub(crate) small: PathBuf,
     pub(crate) source: Server,
     pub(crate) source_port: u16,
-    pub(crate) sum: String,
     /// For servers that the engine runs.
     pub(crate) ports: String,
 }
 
 impl Ground {
     pub(crate) fn new(bin: &Path, dir: &Path, small: &Path) -> Result<Self, String> {
+        static WORKERS: AtomicU16 = AtomicU16::new(0);
         let source_port = free_port();
+        let worker = WORKERS.fetch_add(1, Ordering::Relaxed) % 2;
+        let first = 10_000 + (source_port % 50 * 2 + worker) * 200;
         let source = source(bin, dir, source_port)?;
         std::fs::write(dir.join("key"), KEY).map_err(|e| e.to_string())?;
         std::fs::write(dir.join("password"), "secret").map_err(|e| e.to_string())?;
@@ -40,13 +44,8 @@ impl Ground {
             bin: bin.to_owned(),
             dir: dir.to_owned(),
             small: small.to_owned(),
-            sum: source.sum()?,
-            // Below those that the system gives to callers.
-            ports: format!(
-                "{0}-{1}",
-                10_000 + source_port % 100 * 200,
-                10_199 + source_port % 100 * 200
-            ),
+            // Below those that the system gives to callers, and another worker's are others.
+            ports: format!("{first}-{}", first + 199),
             source,
             source_port,
         })
@@ -62,13 +61,14 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(ground: &'a Ground, seed: u64) -> Result<Self, String> {
+    /// The log of the source is received if wanted.
+    pub(crate) fn new(ground: &'a Ground, seed: u64, logged: bool) -> Result<Self, String> {
         let pool = ground.small.join(format!("seed-{seed}"));
         let dir = &ground.dir;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
             "listen: {address}\npool: {}\nstorage: btrfs\nkeepFree: \"0\"\nservers: {{listen: 127.0.0.1, ports: {}}}\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
-             sources: [{{name: largedb, host: 127.0.0.1, port: {}, database: largedb, user: replicator, passwordFile: {}}}]\n",
+             sources: [{{name: largedb, host: 127.0.0.1, port: {}, database: largedb, user: replicator, passwordFile: {}{}}}]\n",
             pool.display(),
             ground.ports,
             pool.join("vdbs").display(),
@@ -77,6 +77,7 @@ impl<'a> World<'a> {
             client(&ground.bin, dir).display(),
             ground.source_port,
             dir.join("password").display(),
+            if logged { ", wal: {maxLag: 1G}" } else { "" },
         );
         let settings = dir.join("settings.yaml");
         std::fs::write(&settings, text).map_err(|e| e.to_string())?;
@@ -107,10 +108,15 @@ impl<'a> World<'a> {
 
     fn spawn(&self) -> Result<(), String> {
         let mut engine = self.engine.lock().map_err(|e| e.to_string())?;
-        if let Some(child) = engine.as_mut()
-            && child.try_wait().map_err(|e| e.to_string())?.is_none()
-        {
-            return Ok(());
+        if let Some(child) = engine.as_mut() {
+            match child.try_wait().map_err(|e| e.to_string())? {
+                None => return Ok(()),
+                // It may give up without room; it may not break down.
+                Some(status) if status.signal().is_some() => {
+                    return Err(format!("the engine died by itself: {status}"));
+                }
+                Some(_) => {}
+            }
         }
         let log = File::options()
             .create(true)
@@ -129,14 +135,23 @@ impl<'a> World<'a> {
         // A signal to the test's group is none to the engine.
         command
             .process_group(0)
-            .stdout(Stdio::from(log))
-            .stderr(Stdio::null());
+            .stdout(Stdio::from(log.try_clone().map_err(|e| e.to_string())?))
+            .stderr(Stdio::from(log));
         *engine = Some(command.spawn().map_err(|e| e.to_string())?);
         Ok(())
     }
 
     pub(crate) fn runs(&self) -> bool {
         self.engine.lock().is_ok_and(|engine| engine.is_some())
+    }
+
+    /// Whether the process that was begun is still there.
+    pub(crate) fn is_alive(&self) -> Result<bool, String> {
+        let mut engine = self.engine.lock().map_err(|e| e.to_string())?;
+        let Some(child) = engine.as_mut() else {
+            return Ok(false);
+        };
+        Ok(child.try_wait().map_err(|e| e.to_string())?.is_none())
     }
 
     /// All jobs, once none is under way any more.
@@ -190,10 +205,16 @@ impl<'a> World<'a> {
         let Some(mut child) = engine.take() else {
             return Ok(());
         };
-        let told = signal("TERM", &child.id().to_string());
-        told.and_then(|()| child.wait())
-            .map(drop)
-            .map_err(|e| e.to_string())
+        signal("TERM", &child.id().to_string()).map_err(|e| e.to_string())?;
+        let begun = Instant::now();
+        while child.try_wait().map_err(|e| e.to_string())?.is_none() {
+            if begun.elapsed() > DEADLINE {
+                *engine = Some(child);
+                return Err("the engine does not stop".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// kill -9.
@@ -224,6 +245,9 @@ impl<'a> World<'a> {
 
     pub(crate) fn make_room(&self) {
         let _ = std::fs::remove_file(self.ground.small.join("fill"));
+        // The room is there once the file system has written down that it is.
+        let mut command = Command::new("sync");
+        let _ = command.arg("-f").arg(&self.ground.small).status();
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -255,10 +279,34 @@ pub(crate) fn signal(name: &str, pid: &str) -> std::io::Result<()> {
     shell.status().map(drop)
 }
 
+impl World<'_> {
+    /// Receivers and servers that a killed engine left.
+    fn end_all(&self) {
+        let begun = Instant::now();
+        let pool = self.pool.display().to_string();
+        while begun.elapsed() < DEADLINE {
+            let mut found = false;
+            for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+                if String::from_utf8_lossy(&line).contains(&pool) {
+                    found = true;
+                    let _ = signal("QUIT", &process.file_name().to_string_lossy());
+                }
+            }
+            if !found {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 impl Drop for World<'_> {
     fn drop(&mut self) {
         self.kill();
         self.make_room();
+        self.end_all();
+        let _ = drop_slots(&self.ground.source);
         let homes = std::fs::read_dir(self.pool.join("snapshots"));
         let homes = homes
             .into_iter()

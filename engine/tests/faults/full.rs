@@ -1,0 +1,62 @@
+//! Without room the engine refuses what it cannot write down, and goes on as soon as there is some.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::http::text;
+use crate::support::programs::as_nobody;
+use crate::world::{Ground, World};
+
+#[test]
+fn a_full_disk_ends_no_engine() {
+    if std::env::var_os("VDB_TEST_SMALL").is_none() {
+        println!(
+            "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults a_full_disk makes them"
+        );
+        return;
+    }
+    as_nobody("full::a_full_disk_ends_no_engine", full);
+}
+
+fn full(bin: &Path) {
+    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
+    let pool = std::env::split_paths(&pools).next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
+    let world = World::new(&ground, 0, false).unwrap();
+    world.up().unwrap();
+    let begun = Instant::now();
+    while world.api.list("/snapshots").unwrap().is_empty() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the source is not linked"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.settled().unwrap();
+    let dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
+    let path = format!("/dsources/{dsource}/tags");
+    let write = |number: usize| {
+        let body = json!({"tags": [{"key": format!("k{number}"), "value": "x".repeat(200)}]});
+        let (status, answer) = world.api.call("POST", &path, &body).unwrap();
+        assert!([201, 500].contains(&status), "{status} {answer}");
+        status
+    };
+    assert_eq!(write(0), 201);
+    world.fill();
+    let mut refused = 0;
+    for number in 1..200 {
+        // What was written once has to find room anew.
+        if number % 20 == 0 {
+            let _ = Command::new("sync").arg("-f").arg(&pool).status();
+        }
+        refused += usize::from(write(number) == 500);
+    }
+    println!("{refused} of 199 changes found no room");
+    assert!(world.is_alive().unwrap(), "the engine ended");
+    world.make_room();
+    assert_eq!(write(200), 201);
+}
