@@ -25,6 +25,9 @@ pub(super) struct Database(Connection);
 impl Database {
     pub(super) fn open(file: &Path) -> Result<(Self, State), Error> {
         let mut db = Connection::open(file)?;
+        // The engine is alone with it, so its index of the log needs no file that others share. Written to through a
+        // mapping, that file would end the engine (SIGBUS) where a full disk has no room for a page of it.
+        db.pragma_update(None, "locking_mode", "exclusive")?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
         // A few hundred kilobytes are enough for small rows; memory holds everything anyway.

@@ -5,7 +5,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::storage::{Btrfs, Storage as _};
@@ -58,6 +58,8 @@ pub(crate) struct World<'a> {
     pub(crate) api: Api,
     settings: PathBuf,
     engine: Mutex<Option<Child>>,
+    /// Whether the one that runs has answered.
+    serves: AtomicBool,
 }
 
 impl<'a> World<'a> {
@@ -88,6 +90,7 @@ impl<'a> World<'a> {
             api: Api { address },
             settings,
             engine: Mutex::new(None),
+            serves: AtomicBool::new(false),
         })
     }
 
@@ -97,6 +100,7 @@ impl<'a> World<'a> {
         loop {
             self.spawn()?;
             if self.api.get("/management/engines").is_ok() {
+                self.serves.store(true, Ordering::SeqCst);
                 return Ok(());
             }
             if begun.elapsed() > DEADLINE {
@@ -111,8 +115,8 @@ impl<'a> World<'a> {
         if let Some(child) = engine.as_mut() {
             match child.try_wait().map_err(|e| e.to_string())? {
                 None => return Ok(()),
-                // It may give up without room; it may not break down.
-                Some(status) if status.signal().is_some() => {
+                // Without room it may give up at its start.
+                Some(status) if status.signal().is_some() || self.serves.load(Ordering::SeqCst) => {
                     return Err(format!("the engine died by itself: {status}"));
                 }
                 Some(_) => {}
@@ -137,6 +141,7 @@ impl<'a> World<'a> {
             .process_group(0)
             .stdout(Stdio::from(log.try_clone().map_err(|e| e.to_string())?))
             .stderr(Stdio::from(log));
+        self.serves.store(false, Ordering::SeqCst);
         *engine = Some(command.spawn().map_err(|e| e.to_string())?);
         Ok(())
     }
@@ -241,6 +246,17 @@ impl<'a> World<'a> {
                 _ => size /= 2,
             }
         }
+    }
+
+    /// Gives a little of it back, which the file system hands out once it has written down that it may.
+    pub(crate) fn make_a_little_room(&self, bytes: u64) {
+        let fill = self.ground.small.join("fill");
+        if let Ok(file) = File::options().write(true).open(&fill) {
+            let size = file.metadata().map_or(0, |data| data.len());
+            let _ = file.set_len(size.saturating_sub(bytes));
+        }
+        let mut command = Command::new("sync");
+        let _ = command.arg("-f").arg(&self.ground.small).status();
     }
 
     pub(crate) fn make_room(&self) {
