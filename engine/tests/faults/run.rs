@@ -174,6 +174,8 @@ impl Run<'_> {
             .filter(|job| !known.contains(&text(job, "id")))
             .collect();
         let (mut done, mut failed) = (Vec::new(), Vec::new());
+        // Or by this test, to be sure that an order without an answer is on its way no more.
+        let ended = mishaps.end.is_some() || sent.iter().any(|sent| sent.answer.is_none());
         for sent in sent {
             let Some(at) = new.iter().position(|job| sent.is(job)) else {
                 self.schedule.push(format!("  no job: {}", sent.told()));
@@ -195,7 +197,7 @@ impl Run<'_> {
                 done.push((sent.order.clone(), text(job, "target_id")));
             } else {
                 self.counts.failed += 1;
-                may_fail(sent, job, mishaps)?;
+                may_fail(sent, job, mishaps, ended)?;
                 failed.push(sent.order.clone());
             }
         }
@@ -311,10 +313,10 @@ impl Run<'_> {
 }
 
 /// A job ends in failure for a reason that it tells, and only if there was one.
-fn may_fail(sent: &Sent, job: &Value, mishaps: &Mishaps) -> Result<(), String> {
+fn may_fail(sent: &Sent, job: &Value, mishaps: &Mishaps, ended: bool) -> Result<(), String> {
     let said = text(job, "error_details");
     let backup = matches!(sent.order, Order::SourceSnapshot);
-    let given_up = backup && mishaps.end.is_some();
+    let given_up = backup && ended;
     // A damaged page is found once the backup has begun, and then it is tried again.
     let away = backup
         && mishaps
