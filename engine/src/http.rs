@@ -11,6 +11,7 @@ mod limit;
 mod metrics;
 mod page;
 mod points;
+mod ranges;
 mod renewal;
 mod reports;
 mod tags;
@@ -160,10 +161,7 @@ fn points() -> Routes {
             patch(points::update_snapshot).delete(points::delete_snapshot),
         )
         .route("/snapshots/{id}/delete", post(points::delete_snapshot))
-        .route(
-            "/snapshots/{id}/timeflow_range",
-            get(points::timeflow_range),
-        )
+        .route("/snapshots/{id}/timeflow_range", get(ranges::of_snapshot))
         .route("/snapshots/{id}/runtime", get(points::runtime))
         .route(
             "/snapshots/{id}/deletion-dependencies",
@@ -174,12 +172,19 @@ fn points() -> Routes {
             get(points::find_by_timestamp),
         )
         .route("/snapshots/find_by_location", get(points::find_by_location))
+        // These are no ids.
+        .route("/snapshots/capacity", get(error::not_served))
+        .route("/snapshots/shared-space", get(error::not_served))
         .merge(objects(
             "/timeflows",
             Kind::Timeflow,
             "timeflow",
             &points::TIMEFLOW_FIELDS,
         ))
+        .route(
+            "/timeflows/{id}/timeflow_snapshot_ranges",
+            post(ranges::of_timeflow),
+        )
         .merge(objects(
             "/bookmarks",
             Kind::Bookmark,

@@ -203,44 +203,6 @@ fn found(
     Ok(Json(json!({ "items": items })))
 }
 
-/// From a snapshot to the last commit that was received of the log behind it; without a log it has no length.
-pub(super) async fn timeflow_range(
-    State(engine): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let (doc, last) = begin(&engine, move |engine| {
-        let snapshot = engine.store.read(|state| snapshot(state, &id).cloned())?;
-        let dataset = snapshot.parent.as_deref().unwrap_or_default();
-        let log = engine.look_behind(dataset, &snapshot.id, Until::Time(i64::MAX))?;
-        Ok((snapshot.doc, log.and_then(|found| found.last)))
-    })
-    .await?;
-    let last = last.map(|commit| (clock::from_micros(commit.time), commit.location.to_string()));
-    let (last_time, last_place) = last.unzip();
-    let mut range = json!({ "provisionable": true });
-    for (from, last, to) in [
-        (
-            "timestamp",
-            last_time.flatten(),
-            ["start_point_timestamp", "end_point_timestamp"],
-        ),
-        (
-            "location",
-            last_place,
-            ["start_point_location", "end_point_location"],
-        ),
-    ] {
-        if let Some(value) = doc.get(from) {
-            range[to[0]] = value.clone();
-            range[to[1]] = last.map_or_else(|| value.clone(), Value::from);
-        }
-    }
-    if let Some(flow) = doc.get("timeflow_id") {
-        range["timeflow_id"] = flow.clone();
-    }
-    Ok(Json(range))
-}
-
 pub(super) async fn runtime(
     State(engine): Shared,
     Path(id): Path<String>,

@@ -21,6 +21,15 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
+/// What the document has of the families that the engine serves something of, and what is served besides.
+pub(crate) fn operations() -> impl Iterator<Item = &'static str> {
+    let document: &'static Value = &DOCUMENT;
+    let operations = document["operations"].as_object().into_iter().flatten();
+    operations
+        .map(|(name, _)| name.as_str())
+        .chain(NOT_IN_THE_DOCUMENT)
+}
+
 /// Fails the test if the answer is none that the document allows.
 pub(crate) fn check(method: &str, path: &str, status: u16, body: &str) {
     let Some(path) = path.strip_prefix("/dct/v3") else {
