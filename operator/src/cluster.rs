@@ -1,6 +1,8 @@
 //! Port to Kubernetes: the few reads and writes that the controller needs. Objects are written by server-side apply
 //! only, with one field manager.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
 use environment::actions::{ActionStatus, Kind as ActionKind};
@@ -33,10 +35,15 @@ macro_rules! kinds {
             }
         }
 
-        /// One object of a kind that the operator reads or writes.
-        #[derive(Clone, Debug, PartialEq, Serialize)]
-        #[serde(untagged)]
-        pub enum Object { $($kind(Box<$kind>),)* }
+        /// One object of a kind that the operator reads or writes. A copy costs nothing.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Object { $($kind(Arc<$kind>),)* }
+
+        impl Serialize for Object {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self { $(Self::$kind(object) => object.as_ref().serialize(serializer),)* }
+            }
+        }
 
         impl Object {
             pub fn kind(&self) -> Kind {
@@ -48,13 +55,13 @@ macro_rules! kinds {
             }
 
             pub fn meta_mut(&mut self) -> &mut ObjectMeta {
-                match self { $(Self::$kind(object) => &mut object.metadata,)* }
+                match self { $(Self::$kind(object) => &mut Arc::make_mut(object).metadata,)* }
             }
         }
 
         $(impl From<$kind> for Object {
             fn from(object: $kind) -> Self {
-                Self::$kind(Box::new(object))
+                Self::$kind(Arc::new(object))
             }
         })*
     };
@@ -210,6 +217,11 @@ pub struct Notice {
 
 #[async_trait]
 pub trait Cluster: Send + Sync {
+    /// Whether this process may act, as far as it knows without asking: nobody else can hold the lease yet. Where there
+    /// is no lease, it may.
+    fn leads(&self) -> bool {
+        true
+    }
     /// Never from a cache: what is decided from it cannot be taken back.
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error>;
     /// Adds or removes the finalizer; a conflict if the resource has changed since it was read.

@@ -18,6 +18,7 @@ use crate::tower::Dct;
 
 pub mod act;
 pub mod build;
+pub mod built;
 pub mod cleanup;
 pub mod desired;
 pub mod expiry;
@@ -53,6 +54,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// An error for a process that was held up for so long that another may have taken its place. To be asked right
+    /// before every effect that has no precondition of its own.
+    pub fn may_act(&self) -> Result<(), cluster::Error> {
+        if self.cluster.leads() {
+            return Ok(());
+        }
+        Err(cluster::Error {
+            kind: cluster::ErrorKind::Conflict,
+            call: "act".to_owned(),
+            message: "this process no longer leads".to_owned(),
+        })
+    }
+
     pub fn frame<'a>(&'a self, cr: &'a PostgresVdb) -> Frame<'a> {
         let generation = cr
             .status
@@ -234,6 +248,8 @@ fn requeue(
     Some(Requeue::After(after.max(Duration::from_millis(50))))
 }
 
+/// Within bounds, because what is refused is looked at again as well, also when it is refused for this field.
 fn error_backoff(cr: &PostgresVdb) -> Duration {
-    parse_duration(&cr.spec.error_backoff_period).unwrap_or(Duration::from_mins(5))
+    let asked = parse_duration(&cr.spec.error_backoff_period).unwrap_or(Duration::from_mins(5));
+    asked.clamp(Duration::from_secs(1), Duration::from_hours(8760))
 }

@@ -1,5 +1,7 @@
-//! The leader lease. It saves work, it is no fence: that is the precondition on every status write.
+//! The leader lease. What is written down is fenced by the precondition on every status write. Orders to the engine
+//! know no precondition: a process whose lease may have passed to another sends none.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,9 +14,25 @@ pub const NAME: &str = "vdb-operator";
 const DURATION: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
 
+/// Until when nobody else can have taken the lease.
+#[derive(Default)]
+pub struct Tenure(Mutex<Option<Instant>>);
+
+impl Tenure {
+    fn renewed(&self, asked: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked + DURATION);
+    }
+
+    pub fn lasts(&self) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
 pub struct Leadership {
     api: Api<Lease>,
     identity: String,
+    tenure: Arc<Tenure>,
 }
 
 /// Who held the lease when it was last seen to change. Expiry is judged by this clock alone: clocks differ.
@@ -24,8 +42,12 @@ struct Seen {
 }
 
 impl Leadership {
-    pub fn new(api: Api<Lease>, identity: String) -> Self {
-        Self { api, identity }
+    pub fn new(api: Api<Lease>, identity: String, tenure: Arc<Tenure>) -> Self {
+        Self {
+            api,
+            identity,
+            tenure,
+        }
     }
 
     /// Returns when this process leads.
@@ -95,6 +117,16 @@ impl Leadership {
     }
 
     async fn try_take(&self, seen: &mut Seen) -> Result<bool, kube::Error> {
+        // Others count from the moment at which they see the renewal, which is later.
+        let asked = Instant::now();
+        let taken = self.take(seen).await?;
+        if taken {
+            self.tenure.renewed(asked);
+        }
+        Ok(taken)
+    }
+
+    async fn take(&self, seen: &mut Seen) -> Result<bool, kube::Error> {
         let Some(mut lease) = self.api.get_opt(NAME).await? else {
             let mut lease = Lease {
                 spec: Some(self.spec(0)),

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 
 use crate::clock::{between, parse};
 use crate::reason::Reason;
-use crate::settings::Allow;
+use crate::settings::{Allow, parse_duration};
 
 /// Role and marker owner of the platform in every copy.
 pub const ADMIN: &str = "vdb_admin";
+
+const LONGEST_PERIOD: Duration = Duration::from_hours(8760);
 
 /// A refusal: reason and one sentence.
 pub type Refusal = (Reason, String);
@@ -29,6 +31,7 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
             "only sources of type dct-source are supported".to_owned(),
         ));
     }
+    period("errorBackoffPeriod", &spec.error_backoff_period)?;
     moment("source.timestamp", spec.source.timestamp.as_deref())?;
     moment("expiresAt", spec.expires_at.as_deref())?;
     life(spec.expires_at.as_deref(), allow.max_life, now)?;
@@ -46,6 +49,9 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
         ));
     }
     for hook in &spec.hooks {
+        if let Some(deadline) = &hook.deadline {
+            period(&format!("deadline of hook {:?}:", hook.name), deadline)?;
+        }
         let outside = matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete);
         if outside && hook.kind == HookType::Sql {
             return Err((
@@ -84,6 +90,16 @@ fn life(
             "{found}: a database may live at most {hours} hours from now on (allow.maxLife of the operator's settings)"
         ),
     ))
+}
+
+/// A length of time that a program can wait for: at least a second, at most a year.
+fn period(field: &str, text: &str) -> Result<(), Refusal> {
+    let found = parse_duration(text);
+    if found.is_some_and(|found| (Duration::from_secs(1)..=LONGEST_PERIOD).contains(&found)) {
+        return Ok(());
+    }
+    let why = format!("{field} {text:?} is not between 1s and 8760h");
+    Err((Reason::InvalidSpec, why))
 }
 
 /// A point in time, where one is named.

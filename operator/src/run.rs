@@ -28,7 +28,7 @@ use crate::controller::memory::Memory;
 use crate::controller::{self, Context, Requeue};
 use crate::crd::{Key, PostgresVdb, definition_name};
 use crate::http::{self, Health};
-use crate::lease::Leadership;
+use crate::lease::{Leadership, Tenure};
 use crate::metrics::Metrics;
 use crate::poller::Poller;
 use crate::settings::Settings;
@@ -69,8 +69,13 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
     let (finished, wakeups) = mpsc::unbounded_channel();
     let poller = Arc::new(Poller::new(finished));
     let listen = settings.listen.clone();
+    let tenure = Arc::new(Tenure::default());
     let context = Arc::new(Context {
-        cluster: Arc::new(Kubernetes::new(client.clone(), place.namespace.clone())),
+        cluster: Arc::new(Kubernetes::new(
+            client.clone(),
+            place.namespace.clone(),
+            tenure.clone(),
+        )),
         dct: tower.clone(),
         sql: Arc::new(Postgres),
         clock: Arc::new(SystemClock),
@@ -85,7 +90,11 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
     // A standby is ready: it takes over when the lease is free.
     health.set_ready(true);
 
-    let leadership = Leadership::new(Api::namespaced(client.clone(), &place.namespace), place.pod);
+    let leadership = Leadership::new(
+        Api::namespaced(client.clone(), &place.namespace),
+        place.pod,
+        tenure,
+    );
     tokio::select! {
         () = leadership.acquire() => {}
         () = shutdown() => return Ok(()),

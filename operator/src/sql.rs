@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 /// What a copy must have before its first hook.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preparation {
     /// Names the copy: what was prepared for one is not prepared for a copy of it.
     pub identity: String,

@@ -85,6 +85,7 @@ pub(super) async fn step(
         days,
         owner: action.uid(),
     };
+    ctx.may_act()?;
     Ok(match ctx.dct.keep(&wanted).await {
         Ok(job) => Step::Runs(Box::new(ActionStatus {
             job: job.map(|job| job.id),

@@ -37,7 +37,8 @@ pub(super) async fn step(
             return Ok(Step::Failed("JobDeleted", why));
         }
         let job = job(ctx, action, spec, vdb, &name);
-        ctx.cluster.apply(&Object::Job(Box::new(job))).await?;
+        ctx.may_act()?;
+        ctx.cluster.apply(&Object::from(job)).await?;
         return Ok(Step::Runs(Box::new(running)));
     };
     let progress = HookRun::of(&found).progress;

@@ -1,6 +1,7 @@
 //! The adapter over kube's client.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
@@ -29,6 +30,7 @@ use super::{
 use crate::actions::{Action, definition};
 use crate::controller::build::COMPONENT_LABEL;
 use crate::crd::{Key, PostgresVdb};
+use crate::lease::Tenure;
 
 /// The ledger of virtual databases that outlived their resource.
 pub const LEDGER: &str = "vdb-orphans";
@@ -43,11 +45,12 @@ pub struct Kubernetes {
     recorder: Recorder,
     /// The operator's own namespace.
     home: String,
+    tenure: Arc<Tenure>,
     cluster_id: OnceCell<String>,
 }
 
 impl Kubernetes {
-    pub fn new(client: Client, home: String) -> Self {
+    pub fn new(client: Client, home: String, tenure: Arc<Tenure>) -> Self {
         let recorder = Recorder::new(
             client.clone(),
             Reporter {
@@ -59,6 +62,7 @@ impl Kubernetes {
             client,
             recorder,
             home,
+            tenure,
             cluster_id: OnceCell::new(),
         }
     }
@@ -211,6 +215,10 @@ fn merged() -> PatchParams {
 
 #[async_trait]
 impl Cluster for Kubernetes {
+    fn leads(&self) -> bool {
+        self.tenure.lasts()
+    }
+
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error> {
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
         api.get_opt(&key.name)

@@ -29,6 +29,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 type Acted = Result<Outcome, cluster::Error>;
 
 pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: Step) -> Acted {
+    ctx.may_act()?;
     let cr = &observed.cr;
     match step {
         Step::AddFinalizer => {
@@ -54,7 +55,7 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             objects.insert(0, desired::admin_secret(frame, &Password::generate()));
             apply(ctx, &objects).await
         }
-        Step::Hook(job) => apply(ctx, &[Object::Job(job)]).await,
+        Step::Hook(job) => apply(ctx, &[Object::from(*job)]).await,
         Step::HookFailed { hook, job } => hook_failed(ctx, observed, frame, &hook, &job).await,
         Step::Prepare(order) => prepare(ctx, observed, frame, &order).await,
         Step::PublishSecret(password) => {
@@ -85,9 +86,9 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
 pub fn remember(ctx: &Context, key: &Key, outcome: &Outcome) {
     match outcome {
         // Without a source, an earlier try may have left something: then it is looked for.
-        Outcome::Recorded(Record::Intent { source, .. }) if !source.is_empty() => {
-            ctx.memory
-                .with(key, |m| m.fresh_intent = Some(source.clone()));
+        Outcome::Recorded(Record::Intent { intent, source }) if !source.is_empty() => {
+            let fresh = (intent.clone(), source.clone());
+            ctx.memory.with(key, |m| m.fresh_intent = Some(fresh));
         }
         Outcome::Recorded(Record::Refresh(_) | Record::Job(_)) => {
             ctx.memory.with(key, |m| m.unsure_since = None);
@@ -177,6 +178,7 @@ fn ordered(
 
 async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
     for object in objects {
+        ctx.may_act()?;
         match ctx.cluster.apply(object).await {
             Ok(()) => {}
             Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Forbidden) => {
@@ -238,7 +240,8 @@ async fn server(
             };
             service
                 .spec
-                .and_then(|s| s.cluster_ip)
+                .as_ref()
+                .and_then(|s| s.cluster_ip.clone())
                 .ok_or_else(|| absent(&name))?
         }
     };
@@ -273,8 +276,9 @@ async fn prepare(
                 if let pod::State::Up(up) =
                     pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr)
                 {
+                    let done = (up.run(), order.clone());
                     ctx.memory
-                        .with(&observed.cr.key(), |m| m.prepared = Some(up.run()));
+                        .with(&observed.cr.key(), |m| m.prepared = Some(done));
                 }
                 return Ok(Outcome::Again);
             }

@@ -2,8 +2,9 @@
 
 use super::build::secret::{self, admin};
 use super::build::{
-    APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set as sets, volume,
+    APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set, volume,
 };
+use super::built::Inputs;
 use super::observe::{Observed, is_own};
 use super::plan::{Plan, Step};
 use crate::cluster::{Kind, Name, Object};
@@ -21,25 +22,53 @@ pub fn early(frame: &Frame<'_>) -> Vec<Object> {
 
 /// In the order in which they are needed: configuration, volume before claim, the pod's set last.
 pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
-    let mut objects = early(frame);
-    objects.push(stamped(volume::persistent_volume(frame, copy)));
-    objects.push(stamped(volume::persistent_volume_claim(frame)));
-    objects.push(stateful_set(observed, frame, copy, 1));
+    let inputs = Inputs {
+        copy: Some(copy.clone()),
+        helper: running_helper(observed, frame).map(str::to_owned),
+        ..Inputs::of(frame)
+    };
+    let mut objects = observed.memory.built.objects(inputs, || {
+        let mut objects = early(frame);
+        objects.push(stamped(volume::persistent_volume(frame, copy)));
+        objects.push(stamped(volume::persistent_volume_claim(frame)));
+        objects.extend(sets(observed, frame, copy, 1));
+        objects
+    });
+    let sets = objects.split_off(BEFORE_THE_SET);
+    objects.extend(chosen(observed, sets));
     objects
 }
 
+const BEFORE_THE_SET: usize = 5;
+
 /// A running server keeps the helper that it was started with: a new version of the operator restarts no database.
-pub fn stateful_set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {
-    let names = Names::of(frame);
-    let build = |helper: &str| stamped(sets::stateful_set(frame, copy, replicas, helper));
-    let running = observed
+pub fn set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {
+    let sets = sets(observed, frame, copy, replicas);
+    chosen(observed, sets).expect("there is one with the present helper")
+}
+
+/// With the helper of the running server, if there is one, and with the present one.
+fn sets(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Vec<Object> {
+    let present = Names::of(frame).helper().name;
+    let running = running_helper(observed, frame).filter(|helper| *helper != present);
+    let helpers = running.into_iter().chain([present.as_str()]);
+    helpers
+        .map(|helper| stamped(stateful_set::stateful_set(frame, copy, replicas, helper)))
+        .collect()
+}
+
+/// The one that stands already, or else the last.
+fn chosen(observed: &Observed, mut sets: Vec<Object>) -> Option<Object> {
+    let last = sets.pop();
+    let standing = sets.into_iter().find(|set| !differs(observed, set));
+    standing.or(last)
+}
+
+fn running_helper<'a>(observed: &'a Observed, frame: &Frame<'_>) -> Option<&'a str> {
+    let set = observed
         .children
-        .stateful_set(&names.stateful_set())
-        .and_then(sets::helper_of)
-        .map(build);
-    running
-        .filter(|kept| !differs(observed, kept))
-        .unwrap_or_else(|| build(&names.helper().name))
+        .stateful_set(&Names::of(frame).stateful_set())?;
+    stateful_set::helper_of(set)
 }
 
 /// The step that writes what is missing; `None` if everything stands.
@@ -121,8 +150,14 @@ pub fn credentials(
         Some(password) => password.clone(),
         None => Password::new(secret::text(secret, "password")?),
     };
-    let wanted = stamped(secret::credentials(frame, &password));
-    if found.annotation(APPLIED) != wanted.annotation(APPLIED)
+    let inputs = Inputs {
+        password: Some(password.clone()),
+        ..Inputs::of(frame)
+    };
+    let wanted = observed.memory.built.credentials(inputs, || {
+        vec![stamped(secret::credentials(frame, &password))]
+    });
+    if found.annotation(APPLIED) != wanted.first().and_then(|w| w.annotation(APPLIED))
         || secret::text(secret, "password").as_deref() != Some(password.reveal())
     {
         return None;

@@ -54,7 +54,7 @@ pub fn next_before_end(observed: &Observed, frame: &Frame<'_>, stage: HookStage)
 
 fn job(frame: &Frame<'_>, hook: &Hook) -> Job {
     match stamped(hook_job::hook_job(frame, hook)) {
-        Object::Job(job) => *job,
+        Object::Job(job) => std::sync::Arc::unwrap_or_clone(job),
         other => unreachable!("a {} is no Job", Name::of(&other)),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use environment::status::Stage;
+use environment::status::{Intent, Stage};
 use jiff::Timestamp;
 
+use super::built::Built;
 use crate::crd::Key;
+use crate::sql::Preparation;
 
 /// The first retry comes soon, later ones at most this far apart.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
@@ -15,16 +17,19 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     uid: String,
-    /// This process has just written the intent and sent nothing yet: the source that it resolved.
-    pub fresh_intent: Option<String>,
+    /// Since then this process knows the resource.
+    pub met: Option<Timestamp>,
+    /// This process has just written this intent and sent nothing yet; and the source that it resolved.
+    pub fresh_intent: Option<(Intent, String)>,
     /// Since then an order about the data may have been sent that nobody wrote down: by this process, or by one before.
     pub unsure_since: Option<Timestamp>,
-    /// Run of the pod (uid and restarts) that was prepared.
-    pub prepared: Option<String>,
+    /// Run of the pod (uid and restarts) that was prepared, and for what.
+    pub prepared: Option<(String, Preparation)>,
     pub stages: Vec<Stage>,
     pub last_write: Option<Timestamp>,
     pub last_proof: Option<Timestamp>,
     pub failures: u32,
+    pub built: Built,
 }
 
 impl Remembered {
@@ -47,6 +52,7 @@ impl Memory {
             if remembered.uid != uid {
                 *remembered = Remembered {
                     uid: uid.to_owned(),
+                    met: Some(now),
                     unsure_since: Some(now),
                     ..Remembered::default()
                 };

@@ -240,11 +240,14 @@ pub fn recorded(cr: &PostgresVdb) -> Recorded {
 
 async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
     let vdb = recorded(&observed.cr);
-    if vdb.intent.is_none() {
+    let Some(intent) = vdb.intent else {
         return Ok(Tower::Source(resolve(ctx, observed).await?));
-    }
+    };
     let Some(id) = vdb.id else {
-        if let (Some(source), false) = (&observed.memory.fresh_intent, observed.cr.is_deleting()) {
+        // Another process may have written its own over it, and sends that one.
+        let fresh = observed.memory.fresh_intent.as_ref();
+        let fresh = fresh.filter(|(own, _)| *own == intent && !observed.cr.is_deleting());
+        if let Some((_, source)) = fresh {
             return Ok(Tower::Fresh(source.clone()));
         }
         return lookup(ctx, observed).await;

@@ -21,8 +21,10 @@ use crate::sql::Preparation;
 pub const JOB_WAIT: Duration = Duration::from_secs(30);
 /// The watch wakes the resource; this is only for a lost message.
 pub const OBJECT_WAIT: Duration = Duration::from_secs(2);
-/// A query now and then keeps Ready true.
+/// A query about so often keeps Ready true.
 pub const PROBE_INTERVAL: Duration = Duration::from_mins(10);
+/// The same while the kubelet does not call the server ready.
+const UNREADY_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub enum Plan {
@@ -192,7 +194,7 @@ pub fn stop(observed: &Observed, frame: &Frame<'_>, reason: Reason) -> Option<Pl
     let set = observed.children.stateful_set(&names.stateful_set());
     let wanted = observe::copy(observed, &names)
         .zip(set)
-        .map(|(copy, _)| desired::stateful_set(observed, frame, &copy, 0));
+        .map(|(copy, _)| desired::set(observed, frame, &copy, 0));
     if let Some(wanted) = wanted.filter(|wanted| desired::differs(observed, wanted)) {
         return Some(Plan::Act(Step::Apply(vec![wanted])));
     }
@@ -228,8 +230,11 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     {
         return Plan::Done(Outcome::Settled { probe: left });
     }
-    if observed.memory.prepared.as_deref() != Some(pod.run().as_str()) {
-        return Plan::Act(Step::Prepare(Box::new(preparation(frame, copy))));
+    let order = preparation(frame, copy);
+    let prepared = observed.memory.prepared.as_ref();
+    // Another user or database in the order needs another preparation of the same server.
+    if prepared.is_none_or(|(run, done)| *run != pod.run() || *done != order) {
+        return Plan::Act(Step::Prepare(Box::new(order)));
     }
     let created = observed
         .cr
@@ -297,19 +302,37 @@ fn settled(observed: &Observed, verified: &Verified, pod_ready: bool) -> Option<
     let status = observed.cr.status.as_ref()?;
     let stands =
         status.is_ready(observed.cr.generation()) && status.verified.as_ref() == Some(verified);
-    let since = observed
-        .memory
-        .last_proof
-        .map_or(Duration::ZERO, |at| between(at, observed.now));
     // Just after the proof the kubelet's own probe has not come by yet.
-    let believed = pod_ready || since < Duration::from_secs(30);
-    (stands && believed && since < PROBE_INTERVAL).then(|| {
-        if pod_ready {
-            PROBE_INTERVAL.saturating_sub(since)
-        } else {
-            Duration::from_secs(30)
-        }
+    let proof = observed.memory.last_proof;
+    let fresh = proof.is_some_and(|at| between(at, observed.now) < UNREADY_INTERVAL);
+    let left = until_probe(observed);
+    (stands && (pod_ready || fresh) && !left.is_zero()).then_some(if pod_ready {
+        left
+    } else {
+        UNREADY_INTERVAL
     })
+}
+
+/// Each resource has an interval of its own, so that not all are asked at once. A process that has just started
+/// believes what is written and spreads its first probes over a whole interval.
+fn until_probe(observed: &Observed) -> Duration {
+    let share = share(observed.cr.uid());
+    let (since, interval) = match observed.memory.last_proof {
+        Some(at) => (at, PROBE_INTERVAL.mul_f64(0.9 + 0.2 * share)),
+        None => (
+            observed.memory.met.unwrap_or(observed.now),
+            PROBE_INTERVAL.mul_f64(0.1 + 0.9 * share),
+        ),
+    };
+    interval.saturating_sub(between(since, observed.now))
+}
+
+/// Between 0 and 1, the same for the same resource.
+fn share(uid: &str) -> f64 {
+    let hash = uid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    f64::from(hash) / f64::from(u32::MAX)
 }
 
 /// The ordered password; `None`: whatever the Secret has, or a generated one.

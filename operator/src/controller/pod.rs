@@ -45,10 +45,11 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     if !owned {
         return State::Waiting("the pod of an earlier resource is being removed".to_owned());
     }
-    let status = pod.status.clone().unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|s| s.conditions.as_ref());
     if let Some(condition) = conditions
-        .iter()
+        .into_iter()
+        .flatten()
         .find(|c| c.type_ == "PodScheduled" && c.status == "False")
     {
         return State::Failed(
@@ -64,17 +65,17 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     {
         return State::Waiting("the pod is being scheduled".to_owned());
     }
-    let container = status
-        .container_statuses
-        .unwrap_or_default()
+    let containers = status.and_then(|s| s.container_statuses.as_ref());
+    let container = containers
         .into_iter()
+        .flatten()
         .find(|c| c.name == "postgres");
-    if let Some((reason, message)) = container.as_ref().and_then(failure) {
+    if let Some((reason, message)) = container.and_then(failure) {
         return State::Failed(reason, message);
     }
     State::Up(Up {
         uid: pod.metadata.uid.clone().unwrap_or_default(),
-        restarts: container.as_ref().map_or(0, |c| c.restart_count),
+        restarts: container.map_or(0, |c| c.restart_count),
         ready: container.is_some_and(|c| c.ready),
     })
 }

@@ -160,3 +160,36 @@ async fn a_restarted_server_is_proved_again_and_a_stopped_one_keeps_its_data() {
     world.drive(State::is_ready).await;
     assert_one(&world.state());
 }
+
+#[tokio::test]
+async fn an_intent_that_another_operator_wrote_over_is_not_sent() {
+    let world = World::new(json!({}));
+    let process = world.process();
+    world.drive(|s| s.condition("Ready").is_some()).await;
+    let key = super::world::key();
+    let own = {
+        let mut state = world.state();
+        let status = state.cr.as_mut().unwrap().status.as_mut().unwrap();
+        status.vdb = None;
+        (state.vdbs.clear(), state.provisioned = 0);
+        let now = environment::status::Intent {
+            name: "postgres-vdbs-dev-dev-vdb-0a1b2c3d".into(),
+            at: state.now.to_string(),
+        };
+        state.cr.as_mut().unwrap().status.as_mut().unwrap().vdb = Some(environment::status::Vdb {
+            intent: Some(now.clone()),
+            ..Default::default()
+        });
+        let at = "2026-11-23T09:59:00.000Z".into();
+        environment::status::Intent { at, ..now }
+    };
+    process
+        .memory
+        .meet(&key, "0a1b2c3d-4e5f", world.state().now);
+    let fresh = Some((own, "d".to_owned()));
+    process.memory.with(&key, |m| m.fresh_intent = fresh);
+    operator::controller::reconcile(&process, &key)
+        .await
+        .unwrap();
+    assert_eq!(world.state().provisioned, 0, "only the last intent is sent");
+}

@@ -15,6 +15,7 @@ mod expiry;
 mod failures;
 mod hooks;
 mod manifests;
+mod mutants;
 mod refresh;
 mod schedule;
 mod world;

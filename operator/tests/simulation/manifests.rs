@@ -79,7 +79,7 @@ async fn a_manifest_of_others_becomes_a_ready_database_and_goes(#[case] manifest
         else {
             panic!("no credentials: {:?}", state.objects.keys());
         };
-        let data = published.data.unwrap();
+        let data = published.data.clone().unwrap();
         // Keys that charts of the demo repository read.
         for key in [
             "database-name",

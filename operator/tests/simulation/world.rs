@@ -1,7 +1,7 @@
 //! A world in memory: time moves only when somebody waits, and any call can be the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,6 +63,7 @@ pub(crate) struct Data {
     pub(crate) origin: String,
     as_of: String,
     prepared: Option<String>,
+    roles: BTreeSet<String>,
     passwords: BTreeMap<String, String>,
 }
 
@@ -84,6 +85,15 @@ impl SimVdb {
     }
 }
 
+/// What a pass has read of its resource.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) deleting: bool,
+    pub(crate) pod: bool,
+    /// Another process acts at the same time: then it answers for the pod that it saw, not for the one that is there.
+    pub(crate) shares: bool,
+}
+
 #[derive(Clone)]
 struct SimJob {
     job: Job,
@@ -99,6 +109,8 @@ pub(crate) struct State {
     pub(crate) calls: usize,
     pub(crate) fault: Option<(usize, Fault)>,
     crashed: bool,
+    /// The calls, one line each; random schedules go without, because they make millions.
+    pub(crate) logs: bool,
     pub(crate) log: Vec<String>,
     pub(crate) cr: Option<PostgresVdb>,
     version: u64,
@@ -132,6 +144,8 @@ pub(crate) struct State {
     pub(crate) orphans: Vec<Orphan>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) writes: usize,
+    /// Reads of the resource.
+    pub(crate) looks: usize,
     pub(crate) status_writes: usize,
     pub(crate) ready_without_query: bool,
     queried: bool,
@@ -140,9 +154,12 @@ pub(crate) struct State {
     pub(crate) prefix: String,
     /// How the next jobs end, instead of well.
     pub(crate) job_ends: Vec<JobStatus>,
-    /// Others act between what a process reads and what it writes: then its assumptions are noted, not asserted.
-    pub(crate) concurrent: bool,
+    /// What always holds and did not: asserted at once, unless there is a seed to be told first.
+    pub(crate) gathers: bool,
     pub(crate) violations: Vec<String>,
+    /// What the process whose call is carried out has read itself. Between that and its call others may act, so it
+    /// answers for what it knew; `None`: it answers for how things are.
+    pub(crate) known: Option<Known>,
     /// Virtual databases that were ordered though their resource had one.
     pub(crate) duplicates: usize,
     /// Names of virtual databases that have been there.
@@ -189,6 +206,11 @@ fn start() -> Timestamp {
 }
 
 pub(crate) fn settings() -> Settings {
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(read_settings);
+    SETTINGS.clone()
+}
+
+fn read_settings() -> Settings {
     let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5s }\n\
                 export: { kind: local, prefix: /pool/vdbs, node: node1 }\ndeletionDeadline: 10m\n";
     environment::yaml::read(text).unwrap()
@@ -201,6 +223,7 @@ impl World {
             calls: 0,
             fault: None,
             crashed: false,
+            logs: true,
             log: Vec::new(),
             cr: Some(cr(spec)),
             version: 1,
@@ -228,14 +251,16 @@ impl World {
             orphans: Vec::new(),
             notices: Vec::new(),
             writes: 0,
+            looks: 0,
             status_writes: 0,
             ready_without_query: false,
             queried: false,
             namespace: key().namespace,
             prefix: String::new(),
             job_ends: Vec::new(),
-            concurrent: false,
+            gathers: false,
             violations: Vec::new(),
+            known: None,
             duplicates: 0,
             made: BTreeSet::new(),
         })
@@ -309,7 +334,7 @@ impl World {
         let now = state.now;
         if let Some(cr) = &mut state.cr {
             if cr.has_finalizer() {
-                cr.metadata.deletion_timestamp = Some(Time(now));
+                cr.metadata.deletion_timestamp.get_or_insert(Time(now));
             } else {
                 state.cr = None;
             }
@@ -318,7 +343,7 @@ impl World {
 
     fn call<T, E: Lost>(
         &self,
-        what: String,
+        what: std::fmt::Arguments<'_>,
         effect: impl FnOnce(&mut State) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut state = self.state();
@@ -326,7 +351,9 @@ impl World {
             return Err(E::lost());
         }
         state.calls += 1;
-        state.log.push(what);
+        if state.logs {
+            state.log.push(what.to_string());
+        }
         match state
             .fault
             .filter(|(at, _)| *at == state.calls)
@@ -397,12 +424,25 @@ impl State {
         self.version
     }
 
-    /// What always holds as long as one process acts on what it has just read.
+    /// What always holds.
     fn must(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
-            assert!(self.concurrent, "{}", what());
+            assert!(self.gathers, "{}", what());
             self.violations.push(what());
         }
+    }
+
+    /// Nothing uses the data, or nobody could know that something does.
+    fn is_free(&self) -> bool {
+        let pod = self.objects.keys().any(|n| n.kind == Kind::Pod);
+        !pod || self.known.is_some_and(|known| known.shares && !known.pod)
+    }
+
+    /// The resource is being deleted, and whoever acts could know it.
+    fn is_late(&self) -> bool {
+        let deleting = self.cr.as_ref().is_some_and(PostgresVdb::is_deleting);
+        self.known
+            .map_or(deleting, |known| known.deleting && deleting)
     }
 
     pub(crate) fn bump(&mut self) -> String {
@@ -414,7 +454,7 @@ impl State {
         let due: Vec<_> = self
             .jobs
             .values()
-            .filter(|j| !j.job.status.is_over() && j.ends <= self.now)
+            .filter(|j| j.ends <= self.now && !j.job.status.is_over())
             .cloned()
             .collect();
         for mut done in due {
@@ -436,8 +476,9 @@ impl State {
                 self.vdbs.remove(&target);
                 self.bookmarks.clear();
             } else if done.operation == "bookmark" {
-                let bookmark = self.bookmarks.get_mut(&target).unwrap();
-                bookmark.0.bookmark_status = Some("ACTIVE".into());
+                if let Some((bookmark, _)) = self.bookmarks.get_mut(&target) {
+                    bookmark.bookmark_status = Some("ACTIVE".into());
+                }
             } else if let Some(found) = self.vdbs.get_mut(&target) {
                 found.visible = true;
                 self.made.extend(found.vdb.name.clone());
@@ -448,12 +489,19 @@ impl State {
     }
 
     fn kubelet_works(&mut self) {
+        if self.objects.is_empty() {
+            return;
+        }
         let namespace = self.namespace.clone();
         let pod = Name::new(Kind::Pod, &namespace, "dev-vdb-0");
-        let wanted = match self.object(Kind::StatefulSet, "dev-vdb") {
-            Some(Object::StatefulSet(set)) => set.spec.clone().filter(|s| s.replicas == Some(1)),
+        let set = match self.object(Kind::StatefulSet, "dev-vdb") {
+            Some(Object::StatefulSet(set)) => Some(set.clone()),
             _ => None,
         };
+        let wanted = set
+            .as_ref()
+            .and_then(|set| set.spec.as_ref())
+            .filter(|s| s.replicas == Some(1));
         let mounted = self
             .objects
             .keys()
@@ -465,10 +513,11 @@ impl State {
         match wanted {
             Some(set) if mounted && !self.objects.contains_key(&pod) => {
                 let uid = format!("pod-{}", self.bump());
-                let claim = claim_of(&set.template.spec.clone().unwrap());
+                let claim = claim_of(set.template.spec.as_ref().unwrap());
                 let volume = Name::new(Kind::PersistentVolumeClaim, &namespace, &claim);
                 if !self.objects.contains_key(&volume) {
-                    return self.must(false, || format!("{claim} does not exist"));
+                    let shares = self.known.is_some_and(|known| known.shares);
+                    return self.must(shares, || format!("{claim} does not exist"));
                 }
                 let broken = self.broken_claim == Some(claim.as_str());
                 let ended = json!({ "exitCode": 3, "message": json!({ "reason": "VersionMismatch", "message": "the data is of PostgreSQL 17" }).to_string() });
@@ -480,7 +529,7 @@ impl State {
                     .clone()
                     .or(broken.then(|| json!({ "containerStatuses": stopped })))
                     .unwrap_or(json!({ "containerStatuses": [container] }));
-                let labels = set.template.metadata.unwrap().labels;
+                let labels = set.template.metadata.as_ref().unwrap().labels.clone();
                 let made: Pod = serde_json::from_value(json!({
                     "metadata": { "name": "dev-vdb-0", "namespace": namespace, "uid": uid, "labels": labels, "annotations": { "claim": claim } },
                     "spec": { "nodeName": "node1", "containers": [] }, "status": status,
@@ -490,10 +539,11 @@ impl State {
             }
             Some(set) if self.objects.contains_key(&pod) => {
                 // A set would roll; the operator never lets it while data is exchanged.
-                let claim = claim_of(&set.template.spec.unwrap());
+                let claim = claim_of(set.template.spec.as_ref().unwrap());
                 let used = self.objects[&pod].annotation("claim");
                 let (same, used) = (used == Some(claim.as_str()), used.map(str::to_owned));
-                self.must(same, || format!("{claim} beside {used:?}"));
+                let shares = self.known.is_some_and(|known| known.shares);
+                self.must(same || shares, || format!("{claim} beside {used:?}"));
                 if !same {
                     self.objects.remove(&pod);
                 }
@@ -513,7 +563,7 @@ impl State {
             if let Object::Job(job) = object
                 && job.status.is_none()
             {
-                job.status = serde_json::from_value(
+                Arc::make_mut(job).status = serde_json::from_value(
                     json!({ "conditions": [{ "type": verdict, "status": "True" }] }),
                 )
                 .unwrap();
@@ -521,18 +571,48 @@ impl State {
         }
     }
 
-    /// What the resource owned goes with it.
+    /// What the resource owned goes with it; in a deletion in the foreground it goes first, and none of it is waited for.
     fn collector_works(&mut self) {
-        let actions = self.actions.values().map(Action::uid);
-        let living: BTreeSet<String> = actions
-            .chain(self.cr.as_ref().map(PostgresVdb::uid))
-            .map(str::to_owned)
-            .collect();
-        self.objects.retain(|_, object| {
+        let foreground = self.cr.as_ref().is_some_and(in_the_foreground);
+        let Self {
+            cr,
+            actions,
+            objects,
+            version,
+            ..
+        } = self;
+        let owner = cr.as_ref().map(PostgresVdb::uid);
+        let version = *version;
+        objects.retain(|name, object| {
             let owners = object.meta().owner_references.as_ref();
-            owners.is_none_or(|all| all.iter().any(|owner| living.contains(&owner.uid)))
+            let place = version + u64::from(name.name.as_bytes()[0]);
+            let reached = foreground && place.is_multiple_of(2);
+            owners.is_none_or(|all| {
+                all.iter().any(|o| {
+                    Some(o.uid.as_str()) == owner && !reached
+                        || actions.values().any(|a| a.uid() == o.uid)
+                })
+            })
         });
+        // It comes by once: what it did not reach goes after the resource.
+        if foreground && let Some(cr) = cr {
+            let finalizers = cr.metadata.finalizers.get_or_insert_default();
+            finalizers.retain(|f| f != FOREGROUND);
+            let ends = finalizers.is_empty();
+            self.bump();
+            if ends {
+                self.cr = None;
+            }
+        }
     }
+}
+
+/// Finalizer of a deletion that takes what the resource owns before the resource.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+
+fn in_the_foreground(cr: &PostgresVdb) -> bool {
+    let mut finalizers = cr.metadata.finalizers.iter().flatten();
+    cr.is_deleting() && finalizers.any(|f| f == FOREGROUND)
 }
 
 fn claim_of(pod: &PodSpec) -> String {

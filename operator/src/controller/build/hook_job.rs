@@ -13,6 +13,8 @@ use crate::settings::parse_duration;
 
 const BACKOFF_LIMIT: i32 = 3;
 const WEIGHT: i32 = 5;
+/// A deletion runs hooks whose fields nobody has checked.
+const LONGEST: Duration = Duration::from_hours(8760);
 pub const HOOK_ANNOTATION: &str = "postgres-vdb-platform/hook";
 
 /// Hooks of one stage in the order in which they run.
@@ -62,7 +64,7 @@ pub fn deadline(frame: &Frame<'_>, hook: &Hook) -> Duration {
         .as_deref()
         .and_then(parse_duration)
         .unwrap_or(frame.settings.hook_deadline)
-        .max(Duration::from_secs(1))
+        .clamp(Duration::from_secs(1), LONGEST)
 }
 
 fn container(frame: &Frame<'_>, hook: &Hook) -> Value {

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use operator::cluster::{self, ErrorKind};
 use operator::{sql, tower};
 
-use super::super::world::{Lost, World};
+use super::super::world::{Known, Lost, World};
 use super::chaos::{Fate, Random, Rates};
 
 /// What all processes share.
@@ -26,7 +26,46 @@ pub(crate) struct Chance {
     pub(crate) rates: Rates,
     /// Until when the future that was just polled sleeps.
     pub(crate) asleep: Option<Timestamp>,
+    /// What it sent is still on its way.
+    pub(crate) flying: bool,
+    /// What it has read.
+    pub(crate) known: Known,
+    /// Who has the lease; `None`: there is none, and everybody acts.
+    pub(crate) leader: Option<usize>,
+    /// A process that stands still after so many of its calls, as one does whose machine is held up.
+    pub(crate) holds: Option<(usize, usize)>,
+    /// Calls of each process, those apart that only repeat a read.
+    pub(crate) calls: [usize; 2],
+    /// A story is only written for a schedule that is to be told.
+    pub(crate) traces: bool,
     pub(crate) log: Vec<String>,
+}
+
+impl Chance {
+    pub(crate) fn new(random: Random, rates: Rates) -> Self {
+        Self {
+            random,
+            rates,
+            asleep: None,
+            flying: false,
+            known: Known::default(),
+            leader: Some(0),
+            holds: None,
+            calls: [0, 0],
+            traces: false,
+            log: Vec::new(),
+        }
+    }
+
+    pub(crate) fn leads(&self, number: usize) -> bool {
+        self.leader.is_none_or(|leader| leader == number)
+    }
+
+    /// The process stands still.
+    pub(crate) fn is_held(&self, number: usize) -> bool {
+        self.holds
+            .is_some_and(|(held, after)| held == number && self.calls[number] >= after)
+    }
 }
 
 impl Hub {
@@ -39,8 +78,11 @@ impl Hub {
     }
 
     /// One line of what happened, with its time.
-    pub(crate) fn note(&self, line: &str) {
-        let now = self.now();
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        if !self.chance().traces {
+            return;
+        }
+        let (now, line) = (self.now(), line());
         self.chance().log.push(format!("{now:.1} {line}"));
     }
 
@@ -57,6 +99,13 @@ impl Hub {
         let index = usize::try_from(index).unwrap();
         self.worlds.get(index).unwrap_or(&self.worlds[0])
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Look,
+    Write,
 }
 
 /// The ports of one process.
@@ -134,35 +183,57 @@ impl Port {
         }
     }
 
+    /// The same for what was sent: nobody can hold it up any more.
+    async fn fly(&self, duration: Duration) {
+        let until = self.hub.now() + SignedDuration::try_from(duration).unwrap();
+        while self.hub.now() < until {
+            {
+                let mut chance = self.hub.chance();
+                (chance.asleep, chance.flying) = (Some(until), true);
+            }
+            Turn(false).await;
+        }
+    }
+
     pub(crate) async fn read<T, E: Refuse>(
         &self,
-        what: &str,
+        what: impl FnOnce() -> String,
         effect: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.through(what, true, effect).await
+        self.through(what, Call::Read, effect).await
+    }
+
+    /// A read like many others beside it.
+    pub(crate) async fn look<T, E: Refuse>(
+        &self,
+        effect: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.through(|| "read".to_owned(), Call::Look, effect).await
     }
 
     pub(crate) async fn write<T, E: Refuse>(
         &self,
-        what: &str,
+        what: impl FnOnce() -> String,
         effect: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.through(what, false, effect).await
+        self.through(what, Call::Write, effect).await
     }
 
     async fn through<T, E: Refuse>(
         &self,
-        what: &str,
-        reads: bool,
+        what: impl FnOnce() -> String,
+        call: Call,
         effect: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        let reads = call != Call::Write;
         let (fate, turn) = {
             let mut chance = self.hub.chance();
             let Chance { random, rates, .. } = &mut *chance;
             (rates.fate(random, reads), !reads || random.per_mille(200))
         };
         if !reads || fate != Fate::Fine {
-            self.hub.note(&format!("{} {what} {fate:?}", self.number));
+            self.hub
+                .note(|| format!("{} {} {fate:?}", self.number, what()));
         }
         if turn {
             Turn(false).await;
@@ -170,10 +241,24 @@ impl Port {
         match fate {
             Fate::NotSent => return Err(E::lost()),
             Fate::Refused => return Err(E::refused(&mut self.hub.chance().random)),
-            Fate::LateArrival(by) => self.rest(by).await,
+            Fate::LateArrival(by) => self.fly(by).await,
             _ => {}
         }
+        if !reads {
+            let known = self.hub.chance().known;
+            for world in &self.hub.worlds {
+                world.state().known = Some(known);
+            }
+        }
         let answer = effect.await;
+        let held = {
+            let mut chance = self.hub.chance();
+            chance.calls[self.number] += usize::from(call != Call::Look);
+            chance.is_held(self.number)
+        };
+        if held {
+            Turn(false).await;
+        }
         match fate {
             Fate::Crash => {
                 self.dead.store(true, Ordering::Relaxed);

@@ -18,12 +18,13 @@ use operator::metrics::Metrics;
 use operator::poller::Poller;
 use tokio::sync::mpsc;
 
-use super::super::world::settings;
+use super::super::world::{Known, settings};
 use super::hub::{Hub, Port};
 
 /// What the watches and messages of the real controller make shorter.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const AFTER_ERROR: Duration = Duration::from_millis(500);
+const LONGEST_JITTER: Duration = Duration::from_secs(100);
 const POLL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,10 @@ struct Task {
     next: Option<Timestamp>,
     /// The world's version that was seen when it was started last.
     seen: u64,
+    /// What it has read.
+    known: Known,
+    /// What it sent is still on its way.
+    flying: bool,
 }
 
 /// One operator.
@@ -50,6 +55,10 @@ pub(crate) struct Process {
     context: Arc<Context>,
     tasks: BTreeMap<Work, Task>,
     finished: mpsc::UnboundedReceiver<Key>,
+    /// How far its watches are behind.
+    pub(crate) lag: Duration,
+    /// It stands still until then.
+    pub(crate) still: Option<Timestamp>,
 }
 
 impl Process {
@@ -82,12 +91,39 @@ impl Process {
             context,
             tasks,
             finished,
+            lag: Duration::ZERO,
+            still: None,
         }
+    }
+
+    /// The next process of this number: it remembers nothing.
+    pub(crate) fn restart(&mut self) {
+        let next = Self {
+            lag: self.lag,
+            ..Self::new(&self.port.hub, self.port.number)
+        };
+        *self = next;
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tasks.values().all(|task| task.running.is_none())
+    }
+
+    /// Who stands still does nothing but what is on its way already; who does not lead begins nothing.
+    fn may_go_on(&self, task: &Task) -> bool {
+        let chance = self.port.hub.chance();
+        let still = self.still.is_some() || chance.is_held(self.port.number);
+        if still {
+            return task.flying;
+        }
+        task.running.is_some() || chance.leads(self.port.number)
     }
 
     /// What watches and messages tell it.
     fn wake(&mut self) {
         let now = self.port.hub.now();
+        self.still = self.still.filter(|until| *until > now);
+        let seen = now + SignedDuration::try_from(self.lag).unwrap();
         while let Ok(key) = self.finished.try_recv() {
             let index = key.namespace[2..].parse().unwrap();
             if let Some(task) = self.tasks.get_mut(&Work::Resource(index)) {
@@ -99,7 +135,7 @@ impl Process {
             let version = state.version();
             let task = self.tasks.get_mut(&Work::Resource(index)).unwrap();
             if task.running.is_none() && task.seen != version {
-                task.next = task.next.map(|at| at.min(now));
+                task.next = task.next.map(|at| at.min(seen));
             }
             for action in state.actions.values() {
                 if !action.status.phase.is_over() {
@@ -137,10 +173,11 @@ impl Process {
     }
 }
 
-/// The wait is rounded to a power of two: the real one has jitter, and a seed is to find the same way again.
+/// A short wait is rounded to a power of two: it may have jitter, and a seed is to find the same way again.
 fn after<E>(requeue: &Result<Requeue, E>) -> Option<Duration> {
     match requeue {
         Ok(Requeue::OnChange) => None,
+        Ok(Requeue::After(wait)) if *wait > LONGEST_JITTER => Some(*wait),
         Ok(Requeue::After(wait)) => {
             let power = wait.as_secs_f64().max(0.05).log2().round();
             Some(Duration::from_secs_f64(power.exp2()))
@@ -156,7 +193,11 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
     let mut soonest = until;
     for (place, process) in processes.iter_mut().enumerate() {
         process.wake();
+        soonest = process.still.map_or(soonest, |until| soonest.min(until));
         for (work, task) in &process.tasks {
+            if !process.may_go_on(task) {
+                continue;
+            }
             let at = task.next.unwrap_or(now);
             if at <= now {
                 ready.push((place, work.clone()));
@@ -172,24 +213,35 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
     }
     let (place, work) = ready.swap_remove(hub.chance().random.below(ready.len()));
     let process = &mut processes[place];
-    let mut running = match process.tasks.get_mut(&work).and_then(|t| t.running.take()) {
-        Some(running) => running,
-        None => process.begin(&work),
-    };
+    let task = process.tasks.get_mut(&work).unwrap();
+    let (running, known) = (task.running.take(), task.known);
+    let known = running.as_ref().map_or_else(Known::default, |_| known);
+    let mut running = running.unwrap_or_else(|| process.begin(&work));
     if let (Work::Resource(index), Some(task)) = (&work, process.tasks.get_mut(&work)) {
         task.seen = hub.worlds[*index].state().version();
     }
-    hub.chance().asleep = None;
+    {
+        let mut chance = hub.chance();
+        (chance.asleep, chance.flying) = (None, false);
+        chance.known = Known {
+            shares: chance.leader.is_none(),
+            ..known
+        };
+    }
     let polled = running
         .as_mut()
         .poll(&mut Waking::from_waker(Waker::noop()));
     if process.port.dead.load(Ordering::Relaxed) {
-        *process = Process::new(hub, process.port.number);
+        process.restart();
         return;
     }
-    let asleep = hub.chance().asleep;
     let now = hub.now();
     let task = process.tasks.get_mut(&work).unwrap();
+    let asleep = {
+        let chance = hub.chance();
+        (task.known, task.flying) = (chance.known, chance.flying);
+        chance.asleep
+    };
     match polled {
         Poll::Pending => {
             task.running = Some(running);

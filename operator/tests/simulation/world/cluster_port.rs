@@ -32,11 +32,14 @@ fn needs_the_namespaces_role(name: &Name) -> bool {
 #[async_trait]
 impl Cluster for World {
     async fn vdb(&self, _: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
-        self.call("read PostgresVDB".into(), |s| Ok(s.cr.clone()))
+        self.call(format_args!("read PostgresVDB"), |s| {
+            s.looks += 1;
+            Ok(s.cr.clone())
+        })
     }
 
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), cluster::Error> {
-        self.call(format!("finalizer {present}"), |s| {
+        self.call(format_args!("finalizer {present}"), |s| {
             s.writes += 1;
             let version = s.bump();
             let Some(live) = &mut s.cr else {
@@ -49,8 +52,12 @@ impl Cluster for World {
                 return Err(conflict());
             }
             live.metadata.resource_version = Some(version);
-            live.metadata.finalizers = present.then(|| vec![FINALIZER.to_owned()]);
-            if !present && live.is_deleting() {
+            let finalizers = live.metadata.finalizers.get_or_insert_default();
+            finalizers.retain(|f| f != FINALIZER);
+            if present {
+                finalizers.push(FINALIZER.to_owned());
+            }
+            if finalizers.is_empty() && live.is_deleting() {
                 s.cr = None;
             }
             Ok(())
@@ -63,7 +70,7 @@ impl Cluster for World {
         status: &PostgresVdbStatus,
     ) -> Result<(), cluster::Error> {
         self.call(
-            format!(
+            format_args!(
                 "status {}",
                 status.condition("Ready").map_or("", |c| &c.reason)
             ),
@@ -93,13 +100,13 @@ impl Cluster for World {
     }
 
     async fn action(&self, _: ActionKind, key: &Key) -> Result<Option<Action>, cluster::Error> {
-        self.call("read the action".into(), |s| {
+        self.call(format_args!("read the action"), |s| {
             Ok(s.actions.get(&key.name).cloned())
         })
     }
 
     async fn actions(&self, _: &str) -> Result<Vec<Action>, cluster::Error> {
-        self.call("list actions".into(), |s| {
+        self.call(format_args!("list actions"), |s| {
             Ok(s.actions.values().cloned().collect())
         })
     }
@@ -109,7 +116,7 @@ impl Cluster for World {
         action: &Action,
         status: &ActionStatus,
     ) -> Result<(), cluster::Error> {
-        self.call(format!("action {:?}", status.phase), |s| {
+        self.call(format_args!("action {:?}", status.phase), |s| {
             let version = s.bump();
             let name = action.key().name;
             let Some(live) = s.actions.get_mut(&name) else {
@@ -132,7 +139,7 @@ impl Cluster for World {
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
-        self.call(format!("read {name}"), |s| {
+        self.call(format_args!("read {name}"), |s| {
             if s.namespace_ends && needs_the_namespaces_role(name) {
                 return Err(cluster::Error {
                     kind: ErrorKind::Forbidden,
@@ -148,17 +155,17 @@ impl Cluster for World {
             Object::Job(job) => Some(HookRun::of(job)),
             _ => None,
         };
-        self.call("list Jobs".into(), |s| {
+        self.call(format_args!("list Jobs"), |s| {
             Ok(s.objects.values().filter_map(only).collect())
         })
     }
 
     async fn apply(&self, object: &Object) -> Result<(), cluster::Error> {
         let name = Name::of(object);
-        self.call(format!("apply {name}"), |s| {
+        self.call(format_args!("apply {name}"), |s| {
             s.writes += 1;
             let hook = name.kind == Kind::Job;
-            let late = s.cr.as_ref().is_some_and(PostgresVdb::is_deleting);
+            let late = s.is_late();
             s.must(hook || !late, || format!("{name} created in a deletion"));
             let version = s.bump();
             let uid = s
@@ -169,13 +176,13 @@ impl Cluster for World {
             let mut object = object.clone();
             object.meta_mut().uid = Some(uid);
             object.meta_mut().resource_version = Some(version);
-            s.objects.insert(name, object);
+            s.objects.insert(name.clone(), object);
             Ok(())
         })
     }
 
     async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), cluster::Error> {
-        self.call(format!("delete {name}"), |s| {
+        self.call(format_args!("delete {name}"), |s| {
             s.writes += 1;
             let stuck = name.kind == Kind::Pod && s.stuck_pod && ending == Ending::Graceful;
             let now = s.now;
@@ -195,17 +202,17 @@ impl Cluster for World {
     }
 
     async fn job_log(&self, _: &str, _: &str) -> Result<String, cluster::Error> {
-        self.call("log".into(), |_| {
+        self.call(format_args!("log"), |_| {
             Ok("psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into())
         })
     }
 
     async fn namespace_ends(&self, _: &str) -> Result<bool, cluster::Error> {
-        self.call("read the namespace".into(), |s| Ok(s.namespace_ends))
+        self.call(format_args!("read the namespace"), |s| Ok(s.namespace_ends))
     }
 
     async fn shared_with(&self, namespace: &str) -> Result<Option<String>, cluster::Error> {
-        self.call("read the other namespace".into(), |s| {
+        self.call(format_args!("read the other namespace"), |s| {
             Ok(s.shares.get(namespace).cloned())
         })
     }
@@ -215,7 +222,7 @@ impl Cluster for World {
     }
 
     async fn record_orphan(&self, orphan: &Orphan) -> Result<(), cluster::Error> {
-        self.call("ledger".into(), |s| {
+        self.call(format_args!("ledger"), |s| {
             s.orphans.retain(|o| o.uid != orphan.uid);
             s.orphans.push(orphan.clone());
             Ok(())
@@ -223,7 +230,7 @@ impl Cluster for World {
     }
 
     async fn notify(&self, _: &PostgresVdb, notice: &Notice) -> Result<(), cluster::Error> {
-        self.call("event".into(), |s| {
+        self.call(format_args!("event"), |s| {
             s.notices.push(notice.clone());
             Ok(())
         })

@@ -27,8 +27,9 @@ impl State {
         };
         let path = volume
             .spec
-            .and_then(|s| s.local)
-            .map(|l| l.path)
+            .as_ref()
+            .and_then(|s| s.local.as_ref())
+            .map(|l| l.path.clone())
             .unwrap_or_default();
         let found = self
             .vdbs
@@ -48,14 +49,16 @@ impl Sql for World {
         _: &Password,
         order: &Preparation,
     ) -> Result<(), sql::Error> {
-        self.call("prepare".into(), |s| {
+        self.call(format_args!("prepare"), |s| {
             if !s.databases.contains(&order.database) && !order.create_if_missing {
                 return Err(sql::Error::DatabaseNotFound {
                     wanted: order.database.clone(),
                     existing: s.databases.clone(),
                 });
             }
-            s.server()?.prepared = Some(order.identity.clone());
+            let found = s.server()?;
+            found.prepared = Some(order.identity.clone());
+            found.roles.insert(order.user.clone());
             Ok(())
         })
     }
@@ -67,8 +70,12 @@ impl Sql for World {
         user: &str,
         password: &Password,
     ) -> Result<(), sql::Error> {
-        self.call("set the password".into(), |s| {
-            s.server()?
+        self.call(format_args!("set the password"), |s| {
+            let found = s.server()?;
+            if !found.roles.contains(user) {
+                return Err(sql::Error::Failed(format!("no role {user}")));
+            }
+            found
                 .passwords
                 .insert(user.to_owned(), password.reveal().to_owned());
             Ok(())
@@ -76,7 +83,7 @@ impl Sql for World {
     }
 
     async fn check(&self, server: &Server, login: &Login) -> Result<(), sql::Error> {
-        self.call("check".into(), |s| {
+        self.call(format_args!("check"), |s| {
             let host = format!("dev-vdb.{}.svc.cluster.local", s.namespace);
             assert_eq!(server.host, host);
             let found = s.server()?;

@@ -8,7 +8,6 @@ use dct::types::{
     Snapshot, Tag, Vdb,
 };
 use environment::spec::Point;
-use operator::cluster::Kind;
 use operator::tower::{self, Accepted, Dct, Inventory, NewBookmark};
 
 use super::{Data, SimJob, SimVdb, State, World};
@@ -24,7 +23,7 @@ fn refused(class: dct::Class, conflict: bool, message: &str) -> tower::Error {
 impl World {
     fn ask<T>(
         &self,
-        what: String,
+        what: std::fmt::Arguments<'_>,
         effect: impl FnOnce(&mut State) -> Result<T, tower::Error>,
     ) -> Result<T, tower::Error> {
         self.call(what, |s| match s.tower_answers {
@@ -44,8 +43,8 @@ impl World {
         data: impl FnOnce(&State) -> Result<Option<Data>, tower::Error>,
     ) -> Result<Option<Job>, tower::Error> {
         let exchanges = ["refresh", "rewind", "undo", "disable"].contains(&operation);
-        self.ask(format!("{operation} {id}"), |s| {
-            let free = !exchanges || !s.objects.keys().any(|n| n.kind == Kind::Pod);
+        self.ask(format_args!("{operation} {id}"), |s| {
+            let free = !exchanges || s.is_free();
             s.must(free, || {
                 format!("{operation} while the pod still uses the data")
             });
@@ -150,7 +149,7 @@ impl State {
 #[async_trait]
 impl Dct for World {
     async fn inventory(&self) -> Result<Inventory, tower::Error> {
-        self.ask("inventory".into(), |_| {
+        self.ask(format_args!("inventory"), |_| {
             let source = dct::types::Source {
                 id: "s".into(),
                 ip_address: Some("10.0.1.54".into()),
@@ -175,7 +174,7 @@ impl Dct for World {
         request: &ProvisionBySnapshot,
         point: &Point,
     ) -> Result<Accepted, tower::Error> {
-        self.ask("provision".into(), |s| {
+        self.ask(format_args!("provision"), |s| {
             if s.unique_names && s.vdbs.values().any(|v| v.vdb.name == request.name) {
                 return Err(refused(dct::Class::Rejected, true, "the name is taken"));
             }
@@ -223,9 +222,9 @@ impl Dct for World {
             "of-d" => "d",
             "of-other" => "other",
             "of-vdb" => "vdb-1",
-            _ => return self.ask("read the snapshot".into(), |_| Ok(None)),
+            _ => return self.ask(format_args!("read the snapshot"), |_| Ok(None)),
         };
-        self.ask("read the snapshot".into(), |_| {
+        self.ask(format_args!("read the snapshot"), |_| {
             Ok(Some(Snapshot {
                 id: id.into(),
                 dataset_id: Some(dataset.into()),
@@ -235,14 +234,14 @@ impl Dct for World {
     }
 
     async fn bookmark(&self, name: &str) -> Result<Option<Bookmark>, tower::Error> {
-        self.ask("find the bookmark".into(), |s| {
+        self.ask(format_args!("find the bookmark"), |s| {
             Ok(s.bookmarks.get(name).map(|(found, _)| found.clone()))
         })
     }
 
     async fn keep(&self, wanted: &NewBookmark<'_>) -> Result<Option<Job>, tower::Error> {
         let NewBookmark { vdb, name, .. } = *wanted;
-        self.ask("bookmark".into(), |s| {
+        self.ask(format_args!("bookmark"), |s| {
             if s.busy(vdb) || s.bookmarks.contains_key(name) {
                 return Err(refused(dct::Class::Rejected, true, "it exists"));
             }
@@ -269,7 +268,7 @@ impl Dct for World {
     }
 
     async fn forget(&self, bookmark: &str) -> Result<(), tower::Error> {
-        self.ask("forget".into(), |s| {
+        self.ask(format_args!("forget"), |s| {
             s.bookmarks.remove(bookmark);
             Ok(())
         })
@@ -307,7 +306,7 @@ impl Dct for World {
     }
 
     async fn vdb(&self, id: &str) -> Result<Option<Vdb>, tower::Error> {
-        self.ask("read the VDB".into(), |s| {
+        self.ask(format_args!("read the VDB"), |s| {
             let made = s.vdbs.get(id).filter(|v| v.visible);
             Ok(made
                 .map(|v| v.vdb.clone())
@@ -316,7 +315,7 @@ impl Dct for World {
     }
 
     async fn vdb_by_name(&self, name: &str) -> Result<Option<Vdb>, tower::Error> {
-        self.ask("find the VDB".into(), |s| {
+        self.ask(format_args!("find the VDB"), |s| {
             Ok(s.vdbs
                 .values()
                 .find(|v| v.visible && v.vdb.name.as_deref() == Some(name))
@@ -325,7 +324,7 @@ impl Dct for World {
     }
 
     async fn job_by_target(&self, name: &str) -> Result<Option<Job>, tower::Error> {
-        self.ask("find the job".into(), |s| {
+        self.ask(format_args!("find the job"), |s| {
             Ok(s.jobs
                 .values()
                 .map(|j| &j.job)
@@ -336,7 +335,12 @@ impl Dct for World {
     }
 
     async fn enable(&self, id: &str, owner: &str) -> Result<Job, tower::Error> {
-        assert_eq!(owner, "999:999");
+        let ordered = self
+            .state()
+            .cr
+            .as_ref()
+            .map(|cr| cr.spec.ownership().to_owned());
+        assert!(ordered.is_none_or(|ordered| ordered == owner));
         self.order(id, "enable")?
             .ok_or(refused(dct::Class::NotFound, false, "no such VDB"))
     }
@@ -348,20 +352,22 @@ impl Dct for World {
     async fn delete(&self, id: &str) -> Result<Option<Job>, tower::Error> {
         {
             let mut s = self.state();
-            let free = !s.objects.keys().any(|n| n.kind == Kind::Pod);
+            let free = s.is_free();
             s.must(free, || "the pod still uses the data".to_owned());
             let living = s.cr.as_ref().is_some_and(|cr| {
                 let name = operator::controller::build::vdb_name(cr);
                 let own = s.vdbs.get(id).is_some_and(|v| v.vdb.name == Some(name));
                 own && !cr.is_deleting()
             });
-            assert!(!living, "the data of a living resource is deleted");
+            s.must(!living, || {
+                "the data of a living resource is deleted".to_owned()
+            });
         }
         self.order(id, "delete")
     }
 
     async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, tower::Error> {
-        self.ask("poll".into(), |s| {
+        self.ask(format_args!("poll"), |s| {
             Ok(ids
                 .iter()
                 .filter_map(|id| s.jobs.get(id))
