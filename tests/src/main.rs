@@ -10,9 +10,11 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod context;
 mod demo;
+mod faults;
 mod gitea;
 mod install;
 mod kubernetes;
+mod node;
 mod output;
 mod portal;
 mod process;
@@ -46,6 +48,21 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         orders: usize,
     },
+    /// Orders while operator, engine and API server are killed at random
+    Kills {
+        #[arg(long, default_value_t = 20)]
+        orders: usize,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Joins an address with a socket; the scenarios run it in the stack's network
+    #[command(hide = true)]
+    Relay {
+        #[arg(long)]
+        listen: String,
+        #[arg(long)]
+        to: PathBuf,
+    },
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -64,6 +81,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Relay { listen, to } = &cli.command {
+        faults::relay(listen, to).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let context = context::Context::read(&cli.context).with_context(|| {
         format!(
             "read {}: bring the stack up first (make demo)",
@@ -75,5 +96,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo => demo::run(&context).await,
         Command::Install => install::run(&context).await,
         Command::Bench { orders } => bench::run(&context, orders).await,
+        Command::Kills { orders, seed } => {
+            scenarios::kills(&context, orders, seed).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Relay { .. } => unreachable!("it needs no stack"),
     }
 }

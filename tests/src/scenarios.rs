@@ -16,21 +16,24 @@ use crate::wait;
 
 mod adapter;
 mod admission;
+mod by_hand;
 mod command_line;
 mod day2;
 mod deletion;
 mod doctor;
 mod form;
 mod harmless;
+mod kills;
 mod policies;
 mod refusals;
 mod renewal;
 mod review;
 mod secrets;
+mod tower;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 19] = [
+const ALL: [(&str, Scenario); 21] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -93,6 +96,14 @@ const ALL: [(&str, Scenario); 19] = [
         |c| Box::pin(admission::engine_down(c)),
     ),
     (
+        "orders_survive_the_kills_of_operator_engine_and_api_server",
+        |c| Box::pin(kills::few(c)),
+    ),
+    (
+        "what_the_tower_answers_is_said_and_every_order_ends_in_one_database",
+        |c| Box::pin(tower::answers(c)),
+    ),
+    (
         "with_a_protected_branch_orders_and_deletions_are_pull_requests",
         |c| Box::pin(deletion::protected_branch(c)),
     ),
@@ -133,6 +144,11 @@ pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<E
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The long form, for `make soak`.
+pub(crate) async fn kills(context: &Context, orders: usize, seed: u64) -> anyhow::Result<()> {
+    kills::orders(context, orders, seed).await
 }
 
 #[derive(Default)]

@@ -1,0 +1,226 @@
+//! Databases that somebody writes by hand into a namespace of their own, without an environment around them, and what must
+//! be true of them whatever happened meanwhile.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::admission;
+use crate::context::Context;
+use crate::kubernetes::{Kubernetes, condition};
+use crate::node::Node;
+use crate::wait;
+
+const KIND: &str = "postgresvdb";
+/// The page for people is the closed list.
+const PAGE: &str = include_str!("../../../docs/operations.md");
+
+pub(crate) struct ByHand<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) kubernetes: Kubernetes<'a>,
+    pub(crate) namespace: &'static str,
+    pub(crate) node: Node,
+    /// What lay in the pool before.
+    copies: BTreeSet<String>,
+}
+
+impl<'a> ByHand<'a> {
+    /// The namespace, with the operator's role bound in it, as the chart of an environment does.
+    pub(crate) async fn begin(
+        context: &'a Context,
+        namespace: &'static str,
+    ) -> anyhow::Result<Self> {
+        let kubernetes = Kubernetes::new(context);
+        let labels = json!({ "app.kubernetes.io/part-of": "postgres-vdb-platform" });
+        kubernetes.namespace(namespace, &labels).await?;
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": "postgres-vdb-operator", "namespace": namespace },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "postgres-vdb-platform-environment" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "vdb-operator", "namespace": "vdb-system" }],
+        });
+        let applied = kubernetes.apply(&binding).await?;
+        anyhow::ensure!(applied.ok, "{}", applied.text());
+        let node = Node::of(context)?;
+        Ok(Self {
+            context,
+            kubernetes,
+            namespace,
+            copies: node.copies()?,
+            node,
+        })
+    }
+
+    /// Writes a database down; tried again while nobody listens.
+    pub(crate) async fn order(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> anyhow::Result<()> {
+        let mut manifest = admission::vdb(name, change);
+        manifest["metadata"]["namespace"] = self.namespace.into();
+        manifest["spec"]["errorBackoffPeriod"] = "5s".into();
+        wait::until(
+            &format!("{name} to be written"),
+            Duration::from_secs(60),
+            || async {
+                let applied = self.kubernetes.apply(&manifest).await?;
+                anyhow::ensure!(applied.ok, "{}", applied.text());
+                Ok(Some(()))
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn says(&self, name: &str, reason: &str) -> anyhow::Result<Value> {
+        let deadline = Duration::from_secs(120);
+        self.kubernetes
+            .reason(self.namespace, name, reason, deadline)
+            .await
+    }
+
+    /// Waits until Ready carries this reason and its message these words.
+    pub(crate) async fn explains(
+        &self,
+        name: &str,
+        reason: &str,
+        words: &[&str],
+    ) -> anyhow::Result<()> {
+        let seen = self.says(name, reason).await?;
+        let ready = condition(&seen, "Ready").context("no Ready condition")?;
+        let message = ready["message"].as_str().unwrap_or_default();
+        anyhow::ensure!(ready["status"] == "False", "{name} is Ready: {ready}");
+        for word in words.iter().chain(&[hint(reason)?.as_str()]) {
+            anyhow::ensure!(
+                message.contains(word),
+                "{name} says {reason} without {word:?}: {message}"
+            );
+        }
+        Ok(())
+    }
+
+    /// The namespace's resources, by `kubectl get -o json`.
+    async fn items(&self, args: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let found = self.kubernetes.json(&[&["get"], args].concat()).await?;
+        Ok(found["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    async fn resources(&self) -> anyhow::Result<Vec<Value>> {
+        self.items(&["-n", self.namespace, KIND]).await
+    }
+
+    /// Names and owners' uids of the virtual databases that the engine has for this namespace.
+    pub(crate) async fn virtual_databases(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let asked = self
+            .context
+            .engine(Method::POST, "/vdbs/search?limit=1000")?;
+        let found: Value = asked
+            .json(&json!({}))
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        let ours = |vdb: &Value| {
+            let name = vdb["name"].as_str()?.to_owned();
+            let tags = vdb["tags"].as_array()?;
+            let owner = tags.iter().find(|tag| tag["key"] == "cr-uid")?["value"].as_str()?;
+            name.starts_with(self.namespace)
+                .then(|| (name.clone(), owner.to_owned()))
+        };
+        let found = found["items"].as_array().into_iter().flatten();
+        Ok(found.filter_map(ours).collect())
+    }
+
+    /// Waits until every database is Ready, or says in a reason of the closed list why not, and until each has one virtual
+    /// database, and no more.
+    pub(crate) async fn one_each(&self, deadline: Duration) -> anyhow::Result<()> {
+        wait::until("one virtual database each", deadline, || async {
+            let mut owners = Vec::new();
+            for resource in self.resources().await? {
+                let name = resource["metadata"]["name"].as_str().unwrap_or_default();
+                let ready = condition(&resource, "Ready").context("no Ready condition")?;
+                anyhow::ensure!(
+                    ready["status"] == "True",
+                    "{name}: {} {}",
+                    ready["reason"],
+                    ready["message"]
+                );
+                owners.push(
+                    resource["metadata"]["uid"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
+            }
+            let mut found: Vec<_> = self.virtual_databases().await?;
+            found.sort();
+            let mut tagged: Vec<_> = found.iter().map(|(_, owner)| owner.clone()).collect();
+            tagged.sort();
+            owners.sort();
+            anyhow::ensure!(
+                owners == tagged,
+                "{} resources, virtual databases {found:?}",
+                owners.len()
+            );
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Deletes what is there and the namespace; then nothing of it is left anywhere.
+    pub(crate) async fn end(&self) -> anyhow::Result<()> {
+        self.kubernetes
+            .ok(&["delete", "namespace", self.namespace, "--wait=false"])
+            .await?;
+        self.nothing_left(Duration::from_secs(180)).await
+    }
+
+    pub(crate) async fn nothing_left(&self, deadline: Duration) -> anyhow::Result<()> {
+        wait::until("nothing to be left", deadline, || async {
+            let mut left: Vec<String> = self
+                .virtual_databases()
+                .await?
+                .into_iter()
+                .map(|(name, _)| format!("virtual database {name}"))
+                .collect();
+            if self
+                .kubernetes
+                .exists(&["namespace", self.namespace])
+                .await?
+            {
+                left.push("the namespace".to_owned());
+            }
+            let bound = |volume: &Value| volume["spec"]["claimRef"]["namespace"] == self.namespace;
+            let volumes = self.items(&["persistentvolumes"]).await?;
+            left.extend(
+                volumes
+                    .iter()
+                    .filter(|volume| bound(volume))
+                    .map(|volume| format!("volume {}", volume["metadata"]["name"])),
+            );
+            let copies = self.node.copies()?;
+            left.extend(
+                copies
+                    .difference(&self.copies)
+                    .map(|copy| format!("folder {copy} in the pool")),
+            );
+            anyhow::ensure!(left.is_empty(), "{}", left.join(", "));
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+/// The hint that the page for people promises with a reason.
+fn hint(reason: &str) -> anyhow::Result<String> {
+    let row = PAGE
+        .lines()
+        .find(|line| line.starts_with(&format!("| `{reason}` |")))
+        .with_context(|| format!("docs/operations.md does not know {reason}"))?;
+    let hint = row.split(" | ").nth(2).unwrap_or_default();
+    Ok(hint.trim_end_matches(" |").replace("nothing", ""))
+}
