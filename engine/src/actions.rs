@@ -37,6 +37,9 @@ pub enum Refusal {
     Conflict(String),
     #[error("{0}")]
     Invalid(String),
+    /// What was asked would fit a larger pool. No conflict: that word means a name that is taken, or work under way.
+    #[error("{0}")]
+    Full(String),
     #[error("the engine cannot write its metadata")]
     Store(#[from] store::Error),
 }

@@ -23,7 +23,7 @@ impl Engine {
         if free >= needed.saturating_add(kept) {
             return Ok(());
         }
-        Err(Refusal::Conflict(format!(
+        Err(Refusal::Full(format!(
             "the pool has no room: {} MiB are needed (copies under way included) and {} MiB kept free (keepFree), but only {} MiB are free; delete copies or snapshots, or enlarge the pool",
             needed.div_ceil(1 << 20),
             kept >> 20,

@@ -149,7 +149,7 @@ async fn an_order_that_does_not_fit_is_refused_with_figures_and_writes_nothing()
     let app = App::on(pool);
     let body = json!({"name": "dev", "source_data_id": "largedb", "container_mode": true});
     let path = "/vdbs/provision_by_snapshot";
-    app.refused("POST", path, body, 409, "MiB are needed").await;
+    app.refused("POST", path, body, 507, "MiB are needed").await;
     let (_, answer) = app
         .call(
             "POST",

@@ -73,6 +73,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::Conflict(_) => StatusCode::CONFLICT,
             Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Refusal::Store(error) => {
                 tracing::error!("{}: {}", refusal, error_chain(error));
                 StatusCode::INTERNAL_SERVER_ERROR
