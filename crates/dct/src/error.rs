@@ -127,6 +127,16 @@ fn title(html: &str) -> String {
     }
 }
 
+/// Why a success cannot be read. What stands between answers with pages, and a parser's words about those help nobody.
+pub(crate) fn unreadable(body: &[u8], error: &serde_json::Error) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.starts_with('<') {
+        return format!("it is a page, as a proxy sends it: {}", clean(&title(text)));
+    }
+    clean(&error.to_string())
+}
+
 /// One line without control characters, cut to a length that fits an event or a status.
 pub(crate) fn clean(text: &str) -> String {
     let mut line = String::new();
@@ -180,6 +190,19 @@ mod tests {
         assert_eq!(sentence(b""), "");
         assert_eq!(sentence(&[0xff, 0xfe]).chars().count(), 2);
         assert_eq!(clean(&"x".repeat(4000)).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_page_in_place_of_an_answer_is_called_one() {
+        let why = |body: &[u8]| {
+            let error = serde_json::from_slice::<crate::types::Job>(body).unwrap_err();
+            unreadable(body, &error)
+        };
+        assert_eq!(
+            why(b" <!doctype html><title>Sign\nin</title>"),
+            "it is a page, as a proxy sends it: Sign in"
+        );
+        assert!(why(b"[1]").contains("invalid"), "{}", why(b"[1]"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, wrong};
 use crate::CLIENT_NAME_HEADER;
-use crate::error::{Error, clean, sentence};
+use crate::error::{Error, sentence, unreadable};
 use crate::types::{Job, JobAnswer, Page, SearchBody};
 
 /// A page of the largest size (1000 objects) stays far below this; more is not the API that we know.
@@ -107,7 +107,7 @@ impl Client {
         let (body, key) = self.exchange(call).await?;
         serde_json::from_slice(&body).map_err(|e| Error::Malformed {
             call: format!("{} {}", call.method, call.path),
-            why: clean(&e.to_string()).replace(&key, "…"),
+            why: unreadable(&body, &e).replace(&key, "…"),
         })
     }
 
