@@ -150,13 +150,7 @@ impl Check<'_> {
 /// # Errors
 /// The settings name no tower that can be called.
 pub async fn run(settings: &Settings, source: &str, deadline: Duration) -> anyhow::Result<Outcome> {
-    let mut tower = dct::ClientSettings::new(
-        &settings.dct.url,
-        &settings.dct.api_key_file,
-        &settings.dct.client_name,
-    );
-    tower.ca_file.clone_from(&settings.dct.ca_file);
-    let client = dct::Client::new(tower)?;
+    let client = dct::Client::new(settings.dct.client())?;
     let dct = Arc::new(Tower::new(client.clone()));
     let check = Check {
         dct: dct.as_ref(),

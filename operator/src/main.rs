@@ -1,4 +1,5 @@
-//! `vdb-operator`: `run` works, `crd` prints the definition, `uninstall-check` says whether the platform may go.
+//! `vdb-operator`: `run` works, `crd` prints the definition, `dct-check` tries a tower, `sweep` looks for what is left behind,
+//! `uninstall-check` says whether the platform may go.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -46,6 +47,21 @@ enum Command {
         /// After this long the rest is given up; what was made is deleted in any case.
         #[arg(long, default_value = "30m")]
         deadline: String,
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Look once for what is left without its counterpart, and say it.
+    Sweep {
+        #[arg(long, default_value = "/etc/vdb/settings.yaml")]
+        config: PathBuf,
+        #[arg(long, env = "POD_NAMESPACE", default_value = "vdb-system")]
+        namespace: String,
+        /// Delete what is found; otherwise it is only said, whatever the settings say.
+        #[arg(long)]
+        delete: bool,
+        /// Younger things are left alone; as in the settings unless it is named.
+        #[arg(long)]
+        older_than: Option<String>,
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
@@ -112,6 +128,27 @@ fn start(command: Command) -> anyhow::Result<()> {
             writeln!(std::io::stdout(), "{text}").context("cannot print")?;
             anyhow::ensure!(outcome.is_well(), "not everything that is assumed holds");
             Ok(())
+        }
+        Command::Sweep {
+            config,
+            namespace,
+            delete,
+            older_than,
+            output,
+        } => {
+            let settings = Settings::read(&config)?;
+            let mut asked = settings.sweep.clone();
+            asked.delete = delete;
+            if let Some(text) = older_than {
+                asked.older_than = operator::settings::parse_duration(&text)
+                    .context("--older-than is no duration such as 10m or 24h")?;
+            }
+            let report = runtime()?.block_on(operator::sweep::now(&settings, namespace, &asked))?;
+            let text = match output {
+                Output::Text => report.text(),
+                Output::Json => serde_json::to_string_pretty(&report)?,
+            };
+            writeln!(std::io::stdout(), "{text}").context("cannot print")
         }
         Command::UninstallCheck => runtime()?.block_on(operator::uninstall::check()),
     }

@@ -57,13 +57,7 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
         .context("no access to a cluster")?;
     wait_for_definition(&client).await?;
 
-    let mut tower = dct::ClientSettings::new(
-        &settings.dct.url,
-        &settings.dct.api_key_file,
-        &settings.dct.client_name,
-    );
-    tower.ca_file.clone_from(&settings.dct.ca_file);
-    let asked = dct::Client::new(tower)?;
+    let asked = dct::Client::new(settings.dct.client())?;
     let estate = sweep::Live::new(client.clone(), asked.clone(), place.namespace.clone());
     let tower = Arc::new(Tower::new(asked));
     let (finished, wakeups) = mpsc::unbounded_channel();

@@ -63,6 +63,14 @@ pub struct Tower {
     pub ca_file: Option<PathBuf>,
 }
 
+impl Tower {
+    pub fn client(&self) -> dct::ClientSettings {
+        let mut client = dct::ClientSettings::new(&self.url, &self.api_key_file, &self.client_name);
+        client.ca_file.clone_from(&self.ca_file);
+        client
+    }
+}
+
 /// How the engine offers the data to nodes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, seconds};
 use crate::metrics::Metrics;
-use crate::settings::Sweep;
+use crate::settings::{Settings, Sweep};
 
 pub mod decide;
 mod live;
@@ -72,7 +73,7 @@ pub async fn run(port: &dyn Port, clock: &dyn Clock, settings: &Sweep, metrics: 
             .await;
         let sweep = once(port, clock.now(), settings, metrics);
         let failed = match tokio::time::timeout(DEADLINE, sweep).await {
-            Ok(Ok(())) => continue,
+            Ok(Ok(_)) => continue,
             Ok(Err(error)) => crate::error_chain(error.as_ref()),
             Err(_) => format!("no end within {} seconds", DEADLINE.as_secs()),
         };
@@ -95,7 +96,7 @@ pub async fn once(
     now: Timestamp,
     settings: &Sweep,
     metrics: &Metrics,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Report> {
     let estate = port.estate().await?;
     let mut findings = decide::findings(&estate, now, settings.older_than);
     confirm(port, &mut findings).await?;
@@ -119,7 +120,47 @@ pub async fn once(
     if settings.delete {
         delete(port, &findings, metrics).await?;
     }
-    Ok(())
+    Ok(report)
+}
+
+/// One look because somebody asks for it, with the operator's own settings, account and list.
+///
+/// # Errors
+/// What could not be read, deleted or written.
+pub async fn now(settings: &Settings, namespace: String, asked: &Sweep) -> anyhow::Result<Report> {
+    let client = kube::Client::try_default()
+        .await
+        .context("no access to a cluster")?;
+    let tower = dct::Client::new(settings.dct.client())?;
+    let port = Live::new(client, tower, namespace);
+    let metrics = Metrics::default();
+    let sweep = once(&port, Timestamp::now(), asked, &metrics);
+    tokio::time::timeout(DEADLINE, sweep)
+        .await
+        .with_context(|| format!("no end within {} seconds", DEADLINE.as_secs()))?
+}
+
+impl Report {
+    /// One line for each thing, for people.
+    pub fn text(&self) -> String {
+        if self.found == 0 {
+            return "nothing is left behind".to_owned();
+        }
+        let line = |named: &Named| {
+            let Named {
+                kind,
+                name,
+                why,
+                fate,
+            } = named;
+            format!("{kind:<8} {name}: {why}; {fate}")
+        };
+        let mut lines: Vec<_> = self.left_behind.iter().map(line).collect();
+        if self.found > self.left_behind.len() {
+            lines.push(format!("and {} more", self.found - self.left_behind.len()));
+        }
+        lines.join("\n")
+    }
 }
 
 /// A list may lag; a resource is said to have lost its virtual database only if that is asked for by its id, too.

@@ -136,7 +136,10 @@ async fn provision(
             })
         }
         Err(error) if error.conflict => {
-            let message = "an order of this name is under way already; looking for it".to_owned();
+            let message = format!(
+                "an order of this name may be under way already; looking for it ({})",
+                error.message
+            );
             Outcome::Waiting(Waiting {
                 reason: Reason::Provisioning,
                 message,
@@ -160,7 +163,7 @@ fn ordered(
         })),
         Ok(None) => Outcome::Again,
         Err(error) if error.conflict => {
-            let message = "another operation on the virtual database is under way".to_owned();
+            let message = format!("tried again by itself, because {}", error.message);
             let reason = match operation {
                 _ if observed.cr.is_deleting() => Reason::Deleting,
                 _ if refresh::under_way(&observed.cr).is_some() => Reason::Refreshing,

@@ -12,6 +12,9 @@ use crate::source;
 use crate::tower::{Error, NewBookmark};
 
 const OWNER: &str = "999:999";
+/// Between two tries of what somebody else's work stands in the way of, and how long it may.
+const PAUSE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn locked(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,11 +149,8 @@ impl Life<'_> {
 
     async fn enabled(&self, id: &str, first: bool) -> Result<Vdb, String> {
         let job = self
-            .check
-            .dct
-            .enable(id, OWNER)
-            .await
-            .map_err(told("enable"))?;
+            .patient("enable", async || self.check.dct.enable(id, OWNER).await)
+            .await?;
         self.done("enable", job).await?;
         let vdb = self.read(id).await?;
         let state = vdb.containerization_state;
@@ -169,7 +169,9 @@ impl Life<'_> {
     }
 
     async fn disabled(&self, id: &str) -> Result<Vdb, String> {
-        let job = self.check.dct.disable(id).await.map_err(told("disable"))?;
+        let job = self
+            .patient("disable", async || self.check.dct.disable(id).await)
+            .await?;
         let job = job.ok_or("it was gone when it was to be disabled")?;
         self.done("disable", job).await?;
         self.read(id).await
@@ -195,11 +197,8 @@ impl Life<'_> {
 
         self.disabled(id).await?;
         let job = self
-            .check
-            .dct
-            .undo_refresh(id)
-            .await
-            .map_err(told("undo"))?;
+            .patient("undo", async || self.check.dct.undo_refresh(id).await)
+            .await?;
         self.done("undo", job).await?;
         let undone = self.read(id).await?.current_timeflow_id;
         self.say(
@@ -212,28 +211,25 @@ impl Life<'_> {
 
     async fn refreshed(&self, id: &str) -> Result<Vdb, String> {
         let job = self
-            .check
-            .dct
-            .refresh(id, &latest())
-            .await
-            .map_err(told("refresh"))?;
+            .patient("refresh", async || {
+                self.check.dct.refresh(id, &latest()).await
+            })
+            .await?;
         self.done("refresh", job).await?;
         self.enabled(id, false).await
     }
 
     async fn bookmarked(&self, id: &str) -> Result<(), String> {
         let name = &self.check.name;
+        let kept = NewBookmark {
+            vdb: id,
+            name,
+            days: 1,
+            owner: name,
+        };
         let job = self
-            .check
-            .dct
-            .keep(&NewBookmark {
-                vdb: id,
-                name,
-                days: 1,
-                owner: name,
-            })
-            .await
-            .map_err(told("bookmark"))?;
+            .patient("bookmark", async || self.check.dct.keep(&kept).await)
+            .await?;
         if let Some(job) = job {
             self.done("bookmark", job).await?;
         }
@@ -251,7 +247,10 @@ impl Life<'_> {
     }
 
     async fn death(&self, id: &str) -> Result<(), String> {
-        if let Some(job) = self.check.dct.delete(id).await.map_err(told("delete"))? {
+        let job = self
+            .patient("delete", async || self.check.dct.delete(id).await)
+            .await?;
+        if let Some(job) = job {
             self.done("delete", job).await?;
         }
         let gone = self
@@ -268,6 +267,25 @@ impl Life<'_> {
             Err(error) => self.say("gone-is-gone", false, error.message),
         }
         Ok(())
+    }
+
+    /// Work of the tower's own may still be under way on it: then it says that there is a conflict, and later not.
+    async fn patient<T>(
+        &self,
+        what: &str,
+        call: impl AsyncFn() -> Result<T, Error>,
+    ) -> Result<T, String> {
+        let began = self.check.clock.now();
+        loop {
+            match call().await {
+                Err(error)
+                    if error.conflict && between(began, self.check.clock.now()) < PATIENCE =>
+                {
+                    self.check.clock.sleep(PAUSE).await;
+                }
+                answer => return answer.map_err(told(what)),
+            }
+        }
     }
 
     async fn read(&self, id: &str) -> Result<Vdb, String> {
@@ -293,8 +311,10 @@ impl Life<'_> {
 }
 
 async fn ended(check: &Check<'_>, mut job: Job) -> Result<Job, Error> {
+    let (mut interval, longest) = (check.settings.dct.poll_min, check.settings.dct.poll_max);
     while !job.status.is_over() {
-        check.clock.sleep(check.settings.dct.poll_max).await;
+        check.clock.sleep(interval).await;
+        interval = longest.min(interval.mul_f64(1.5));
         let found = check.dct.jobs(std::slice::from_ref(&job.id)).await?;
         if let Some(found) = found.into_iter().next() {
             job = found;
