@@ -28,6 +28,8 @@ use crate::store::{self, Draft, State};
 use crate::timeflows::{self, Begin};
 use crate::{clock, deletion, document, error_chain};
 
+const ENDED_AT_ONCE: &str = "attempt_cleanup is false: no hooks run, and the server is ended at once; its data recovers at the next start";
+
 /// Why an action is not begun; the caller is told at once.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -57,7 +59,7 @@ impl Engine {
         let name = checked_name(request.name.as_deref())?;
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
-        let hooks = hooks::first(&request.hooks)?;
+        let hooks = hooks::first(&request.hooks, self.settings.run_hooks.is_some())?;
         self.store.change(|draft| {
             let from = choose(draft.state)?;
             self.room_for(draft.state, from.dataset.size)?;
@@ -89,7 +91,7 @@ impl Engine {
                 snapshot: from.snapshot.id.clone(),
                 at: from.at,
             };
-            let unrun = vdb.hooks.as_ref().map(|_| hooks::NOT_RUN);
+            let unrun = hooks::warning(&vdb, self.settings.run_hooks.is_some());
             let warnings: Vec<&str> = self.storage.warning().into_iter().chain(unrun).collect();
             let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
             let order = Order {
@@ -158,12 +160,18 @@ impl Engine {
                 "ownership_spec {wanted:?} cannot be served: this engine's files belong to {owner} and it may not change owners"
             )));
         }
-        self.begin(id, "DB_ENABLE", |vdb| Intent::Enable { vdb })
+        let start = request.attempt_start != Some(false);
+        self.begin(id, "DB_ENABLE", None, |vdb| Intent::Enable { vdb, start })
     }
 
     pub fn disable(&self, id: &str, request: &DisableVdb) -> Result<Job, Refusal> {
         self.of_one_mode(id, request.container_mode)?;
-        self.begin(id, "DB_DISABLE", |vdb| Intent::Disable { vdb })
+        let cleanup = request.attempt_cleanup != Some(false);
+        let warning = (!cleanup && self.served(id)).then_some(ENDED_AT_ONCE);
+        self.begin(id, "DB_DISABLE", warning, |vdb| Intent::Disable {
+            vdb,
+            cleanup,
+        })
     }
 
     pub fn delete(&self, id: &str, request: &DeleteVdb) -> Result<Job, Refusal> {
@@ -185,11 +193,16 @@ impl Engine {
         &self,
         id: &str,
         kind: &str,
+        warning: Option<&str>,
         intent: impl FnOnce(String) -> Intent,
     ) -> Result<Job, Refusal> {
         self.store.change(|draft| {
             let vdb = free(draft.state, id)?.clone();
-            Ok(order_on(&vdb, kind, intent(vdb.id.clone())).begin(draft))
+            let order = Order {
+                warning,
+                ..order_on(&vdb, kind, intent(vdb.id.clone()))
+            };
+            Ok(order.begin(draft))
         })
     }
 

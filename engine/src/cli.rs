@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use engine::settings::{self, Settings};
+use engine::settings::{self, RunHooks, Settings};
 use engine::{doctor, serve};
 use serde_json::json;
 
@@ -42,7 +42,17 @@ enum Command {
     /// Serve the interface and link the declared sources, until SIGTERM.
     ///
     /// VDB_LOG sets what is logged (default: info), as in VDB_LOG=engine=debug.
-    Serve,
+    Serve {
+        /// Run the hooks of virtual databases whose server the engine runs.
+        ///
+        /// Whoever may order a virtual database then runs programs as the engine's own user, who reads its keys and the
+        /// passwords of its sources. Without it, hooks are kept and shown.
+        #[arg(long)]
+        run_hooks: bool,
+        /// How long each hook may take, for example 90m.
+        #[arg(long, default_value = "30m", value_parser = span, requires = "run_hooks")]
+        hook_deadline: Duration,
+    },
     /// Link a source of the settings and wait for its first snapshot.
     ///
     /// Prints the id of the dSource. Sources are linked by themselves at the start, unless their dSource was deleted.
@@ -140,7 +150,7 @@ fn verdict(error: &anyhow::Error) -> (u8, Option<&'static str>) {
 }
 
 fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let settings = Settings::read(&arguments.config)?;
+    let mut settings = Settings::read(&arguments.config)?;
     // Two threads answer from memory; effects run on threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -150,7 +160,11 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Programs get one document, and nothing besides.
     let tell = output == Output::Text;
     match arguments.command {
-        Command::Serve => {
+        Command::Serve {
+            run_hooks,
+            hook_deadline: deadline,
+        } => {
+            settings.run_hooks = run_hooks.then_some(RunHooks { deadline });
             log(arguments.output == Some(Output::Text));
             let served = runtime.block_on(serve::run(settings));
             // A base backup under way is not waited for: the next start gives it up.

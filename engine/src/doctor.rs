@@ -61,6 +61,12 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
         Some(None) => good("tls certificate and key"),
         Some(Some(problem)) => bad(problem),
     });
+    let tls = settings.servers.as_ref().and_then(|s| s.tls.as_ref());
+    findings.extend(tls.map(|tls| match tls::problem(tls) {
+        None => good("servers.tls certificate and key"),
+        Some(problem) => bad(format!("servers.tls: {problem}")),
+    }));
+    findings.push(hooks(settings));
     let postgres = Postgres::new(settings);
     findings.extend(servers(settings));
     findings.push(match postgres.client_major() {
@@ -129,6 +135,28 @@ fn examine_source(postgres: &Postgres, source: &SourceSettings, scratch: &Path) 
         );
     }
     findings
+}
+
+/// What would become of hooks; nobody has to want it.
+fn hooks(settings: &Settings) -> Finding {
+    if settings.servers.is_none() {
+        return good(
+            "hooks are kept and never run: servers is not set, so every virtual database is for a container",
+        );
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    let lacks: Vec<&str> = ["bash", "sh"]
+        .into_iter()
+        .filter(|program| !found(program))
+        .collect();
+    let lacks = match lacks.as_slice() {
+        [] => String::new(),
+        some => format!("; {} is not in PATH", some.join(", ")),
+    };
+    good(format!(
+        "hooks are kept and shown, and run by vdb-engine serve --run-hooks alone, as the engine's user{lacks}"
+    ))
 }
 
 /// Each folder, and whether it is of the version that the settings say.

@@ -51,8 +51,9 @@ impl Engine {
             let hooks = request.hooks.clone().unwrap_or_default();
             let mut warning = None;
             if hooks != Hooks::default() {
-                doc.hooks = hooks::changed(doc.hooks.as_ref(), &hooks)?;
-                warning = doc.hooks.as_ref().map(|_| hooks::NOT_RUN);
+                let run = self.settings.run_hooks.is_some();
+                doc.hooks = hooks::changed(doc.hooks.as_ref(), &hooks, run)?;
+                warning = hooks::warning(&doc, run);
             }
             set(&mut doc.config_params, &request.config_params);
             let intent = self.update_server(draft, &vdb, &mut doc, request)?;

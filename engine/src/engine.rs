@@ -1,10 +1,11 @@
 //! The engine itself: settings, metadata, storage and sources put together, and where everything lies in the pool.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -52,8 +53,12 @@ pub struct Engine {
     /// Pauses before a base backup that broke off is tried again.
     pub backup_pauses: Vec<Duration>,
     pub(crate) lines: Mutex<Lines>,
+    /// What sources hold back, by dSource.
+    pub(crate) lags: Mutex<HashMap<String, u64>>,
     pub(crate) clones: Arc<Semaphore>,
     pub(crate) sizes: Sizes,
+    /// When the certificate of its servers was written that they have.
+    pub(crate) certificates: Mutex<Option<[SystemTime; 2]>>,
 }
 
 impl Engine {
@@ -90,8 +95,10 @@ impl Engine {
             backup: Mutex::new(()),
             backup_pauses: BACKUP_PAUSES.to_vec(),
             lines: Mutex::default(),
+            lags: Mutex::default(),
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
             sizes: Sizes::default(),
+            certificates: Mutex::default(),
         };
         engine.register_sources()?;
         engine.register_timeflows()?;

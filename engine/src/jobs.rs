@@ -12,9 +12,9 @@ use dct::types::JobStatus;
 use crate::engine::Engine;
 use crate::linking::Taken;
 use crate::model::{Intent, JobRecord, TakenOf};
-use crate::servers::Stop;
+use crate::servers::{Stop, stop_on};
 use crate::snapshots::Copied;
-use crate::{clock, error_chain, origin, storage, store};
+use crate::{clock, error_chain, hooks, origin, storage, store};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,8 +41,8 @@ impl Engine {
             // The semaphore is never closed.
             let permit = Arc::clone(&engine.clones).acquire_owned().await;
             let work = tokio::task::spawn_blocking(move || {
-                // A base backup takes long and has a queue of its own.
-                let _permit = if engine.is_backup(&job) {
+                // A base backup has a queue of its own, and scripts of others take what they take.
+                let _permit = if engine.is_long(&job) {
                     None
                 } else {
                     permit.ok()
@@ -55,13 +55,16 @@ impl Engine {
         });
     }
 
-    fn is_backup(&self, job: &str) -> bool {
-        self.store.read(|state| {
-            matches!(
-                state.job(job).and_then(|j| j.intent.as_ref()),
-                Some(Intent::Snapshot { .. })
-            )
-        })
+    fn is_long(&self, job: &str) -> bool {
+        let (backup, target) = self
+            .store
+            .read(|state| {
+                let record = state.job(job)?;
+                let backup = matches!(record.intent, Some(Intent::Snapshot { .. }));
+                Some((backup, record.job.target_id.clone()?))
+            })
+            .unwrap_or_default();
+        backup || !self.hooked(job, &target).is_empty()
     }
 
     /// A defect of the engine ends the job in failure; nobody waits for it for ever.
@@ -87,7 +90,8 @@ impl Engine {
             return;
         };
         let begun = std::time::Instant::now();
-        let result = self.effect(&intent);
+        let result = self.effect(job, &intent);
+        self.end_hooks(job);
         match &result {
             Ok(_) => tracing::info!(job, ?intent, elapsed = ?begun.elapsed(), "done"),
             Err(error) => tracing::error!(job, ?intent, "{}", error_chain(error)),
@@ -111,24 +115,16 @@ impl Engine {
     }
 
     /// The part that changes files. Repeating it after a crash leads to the same state.
-    pub(crate) fn effect(&self, intent: &Intent) -> Result<Outcome, Error> {
+    fn effect(&self, job: &str, intent: &Intent) -> Result<Outcome, Error> {
         match intent {
             Intent::Provision { vdb, snapshot, at } => {
-                let root = self.vdb_root(vdb);
-                self.fill(&root, snapshot, at.as_deref())?;
-                if self.served(vdb) {
-                    self.start_server(vdb, &root)?;
-                }
+                self.make(job, vdb, |root| self.fill(root, snapshot, at.as_deref()))?;
             }
-            Intent::Empty { vdb } => {
-                let root = self.vdb_root(vdb);
-                self.make_empty(&root)?;
-                self.start_server(vdb, &root)?;
-            }
-            Intent::Start { vdb } => self.start_server(vdb, &self.vdb_root(vdb))?,
+            Intent::Empty { vdb } => self.make(job, vdb, |root| self.make_empty(root))?,
+            Intent::Start { vdb } => self.start_with_hooks(job, vdb)?,
             Intent::Stop { vdb, abort } => {
                 let how = if *abort { Stop::Immediate } else { Stop::Fast };
-                self.stop_server(vdb, how)?;
+                self.stop_with_hooks(job, vdb, how)?;
             }
             Intent::Refresh {
                 vdb,
@@ -136,37 +132,38 @@ impl Engine {
                 timeflow,
                 at,
             } => {
-                let to = self.timeflow_root(vdb, timeflow);
-                self.fill(&to, snapshot, at.as_deref())?;
-                self.move_server(vdb, &to)?;
+                self.renew_data(job, vdb, timeflow, |to| {
+                    self.fill(to, snapshot, at.as_deref())
+                })?;
             }
             Intent::Switch { vdb, timeflow } => {
                 let to = self.timeflow_root(vdb, timeflow);
                 readable(vdb, &to)?;
                 self.move_server(vdb, &to)?;
             }
-            Intent::Enable { vdb } => {
+            Intent::Enable { vdb, start } => {
                 let root = self.vdb_root(vdb);
                 readable(vdb, &root)?;
-                if self.served(vdb) {
-                    self.start_server(vdb, &root)?;
+                if *start && self.served(vdb) {
+                    self.start_with_hooks(job, vdb)?;
                 }
             }
-            Intent::Disable { vdb } => {
-                if self.served(vdb) {
-                    self.stop_server(vdb, Stop::Fast)?;
-                }
-            }
+            Intent::Disable { vdb, cleanup } => match (self.served(vdb), *cleanup) {
+                (true, true) => self.stop_with_hooks(job, vdb, Stop::Fast)?,
+                (true, false) => self.stop_server(vdb, Stop::Immediate)?,
+                (false, _) => {}
+            },
             Intent::Nothing => {}
             Intent::Delete { vdb } => {
                 self.stop_server(vdb, Stop::Immediate)?;
                 self.delete_vdb_files(vdb)?;
             }
             Intent::SnapshotVdb { vdb, snapshot } => {
-                return Ok(Outcome::Copied(vec![self.copy_vdb(vdb, snapshot)?]));
+                let copied = self.copy_with_hooks(job, vdb, snapshot)?;
+                return Ok(Outcome::Copied(vec![copied]));
             }
             Intent::Bookmark { taken, .. } => {
-                let copy = |t: &TakenOf| self.copy_vdb(&t.vdb, &t.snapshot);
+                let copy = |t: &TakenOf| self.copy_with_hooks(job, &t.vdb, &t.snapshot);
                 return Ok(Outcome::Copied(
                     taken.iter().map(copy).collect::<Result<_, _>>()?,
                 ));
@@ -191,6 +188,51 @@ impl Engine {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// The first data of a VDB.
+    fn make(
+        &self,
+        job: &str,
+        vdb: &str,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (root, hooked) = (self.vdb_root(vdb), self.hooked(job, vdb));
+        let lists = hooks::PROVISION.after;
+        hooked.anew(&root, lists)?;
+        fill(&root)?;
+        hooked.prepare(&root, lists)?;
+        if self.served(vdb) {
+            // One that was started for hooks alone may have outlived an engine that was killed.
+            stop_on(&root)?;
+            self.start_server(vdb, &root)?;
+        }
+        Ok(())
+    }
+
+    /// Other data for a VDB, which has its old until this is over, and keeps it if this fails.
+    fn renew_data(
+        &self,
+        job: &str,
+        vdb: &str,
+        timeflow: &str,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (to, hooked) = (self.timeflow_root(vdb, timeflow), self.hooked(job, vdb));
+        let around = self.store.read(|state| hooks::of_renewal(state, timeflow));
+        if hooked.any(around.before) {
+            // An engine that was killed over this may have stopped it.
+            self.serve_current(vdb);
+            hooked.run(&self.vdb_root(vdb), around.before)?;
+        }
+        hooked.anew(&to, around.after)?;
+        fill(&to)?;
+        let prepared = hooked.prepare(&to, around.after);
+        if prepared.is_err() {
+            self.move_back(vdb, &to)?;
+        }
+        prepared?;
+        self.move_server(vdb, &to)
     }
 
     /// The part that changes metadata: the object and the end of its job together.

@@ -13,6 +13,7 @@ pub mod edits;
 pub mod engine;
 pub mod filter;
 mod groups;
+mod hooks;
 pub mod http;
 pub mod jobs;
 pub mod linking;

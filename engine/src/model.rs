@@ -123,9 +123,15 @@ pub enum Intent {
     },
     Enable {
         vdb: String,
+        /// Whether a server that the engine runs starts, too.
+        #[serde(default = "yes")]
+        start: bool,
     },
     Disable {
         vdb: String,
+        /// Whether its hooks run and it shuts down, or is ended at once.
+        #[serde(default = "yes")]
+        cleanup: bool,
     },
     Delete {
         vdb: String,
@@ -175,6 +181,11 @@ pub enum Intent {
     },
     /// Nothing but metadata, which was changed together with the job.
     Nothing,
+}
+
+/// What was ordered before there was a choice.
+fn yes() -> bool {
+    true
 }
 
 /// A snapshot to be taken of a virtual database.

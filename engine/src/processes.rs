@@ -49,6 +49,13 @@ impl Process {
             .collect()
     }
 
+    /// Whether it was started with one of these `NAME=value` in its environment.
+    pub(crate) fn has_variable(&self, wanted: &[String]) -> bool {
+        let variables = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();
+        let mut variables = variables.split(|byte| *byte == 0);
+        variables.any(|variable| wanted.iter().any(|wanted| wanted.as_bytes() == variable))
+    }
+
     /// Where it works; none if it has ended.
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()
@@ -103,6 +110,24 @@ pub(crate) fn end_those(like: impl Fn(&Process) -> bool) {
     for process in &found {
         if !process.ends_within(PATIENCE) {
             process.signal(Signal::KILL);
+            process.ends_within(PATIENCE);
+        }
+    }
+}
+
+/// Kills every process of the engine's user that is like this, with what it starts meanwhile, and waits for their end.
+pub(crate) fn kill_those(like: impl Fn(&Process) -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let found: Vec<Process> = running().filter(&like).collect();
+        if found.is_empty() {
+            return;
+        }
+        for process in &found {
+            tracing::warn!(pid = process.pid, program = ?process.arguments().first(), "its job is over or begins anew; it is killed");
+            process.signal(Signal::KILL);
+        }
+        for process in &found {
             process.ends_within(PATIENCE);
         }
     }

@@ -13,15 +13,17 @@ use crate::{error_chain, processes, storage, timeflows};
 impl Engine {
     /// Gives interrupted base backups up and sweeps the pool. Returns the jobs to be carried out again, oldest first.
     pub fn recover(&self) -> Result<Vec<String>, store::Error> {
-        end_leftovers(&self.settings.pool);
-        self.end_copying();
-        self.end_stray_servers();
         let unfinished: Vec<(String, Intent)> = self.store.read(|state| {
             state
                 .jobs()
                 .filter_map(|j| Some((j.job.id.clone(), j.intent.clone()?)))
                 .collect()
         });
+        let jobs: Vec<String> = unfinished.iter().map(|(job, _)| job.clone()).collect();
+        Self::kill_hooks(&jobs);
+        end_leftovers(&self.settings.pool);
+        self.end_copying();
+        self.end_stray_servers();
         let mut again = Vec::new();
         for (job, intent) in unfinished {
             if matches!(intent, Intent::Snapshot { .. }) {

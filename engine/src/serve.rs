@@ -34,6 +34,11 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     if let Some(warning) = storage.warning() {
         tracing::warn!("{warning}");
     }
+    if settings.run_hooks.is_some() {
+        tracing::warn!(
+            "hooks are run: whoever may order a virtual database runs programs as the engine's user"
+        );
+    }
     let origin = Postgres::new(&settings);
     let engine = Arc::new(Engine::open(settings, storage, Box::new(origin))?);
     let again = engine.recover().map_err(engine::Error::from)?;

@@ -9,6 +9,7 @@ mod login;
 mod orders;
 mod ports;
 mod postmaster;
+mod tls;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ fn is_wanted(vdb: &Object) -> bool {
     vdb.doc.get("status").and_then(|v| v.as_str()) == Some(RUNNING)
 }
 
+/// Stops the server on one root, if it runs.
+pub(crate) fn stop_on(root: &Path) -> Result<(), Error> {
+    postmaster::stop(&root.join("data"), Stop::Fast)
+}
+
 impl Engine {
     /// Configuration, socket and log of a VDB's server.
     pub(crate) fn server_home(&self, vdb: &str) -> PathBuf {
@@ -53,7 +59,17 @@ impl Engine {
 
     /// Starts a server on a root of a VDB unless it runs there. One on another of its roots is stopped first.
     pub(crate) fn start_server(&self, vdb: &str, root: &Path) -> Result<(), Error> {
-        let settings = self.server_settings()?;
+        let listen = self.server_settings()?.listen.to_string();
+        self.start_listening(vdb, root, &listen)
+    }
+
+    /// The same without a port: only the engine's own user reaches it, by its socket.
+    pub(crate) fn start_apart(&self, vdb: &str, root: &Path) -> Result<(), Error> {
+        stop_on(root)?;
+        self.start_listening(vdb, root, "")
+    }
+
+    fn start_listening(&self, vdb: &str, root: &Path, listen: &str) -> Result<(), Error> {
         let object = self.store.read(|state| state.any(Kind::Vdb, vdb).cloned());
         let object = object.ok_or_else(|| Error::Failed(format!("{vdb} is gone")))?;
         let port = port_of(&object).ok_or_else(|| Error::Failed(format!("{vdb} has no port")))?;
@@ -75,8 +91,13 @@ impl Engine {
             home: &home,
             data: &root.join("data"),
         };
-        let text = config::text(&object, &place, settings, port)?;
-        config::write(&home, &text)?;
+        let settings = self.server_settings()?;
+        if let Some(tls) = &settings.tls {
+            tls::place(tls, &home)?;
+        }
+        let encrypted = settings.tls.is_some();
+        let text = config::text(&object, &place, listen, port, encrypted)?;
+        config::write(&home, &text, self.settings.run_hooks.is_some(), encrypted)?;
         place.clear()?;
         if !known {
             login::apply(&place, root)?;
@@ -107,24 +128,40 @@ impl Engine {
     /// After a refresh or a rewind has made or chosen a root: the server moves there if it ran. If it cannot, it goes on
     /// with what it had.
     pub(crate) fn move_server(&self, vdb: &str, root: &Path) -> Result<(), Error> {
-        let wanted = self
-            .store
-            .read(|state| state.any(Kind::Vdb, vdb).is_some_and(is_wanted));
-        if !self.served(vdb) || !wanted {
+        if !self.is_to_run(vdb) {
             return Ok(());
         }
         let moved = self.start_server(vdb, root);
         if moved.is_err() {
-            postmaster::stop(&root.join("data"), Stop::Immediate)?;
-            if let Err(error) = self.start_server(vdb, &self.vdb_root(vdb)) {
-                tracing::error!(
-                    vdb,
-                    "cannot go back to the data before: {}",
-                    crate::error_chain(&error)
-                );
-            }
+            self.move_back(vdb, root)?;
         }
         moved
+    }
+
+    /// Away from a root that cannot be used, back to what callers see.
+    pub(crate) fn move_back(&self, vdb: &str, from: &Path) -> Result<(), Error> {
+        postmaster::stop(&from.join("data"), Stop::Immediate)?;
+        self.serve_current(vdb);
+        Ok(())
+    }
+
+    /// Starts the server on what callers see, if it is to run and does not.
+    pub(crate) fn serve_current(&self, vdb: &str) {
+        if self.is_to_run(vdb)
+            && let Err(error) = self.start_server(vdb, &self.vdb_root(vdb))
+        {
+            tracing::error!(
+                vdb,
+                "cannot serve the data that it has: {}",
+                crate::error_chain(&error)
+            );
+        }
+    }
+
+    fn is_to_run(&self, vdb: &str) -> bool {
+        let is = |object: &Object| is_served(object) && is_wanted(object);
+        self.store
+            .read(|state| state.any(Kind::Vdb, vdb).is_some_and(is))
     }
 
     /// Configuration and login of a VDB that is no more; the sweep at the next start does what does not work now.

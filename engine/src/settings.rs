@@ -43,6 +43,16 @@ pub struct Settings {
     /// How the engine calls itself.
     #[serde(default = "engine_name")]
     pub engine_name: String,
+    /// By the command line alone: a settings file that was copied turns nothing on.
+    #[serde(skip)]
+    pub run_hooks: Option<RunHooks>,
+}
+
+/// Hooks of virtual databases whose server the engine runs are run, and not only kept.
+#[derive(Clone, Copy, Debug)]
+pub struct RunHooks {
+    /// How long each may take.
+    pub deadline: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -92,6 +102,9 @@ pub struct ServerSettings {
     pub listen: IpAddr,
     /// For example 15432-15631: one for each.
     pub ports: String,
+    /// Without it, connections are not encrypted; with it, no others are taken.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
 }
 
 impl ServerSettings {
@@ -280,6 +293,13 @@ impl Settings {
                 servers.listen.is_unspecified(),
                 "servers.listen must be an address that callers can be told, not all of them"
                     .to_owned(),
+            );
+            wrong(
+                servers
+                    .tls
+                    .as_ref()
+                    .is_some_and(|tls| tls.ca_file.is_some()),
+                "servers.tls.caFile: the engine asks none of its servers; leave it out".to_owned(),
             );
         }
         problems.extend(self.source_problems());

@@ -35,8 +35,8 @@ impl Engine {
                 match intent {
                     Intent::Start { vdb }
                     | Intent::Stop { vdb, .. }
-                    | Intent::Enable { vdb }
-                    | Intent::Disable { vdb }
+                    | Intent::Enable { vdb, .. }
+                    | Intent::Disable { vdb, .. }
                     | Intent::Refresh { vdb, .. }
                     | Intent::Switch { vdb, .. }
                     | Intent::Delete { vdb } => self.settle_server(draft, vdb, None),
@@ -63,7 +63,7 @@ impl Engine {
             Intent::Start { vdb } | Intent::Stop { vdb, .. } => {
                 self.settle_server(draft, vdb, None)?;
             }
-            Intent::Enable { vdb }
+            Intent::Enable { vdb, .. }
                 if draft
                     .state
                     .any(Kind::Vdb, vdb)
@@ -71,7 +71,7 @@ impl Engine {
             {
                 self.settle_server(draft, vdb, Some(true))?;
             }
-            Intent::Disable { vdb }
+            Intent::Disable { vdb, .. }
                 if draft
                     .state
                     .any(Kind::Vdb, vdb)
@@ -79,8 +79,8 @@ impl Engine {
             {
                 self.settle_server(draft, vdb, Some(false))?;
             }
-            Intent::Enable { vdb } => self.settle_enabled(draft, vdb)?,
-            Intent::Disable { vdb } => edit(draft, vdb, |doc| {
+            Intent::Enable { vdb, .. } => self.settle_enabled(draft, vdb)?,
+            Intent::Disable { vdb, .. } => edit(draft, vdb, |doc| {
                 doc.enabled = Some(false);
                 doc.status = Some("INACTIVE".to_owned());
                 doc.containerization_state = Some(ContainerizationState::ReadyForContainer);

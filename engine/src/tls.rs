@@ -134,7 +134,7 @@ impl Certificate {
     }
 }
 
-fn changed(settings: &TlsSettings) -> Option<[SystemTime; 2]> {
+pub(crate) fn changed(settings: &TlsSettings) -> Option<[SystemTime; 2]> {
     let at = |path: &Path| std::fs::metadata(path).ok()?.modified().ok();
     Some([at(&settings.cert_file)?, at(&settings.key_file)?])
 }

@@ -30,6 +30,12 @@ fn dsource(engine: &Engine) -> String {
         .read(|state| state.live(Kind::DSource).next().unwrap().id.clone())
 }
 
+fn end(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    // It may have ended already.
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
 fn slots(pool: &Pool) -> Vec<String> {
     pool.origin.slots.lock().unwrap().keys().cloned().collect()
 }
@@ -160,6 +166,51 @@ async fn a_place_in_the_log_is_found_and_replayed_to() {
     );
     assert_eq!(range["end_point_timestamp"], "2026-11-23T10:00:20.000000Z");
     assert_eq!(range["end_point_location"], "0/3000200");
+    let path = format!(
+        "/timeflows/{}/timeflow_snapshot_ranges",
+        text(&range["timeflow_id"])
+    );
+    let mut same = range.clone();
+    same.as_object_mut().unwrap().remove("timeflow_id");
+    same["snapshot_id"] = snapshot.clone();
+    assert_eq!(app.post(&path, Value::Null).await, json!({"items": [same]}));
+    let between = |from: &str, to: &str| json!({"start_date": from, "end_date": to});
+    let (ten, soon) = ("2026-11-23T10:00:19Z", "2026-11-23T10:00:21Z");
+    let within = app.post(&path, between(ten, soon)).await;
+    assert_eq!(within["items"].as_array().unwrap().len(), 1);
+    let after = app.post(&path, between(soon, "2026-11-24T10:00:00Z")).await;
+    assert_eq!(after, json!({"items": []}));
+    let before = app
+        .post(&path, json!({"end_date": "2026-11-23T10:00:00Z"}))
+        .await;
+    assert_eq!(before, json!({"items": []}));
+    app.refused(
+        "POST",
+        &path,
+        json!({"start_date": "today"}),
+        422,
+        "start_date \"today\"",
+    )
+    .await;
+}
+
+/// The log from one snapshot is asked for as far as the next, which begins its own range.
+#[tokio::test]
+async fn ranges_of_snapshots_follow_each_other() {
+    let app = App::with(pool());
+    app.done("/dsources/largedb/snapshots", Value::Null).await;
+    let flow = app.get("/dsources/largedb").await["current_timeflow_id"].clone();
+    let path = format!("/timeflows/{}/timeflow_snapshot_ranges", text(&flow));
+    let items = app.post(&path, json!({})).await["items"].clone();
+    assert_eq!(items.as_array().unwrap().len(), 2);
+    assert_eq!(
+        items[0]["end_point_timestamp"],
+        items[1]["start_point_timestamp"]
+    );
+    assert_eq!(
+        items[1]["end_point_timestamp"],
+        "2026-11-23T10:00:20.000000Z"
+    );
 }
 
 #[test]
@@ -276,6 +327,31 @@ fn a_slot_that_lags_too_far_or_is_lost_is_given_up_for_a_new_base_backup() {
     }
 }
 
+#[tokio::test]
+async fn what_a_source_holds_back_is_watched_as_long_as_its_log_is_received() {
+    let pool = pool();
+    drop(pool.linked());
+    for slot in pool.origin.slots.lock().unwrap().values_mut() {
+        slot.lag = 5 << 20;
+    }
+    let app = App::on(pool);
+    let told = async || app.raw("GET", "/metrics", None, "").await.1;
+    let line = r#"vdb_engine_source_log_lag_bytes{source="largedb"} 5242880.0"#;
+    assert!(!told().await.contains(line), "nothing is received yet");
+    assert!(app.engine.keep_logs().is_empty());
+    let text = told().await;
+    assert!(text.contains(line), "{text}");
+    for receiver in app.pool.origin.receivers.lock().unwrap().iter() {
+        end(*receiver);
+    }
+    let begun = Instant::now();
+    while told().await.contains(line) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "told for ever");
+        // One that ended is not begun again at once.
+        app.engine.keep_logs();
+    }
+}
+
 #[test]
 fn a_receiver_that_ends_is_begun_again_and_ends_with_the_engine() {
     let pool = pool();
@@ -283,8 +359,7 @@ fn a_receiver_that_ends_is_begun_again_and_ends_with_the_engine() {
     let archiving = Archiving::begin(&engine);
     let begun = || pool.origin.receivers.lock().unwrap().clone();
     assert_eq!(begun().len(), 1, "the one of the base backup");
-    let pid = nix::unistd::Pid::from_raw(begun()[0].cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    end(begun()[0]);
     until("it is begun again", || begun().len() == 2);
     drop(archiving);
     for pid in begun() {

@@ -96,6 +96,7 @@ fn a_login_is_kept_until_the_end_of_its_order_is_written_down() {
         servers: Some(engine::settings::ServerSettings {
             listen: "127.0.0.1".parse().unwrap(),
             ports: "20000-20099".to_owned(),
+            tls: None,
         }),
         ..Pool::new()
     };

@@ -1,5 +1,6 @@
 //! The vendor's own clients, call by call, in the order that they were seen to use (the Terraform provider 3.3 and 4.3,
-//! the Python SDK). Every body is theirs, except that a copy for a container is asked for by name.
+//! the Python SDK). Every body is theirs. The provider knows no containers: its databases are those whose server the
+//! engine runs, here by programs that stand in for PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![expect(
@@ -11,8 +12,8 @@ mod support;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use support::KEY;
 use support::app::{App, text};
+use support::{KEY, Pool};
 
 impl App {
     /// Polls as the Terraform provider does: PENDING and STARTED are not the end, every other word is.
@@ -51,7 +52,7 @@ fn as_sent(hooks: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
-    let app = App::new();
+    let app = App::with(Pool::classic());
     let parameters = json!({
         "mountLocation": "/mnt/x", "postgresPort": 5434,
         "configSettingsStg": [{"propertyName": "timezone", "value": "GMT", "commentProperty": false}],
@@ -63,7 +64,7 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
     let body = json!({
         "appdata_source_params": parameters, "auto_select_repository": true, "environment_id": "10.0.1.54",
         "make_current_account_owner": true, "name": "tf-vdb", "post_refresh": [hook("mask"), hook("check")],
-        "source_data_id": "largedb", "tags": tags, "vdb_restart": true, "container_mode": true,
+        "source_data_id": "largedb", "tags": tags, "vdb_restart": true,
     });
     let answer = app
         .terraform("POST", "/vdbs/provision_by_snapshot", body)
@@ -117,6 +118,7 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
 
     // update of what destroys nothing; no hooks means no change
     let path = format!("/vdbs/{id}");
+    assert_eq!(vdb["status"], "RUNNING");
     let body = json!({"name": "tf-renamed", "auto_restart": false, "hooks": {}, "validate_db_credentials": true});
     app.terraform("PATCH", &path, body).await;
     let vdb = app.vdb(&id).await;
@@ -151,7 +153,7 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
     app.terraform(
         "POST",
         &format!("{path}/disable"),
-        json!({"attempt_cleanup": true, "container_mode": true}),
+        json!({"attempt_cleanup": true}),
     )
     .await;
     app.terraform(
@@ -163,13 +165,20 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
     app.terraform(
         "POST",
         &format!("{path}/enable"),
-        json!({"attempt_start": true, "container_mode": true}),
+        json!({"attempt_start": true}),
     )
     .await;
     let vdb = app.vdb(&id).await;
     assert_eq!(
         (&vdb["appdata_source_params"], &vdb["enabled"]),
         (&changed, &json!(true))
+    );
+    assert_eq!(
+        (&vdb["status"], &vdb["jdbc_connection_string"]),
+        (
+            &json!("RUNNING"),
+            &json!("jdbc:postgresql://127.0.0.1:5435/")
+        )
     );
 
     // tags are replaced: all away, without a body in one version and with an empty one in the other

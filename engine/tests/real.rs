@@ -225,6 +225,7 @@ fn settings(bin: &Path, dir: &Path, port: u16, pool: Option<PathBuf>) -> Setting
         servers: None,
         tls: None,
         engine_name: "embedded".to_owned(),
+        run_hooks: None,
     }
 }
 

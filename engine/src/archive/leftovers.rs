@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::REPLAYED;
 
@@ -16,7 +15,7 @@ pub(crate) fn end_leftovers(pool: &Path) {
     for pid in &found {
         tracing::warn!(pid, "ends a program of an engine that was killed");
         // A server stops at once, leaving what a crash would.
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGQUIT);
+        tell(*pid, Signal::QUIT);
     }
     let begun = Instant::now();
     while !found.is_empty() {
@@ -26,12 +25,17 @@ pub(crate) fn end_leftovers(pool: &Path) {
         }
         if begun.elapsed() > PATIENCE {
             for pid in left {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                tell(pid, Signal::KILL);
             }
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn tell(pid: i32, signal: Signal) {
+    // It may have ended just now.
+    let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
 }
 
 fn running(pool: &Path) -> Vec<i32> {

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pgdata::wal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::engine::{Engine, children};
 use crate::model::Kind;
@@ -112,9 +111,10 @@ impl Receiver {
 /// What was received so far stays: it goes on there.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
-        }
+        let pid = i32::try_from(self.child.id()).ok();
+        let _ = pid
+            .and_then(Pid::from_raw)
+            .map(|pid| kill_process(pid, Signal::INT));
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < ENDS_WITHIN {
             std::thread::sleep(Duration::from_millis(10));
@@ -164,6 +164,10 @@ impl Drop for Archiving {
 
 impl Engine {
     pub(super) fn stop_receiving(&self) {
+        self.lags
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -231,6 +235,7 @@ impl Engine {
             }
             return Ok(());
         }
+        self.tell_lag(dsource, None);
         if Instant::now() < line.again {
             return Ok(());
         }
@@ -243,10 +248,28 @@ impl Engine {
             return Ok(false);
         };
         let name = self.slot_name(dsource);
+        // Until it is known again.
+        self.tell_lag(dsource, None);
         let slot = self.with_scratch(&format!("look-{dsource}"), |scratch| {
             Ok(self.origin.slot(source, &name, scratch)?)
         })?;
+        self.tell_lag(dsource, slot.map(|slot| slot.lag));
         Ok(slot.is_none_or(|slot| slot.lost || slot.lag > wal.max_lag()))
+    }
+
+    /// Apart from the lines, which are locked as long as a source takes to answer.
+    fn tell_lag(&self, dsource: &str, lag: Option<u64>) {
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        match lag {
+            Some(lag) => lags.insert(dsource.to_owned(), lag),
+            None => lags.remove(dsource),
+        };
+    }
+
+    /// What a source whose log is received held back for the engine at the last look, in bytes.
+    pub(crate) fn lag_of(&self, dsource: &str) -> Option<u64> {
+        let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.get(dsource).copied()
     }
 
     /// The slot first, the generation before it: a crash between any two steps leaves what the next start goes on from.
@@ -308,6 +331,10 @@ impl Engine {
             self.origin.make_slot(source, &slot, scratch)?;
         }
         let child = self.origin.receive(source, &slot, &into, scratch)?;
+        self.tell_lag(
+            dsource,
+            Some(found.filter(|_| good).map_or(0, |slot| slot.lag)),
+        );
         tracing::info!(dsource, slot, into = %into.display(), "receives the log");
         Ok((child, into))
     }

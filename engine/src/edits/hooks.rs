@@ -1,31 +1,47 @@
-//! Hooks of a virtual database: checked, given ids, kept in their order. The engine runs none of them.
+//! Hooks of a virtual database: checked, given ids, kept in their order.
 
-use dct::types::{Hook, Hooks};
+use dct::types::{ContainerizationState, Hook, Hooks, Vdb};
 
 use crate::actions::Refusal;
+use crate::hooks::program;
 
 /// Limits of the vendor's document.
 const MOST: usize = 100;
 const LONGEST_NAME: usize = 256;
 const SHELLS: [&str; 5] = ["bash", "shell", "expect", "ps", "psd"];
 
+const NOT_RUN: &str =
+    "hooks are kept and shown, but not run: this engine was started without --run-hooks";
+const IN_A_CONTAINER: &str = "hooks are kept and shown, but not run: the server runs in a container, where this engine starts no programs";
+
 /// What callers should know about hooks that they order.
-pub(crate) const NOT_RUN: &str =
-    "hooks are kept and shown, but not run: this engine runs no commands of others";
+pub(crate) fn warning(vdb: &Vdb, run: bool) -> Option<&'static str> {
+    vdb.hooks.as_ref()?;
+    let served = vdb.containerization_state == Some(ContainerizationState::NotContainerized);
+    match (run, served) {
+        (false, _) => Some(NOT_RUN),
+        (true, false) => Some(IN_A_CONTAINER),
+        (true, true) => None,
+    }
+}
 
 /// The hooks of a new virtual database; none if there is no hook at all.
-pub(crate) fn first(wanted: &Hooks) -> Result<Option<Hooks>, Refusal> {
-    changed(None, wanted)
+pub(crate) fn first(wanted: &Hooks, run: bool) -> Result<Option<Hooks>, Refusal> {
+    changed(None, wanted, run)
 }
 
 /// A list that is absent stays, an empty one goes. `before` is what is kept already.
-pub(crate) fn changed(before: Option<&Hooks>, wanted: &Hooks) -> Result<Option<Hooks>, Refusal> {
+pub(crate) fn changed(
+    before: Option<&Hooks>,
+    wanted: &Hooks,
+    run: bool,
+) -> Result<Option<Hooks>, Refusal> {
     let mut kept = before.cloned().unwrap_or_default();
     let mut wanted = wanted.clone();
     let mut problems = Vec::new();
     for ((name, new), (_, old)) in wanted.lists().into_iter().zip(kept.lists()) {
         let Some(new) = new.take() else { continue };
-        check(name, &new, &mut problems);
+        check(name, &new, run, &mut problems);
         let known = old.take().unwrap_or_default();
         let list: Vec<Hook> = new.into_iter().map(|hook| with_id(hook, &known)).collect();
         *old = Some(list).filter(|list| !list.is_empty());
@@ -37,7 +53,7 @@ pub(crate) fn changed(before: Option<&Hooks>, wanted: &Hooks) -> Result<Option<H
     }
 }
 
-fn check(list: &str, hooks: &[Hook], problems: &mut Vec<String>) {
+fn check(list: &str, hooks: &[Hook], run: bool, problems: &mut Vec<String>) {
     if hooks.len() > MOST {
         problems.push(format!("{list}: at most {MOST} hooks"));
     }
@@ -61,6 +77,11 @@ fn check(list: &str, hooks: &[Hook], problems: &mut Vec<String>) {
             .filter(|shell| !SHELLS.contains(shell))
         {
             wrong(format!("shell {shell:?} is none of {}", SHELLS.join(", ")));
+        } else if run && program(hook.shell.as_deref()).is_none() {
+            let shell = hook.shell.as_deref().unwrap_or_default();
+            wrong(format!(
+                "shell {shell:?} cannot be run by this engine; send a command for bash or shell"
+            ));
         }
     }
 }

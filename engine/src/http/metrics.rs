@@ -135,6 +135,11 @@ fn now(engine: &Engine) -> Registry {
         "source_bytes",
         "Size of a source at its last base backup",
     );
+    let lag = Levels::new(
+        &mut registry,
+        "source_log_lag_bytes",
+        "What a source whose log is received holds back for it",
+    );
     let backup = Levels::new(
         &mut registry,
         "base_backup_written_bytes",
@@ -161,6 +166,13 @@ fn now(engine: &Engine) -> Registry {
             vdbs.add([("enabled", if enabled { "true" } else { "false" })], 1.0);
         }
         sources(state, &age, &size);
+        for dsource in state.live(Kind::DSource) {
+            let source = dsource.parent.as_deref();
+            let source = source.and_then(|id| state.any(Kind::Source, id));
+            if let (Some(source), Some(held)) = (source, engine.lag_of(&dsource.id)) {
+                lag.add([("source", &source.name)], bytes(held));
+            }
+        }
     });
     if let Some((total, free)) = storage::capacity(&engine.settings.pool) {
         pool.add([("state", "total")], bytes(total));

@@ -7,13 +7,13 @@ use pgdata::{Control, conf};
 use serde_json::Value;
 
 use super::postmaster::Place;
+use super::tls;
 use crate::jobs::Error;
 use crate::model::Object;
 use crate::origin::files;
-use crate::settings::ServerSettings;
 
 /// What the engine decides; orders for these are ignored.
-const OWN: [&str; 21] = [
+const OWN: [&str; 27] = [
     "listen_addresses",
     "port",
     "data_directory",
@@ -34,16 +34,27 @@ const OWN: [&str; 21] = [
     "logging_collector",
     "log_destination",
     "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "ssl_crl_file",
+    "ssl_crl_dir",
+    "ssl_passphrase_command",
     "password_encryption",
 ];
-/// Passwords alone, never without one, and no replication.
-const RULES: &str = "local all all scram-sha-256\nhost all all all scram-sha-256\n";
+/// Over the network passwords alone, never without one, and no replication.
+const RULES: &str = "host all all all scram-sha-256\n";
+const ENCRYPTED_RULES: &str = "hostssl all all all scram-sha-256\n";
+/// The socket lies in a directory of the engine's user alone, to whom the files belong as well.
+const FOR_HOOKS: &str = "local all all trust\n";
+const FOR_NOBODY: &str = "local all all scram-sha-256\n";
 
 pub(super) fn text(
     vdb: &Object,
     place: &Place<'_>,
-    settings: &ServerSettings,
+    listen: &str,
     port: u16,
+    encrypted: bool,
 ) -> Result<String, Error> {
     let path = |name: &str| place.home.join(name).display().to_string();
     let found = files("read the settings of", place.data, conf::read(place.data))?;
@@ -68,12 +79,16 @@ pub(super) fn text(
         ("hba_file", path("pg_hba.conf")),
         ("ident_file", path("pg_ident.conf")),
         ("unix_socket_directories", place.home.display().to_string()),
-        ("listen_addresses", settings.listen.to_string()),
+        ("listen_addresses", listen.to_owned()),
         ("port", port.to_string()),
         ("archive_mode", "off".to_owned()),
         ("max_logical_replication_workers", "0".to_owned()),
         ("logging_collector", "off".to_owned()),
-        ("ssl", "off".to_owned()),
+        ("ssl", if encrypted { "on" } else { "off" }.to_owned()),
+        ("ssl_cert_file", path(tls::CERTIFICATE)),
+        ("ssl_key_file", path(tls::KEY)),
+        ("ssl_ca_file", String::new()),
+        ("ssl_crl_file", String::new()),
         ("password_encryption", "scram-sha-256".to_owned()),
     ];
     let named = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -124,10 +139,11 @@ fn ordered(doc: &Value) -> Vec<(String, String)> {
     taken
 }
 
-pub(super) fn write(home: &Path, text: &str) -> Result<(), Error> {
+pub(super) fn write(home: &Path, text: &str, hooks: bool, encrypted: bool) -> Result<(), Error> {
+    let rules = rules(hooks, encrypted);
     for (name, text) in [
         ("postgresql.conf", text),
-        ("pg_hba.conf", RULES),
+        ("pg_hba.conf", &rules),
         ("pg_ident.conf", ""),
     ] {
         let path = home.join(name);
@@ -136,10 +152,29 @@ pub(super) fn write(home: &Path, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
+fn rules(hooks: bool, encrypted: bool) -> String {
+    let local = if hooks { FOR_HOOKS } else { FOR_NOBODY };
+    let network = if encrypted { ENCRYPTED_RULES } else { RULES };
+    format!("{local}{network}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn whoever_comes_over_the_network_has_a_password_and_encryption_where_it_is_set() {
+        for hooks in [false, true] {
+            for encrypted in [false, true] {
+                let rules = rules(hooks, encrypted);
+                let (local, network) = rules.split_once('\n').unwrap();
+                assert_eq!(local.contains("trust"), hooks);
+                assert_eq!(network.starts_with("hostssl "), encrypted);
+                assert!(network.ends_with(" scram-sha-256\n") && network.lines().count() == 1);
+            }
+        }
+    }
 
     #[test]
     fn orders_set_what_is_theirs_and_not_where_the_server_listens() {

@@ -6,6 +6,7 @@ use dct::types::{
 
 use super::{is_served, login, ports};
 use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on};
+use crate::edits::hooks;
 use crate::engine::Engine;
 use crate::model::{Intent, Object, Phase};
 use crate::settings::ServerSettings;
@@ -70,6 +71,8 @@ impl Engine {
         let name = checked_name(request.name.as_deref())?;
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
+        let run = self.settings.run_hooks.is_some();
+        let hooks = hooks::first(&request.hooks, run)?;
         let version = self.server_version();
         self.store.change(|draft| {
             self.room_for(draft.state, Some(EMPTY_BYTES))?;
@@ -84,6 +87,8 @@ impl Engine {
                 size: Some(EMPTY_BYTES),
                 appdata_config_params: request.appdata_config_params.clone(),
                 vdb_restart: request.vdb_restart,
+                mount_point: request.mount_point.clone(),
+                hooks,
                 tags: Some(tags).filter(|t| !t.is_empty()),
                 ..self.bare_vdb(number, &name)
             };
@@ -101,7 +106,7 @@ impl Engine {
                 intent: Intent::Empty {
                     vdb: vdb.id.clone(),
                 },
-                warning: None,
+                warning: hooks::warning(&vdb, run),
             };
             Ok(order.create(draft, number, &vdb, group.id, None))
         })

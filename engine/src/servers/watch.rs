@@ -95,6 +95,7 @@ impl Engine {
     }
 
     pub(crate) fn look_at_servers(&self) -> Result<(), store::Error> {
+        self.renew_certificates();
         for vdb in self.idle_servers() {
             if self.server_runs(&vdb.id) == is_wanted(&vdb) {
                 continue;

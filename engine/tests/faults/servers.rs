@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::programs::{as_nobody, client};
+use crate::support::programs::{as_nobody, certificate, client};
 use crate::world::{Ground, World, signal};
 use serde_json::{Value, json};
 
@@ -48,6 +48,10 @@ impl Life<'_> {
 
     /// As an application asks, over the network.
     fn try_ask(&self, password: &str, sql: &str) -> Result<String, String> {
+        self.try_by("prefer", password, sql)
+    }
+
+    fn try_by(&self, tls: &str, password: &str, sql: &str) -> Result<String, String> {
         let ground = self.world.ground;
         let port = self.vdb()["appdata_source_params"]["postgresPort"].to_string();
         let output = Command::new(client(&ground.bin, &ground.dir).join("psql"))
@@ -60,7 +64,7 @@ impl Life<'_> {
                 "-U",
                 self.role,
                 "-d",
-                self.database,
+                &format!("dbname={} sslmode={tls}", self.database),
                 "-c",
                 sql,
             ])
@@ -130,7 +134,9 @@ fn life(bin: &Path) {
     };
     answers_to_its_password_alone(&it);
     stops_and_starts(&it);
+    encrypts(&it);
     moves_to_other_data(&it);
+    runs_its_hooks(&it);
     outlives_the_engine(&it);
     follows_the_engine(&it);
     hits_no_stranger(&it);
@@ -180,6 +186,32 @@ fn answers_to_its_password_alone(it: &Life<'_>) {
         .call("POST", &path, &json!({"container_mode": true}))
         .unwrap();
     assert_eq!(refused.0, 422, "{}", refused.1);
+}
+
+/// Nothing else is taken, and a new certificate needs no restart.
+fn encrypts(it: &Life<'_>) {
+    let whole = "select version is not null from pg_stat_ssl where pid = pg_backend_pid()";
+    assert_eq!(it.ask(whole), "t");
+    let plain = it.try_by("disable", PASSWORD, "select 1").unwrap_err();
+    assert!(plain.contains("no encryption"), "{plain}");
+    let (running, file) = (it.postmaster(), it.world.ground.dir.join("tls.crt"));
+    let by = || {
+        let known = it.world.ground.dir.join("known.crt");
+        std::fs::copy(&file, &known).unwrap();
+        it.try_by(
+            &format!("verify-ca sslrootcert={}", known.display()),
+            PASSWORD,
+            "select 1",
+        )
+    };
+    assert_eq!(by().unwrap(), "1");
+    certificate(&it.world.ground.dir);
+    let begun = Instant::now();
+    while let Err(said) = by() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(it.postmaster(), running);
 }
 
 fn stops_and_starts(it: &Life<'_>) {
@@ -232,6 +264,64 @@ fn moves_to_other_data(it: &Life<'_>) {
     assert_eq!(it.vdb()["status"], "STOPPED", "what was stopped stays so");
     it.order("start", &json!({}));
     assert_eq!(it.marks(), "");
+}
+
+/// As the engine's user, by the socket, before anybody else reaches the data.
+fn runs_its_hooks(it: &Life<'_>) {
+    let hook = |command: &str| json!([{"name": "it", "command": command, "shell": "bash"}]);
+    let mask = hook(
+        "psql -XqAt -U boss -v ON_ERROR_STOP=1 -d largedb -c \"insert into marks values ('masked')\"",
+    );
+    it.edit(&json!({"hooks": {"configure_clone": mask}}));
+    it.order("refresh_by_snapshot", &json!({}));
+    assert_eq!(it.marks(), "masked");
+    it.ask("insert into marks values ('kept')");
+    let wrong = hook("psql -XqAt -U boss -v ON_ERROR_STOP=1 -c 'select 1/0'");
+    it.edit(&json!({"hooks": {"post_refresh": wrong}}));
+    let path = format!("/vdbs/{}/refresh_by_snapshot", it.id);
+    let said = it.world.done("POST", &path, &json!({})).unwrap_err();
+    assert!(
+        said.contains("post_refresh[0] (it) failed") && said.contains("division by zero"),
+        "{said}"
+    );
+    assert_eq!(it.marks(), "kept,masked", "the data before is served");
+    killed_over_a_hook(it);
+    it.edit(&json!({"hooks": {"configure_clone": [], "post_refresh": []}}));
+    it.ask("delete from marks");
+}
+
+/// The first run waits for ever, and is ended by the engine's next start; the second is the job's.
+fn killed_over_a_hook(it: &Life<'_>) {
+    let (file, path) = (
+        it.world.ground.dir.join("hook-runs"),
+        format!("/vdbs/{}/refresh_by_snapshot", it.id),
+    );
+    let slow = format!(
+        "[ -e '{0}' ] && exit; echo $$ > '{0}.new'; mv '{0}.new' '{0}'; psql -U boss -Xc 'select pg_sleep(600)'",
+        file.display()
+    );
+    let slow = json!([{"command": slow, "shell": "shell"}]);
+    it.edit(&json!({"hooks": {"post_refresh": slow}}));
+    let (status, answer) = it.world.api.call("POST", &path, &json!({})).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    let begun = Instant::now();
+    while !file.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no hook runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    it.world.kill();
+    let pid = std::fs::read_to_string(&file).unwrap();
+    let process = PathBuf::from("/proc").join(pid.trim()).join("stat");
+    // One that has ended may wait for somebody who asks how.
+    let runs = || std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(runs(), "it outlives the engine");
+    it.world.up().unwrap();
+    it.world.settled().unwrap();
+    assert!(!runs(), "it outlives the next start");
+    let job = format!("/jobs/{}", answer["job"]["id"].as_str().unwrap());
+    let job = it.world.api.get(&job).unwrap();
+    assert_eq!(job["status"], "COMPLETED", "{job}");
+    assert_eq!(it.marks(), "masked", "masked once, on data made anew");
 }
 
 fn outlives_the_engine(it: &Life<'_>) {

@@ -16,7 +16,7 @@ use crate::http::{Api, text};
 use crate::postgres::{Server, free_port, source};
 use crate::source::drop_slots;
 use crate::support::KEY;
-use crate::support::programs::client;
+use crate::support::programs::{certificate, client};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -40,6 +40,7 @@ impl Ground {
         let source = source(bin, dir, source_port)?;
         std::fs::write(dir.join("key"), KEY).map_err(|e| e.to_string())?;
         std::fs::write(dir.join("password"), "secret").map_err(|e| e.to_string())?;
+        certificate(dir);
         Ok(Self {
             bin: bin.to_owned(),
             dir: dir.to_owned(),
@@ -69,10 +70,12 @@ impl<'a> World<'a> {
         let dir = &ground.dir;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
-            "listen: {address}\npool: {}\nstorage: btrfs\nkeepFree: \"0\"\nservers: {{listen: 127.0.0.1, ports: {}}}\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
+            "listen: {address}\npool: {}\nstorage: btrfs\nkeepFree: \"0\"\nservers: {{listen: 127.0.0.1, ports: {}, tls: {{certFile: {}, keyFile: {}}}}}\nexportPrefix: {}\napiKeys: [{{name: test, keyFile: {}}}]\npostgresBin: {}\nclientBin: {}\n\
              sources: [{{name: largedb, host: 127.0.0.1, port: {}, database: largedb, user: replicator, passwordFile: {}{}}}]\n",
             pool.display(),
             ground.ports,
+            dir.join("tls.crt").display(),
+            dir.join("tls.key").display(),
             pool.join("vdbs").display(),
             dir.join("key").display(),
             ground.bin.display(),
@@ -133,7 +136,7 @@ impl<'a> World<'a> {
         );
         let mut command = Command::new(program);
         command
-            .args(["serve", "--config"])
+            .args(["serve", "--run-hooks", "--config"])
             .arg(&self.settings)
             .env("VDB_LOG", "info");
         // A signal to the test's group is none to the engine.

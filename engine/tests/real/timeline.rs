@@ -182,8 +182,8 @@ fn receivers(engine: &Engine) -> Vec<i32> {
 
 fn kill(pids: &[i32]) {
     for pid in pids {
-        let pid = nix::unistd::Pid::from_raw(*pid);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let pid = rustix::process::Pid::from_raw(*pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 pub(crate) mod app;
+pub(crate) mod classic;
 pub(crate) mod programs;
 pub(crate) mod schema;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use engine::engine::Engine;
 use engine::origin::{
@@ -19,7 +21,7 @@ use engine::origin::{
     Slot, Until,
 };
 use engine::settings::{
-    ApiKey, ServerSettings, Settings, SourceSettings, StorageKind, WalSettings,
+    ApiKey, RunHooks, ServerSettings, Settings, SourceSettings, StorageKind, WalSettings,
 };
 use engine::storage::{Copy, Error as StorageError, Storage};
 
@@ -153,6 +155,7 @@ impl Origin for Files {
         std::fs::create_dir_all(root.join("data")).unwrap();
         std::fs::write(root.join("data/PG_VERSION"), "16\n").unwrap();
         std::fs::write(root.join("data/secret"), "x").unwrap();
+        classic::cluster(&root.join("data"));
         Ok(())
     }
     fn make_template(
@@ -284,6 +287,7 @@ pub(crate) struct Pool {
     pub(crate) logged: bool,
     /// For servers that the engine runs.
     pub(crate) servers: Option<ServerSettings>,
+    pub(crate) run_hooks: Option<RunHooks>,
 }
 
 impl Pool {
@@ -301,6 +305,30 @@ impl Pool {
             disk,
             logged: false,
             servers: None,
+            run_hooks: None,
+        }
+    }
+
+    /// For virtual databases whose server the engine runs.
+    pub(crate) fn classic() -> Self {
+        let pool = Self::new();
+        classic::programs(&pool.path("bin"));
+        Self {
+            servers: Some(ServerSettings {
+                listen: "127.0.0.1".parse().unwrap(),
+                ports: "5400-5499".to_owned(),
+                tls: None,
+            }),
+            ..pool
+        }
+    }
+
+    /// The same with hooks that are run.
+    pub(crate) fn hooked() -> Self {
+        let deadline = Duration::from_secs(60);
+        Self {
+            run_hooks: Some(RunHooks { deadline }),
+            ..Self::classic()
         }
     }
 
@@ -317,12 +345,13 @@ impl Pool {
                 sha256: None,
             }],
             rate_limit: None,
-            postgres_bin: PathBuf::from("/nowhere").into(),
+            postgres_bin: self.path("bin").into(),
             client_bin: "/nowhere".into(),
             servers: self.servers.clone(),
             sources: ["largedb", "down"].map(|name| self.source(name)).to_vec(),
             tls: None,
             engine_name: "embedded".to_owned(),
+            run_hooks: self.run_hooks,
         }
     }
 

@@ -1,0 +1,49 @@
+//! Programs that stand in for PostgreSQL where a test is about the engine alone: a server that says that it is ready,
+//! stops when told, and ends with its data.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// As initdb of 16 has left it.
+const CONTROL: &[u8] = include_bytes!("../../../crates/pgdata/tests/fixtures/pg_control-16");
+
+const SERVER: &str = r#"#!/bin/sh
+case "$*" in
+  *--version*) echo 'postgres (PostgreSQL) 16.9'; exit ;;
+  *--single*) exec cat >/dev/null ;;
+esac
+[ "$1" = -D ] || exit 2
+data=$2
+trap 'rm -f "$data/postmaster.pid"; exit' INT QUIT TERM
+printf '%s\n\n\n\n\n\n\nready\n' $$ >"$data/postmaster.pid"
+while [ -e "$data/postmaster.pid" ]; do sleep 0.02; done
+"#;
+
+const INITDB: &str = r#"#!/bin/sh
+for data; do :; done
+mkdir -p "$data/global"
+echo 16 >"$data/PG_VERSION"
+cp "$(dirname "$0")/pg_control" "$data/global/pg_control"
+: >"$data/postgresql.conf"
+: >"$data/postgresql.auto.conf"
+"#;
+
+/// A folder of programs.
+pub(crate) fn programs(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("pg_control"), CONTROL).unwrap();
+    for (name, text) in [("postgres", SERVER), ("initdb", INITDB)] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// What a server looks for in its data.
+pub(crate) fn cluster(data: &Path) {
+    std::fs::create_dir_all(data.join("global")).unwrap();
+    std::fs::write(data.join("global/pg_control"), CONTROL).unwrap();
+    for name in ["postgresql.conf", "postgresql.auto.conf"] {
+        std::fs::write(data.join(name), "").unwrap();
+    }
+}
