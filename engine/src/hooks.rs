@@ -194,8 +194,7 @@ impl Hooked<'_> {
         if !self.any(lists) {
             return Ok(());
         }
-        servers::stop_on(root)?;
-        Ok(self.engine.storage.delete(root)?)
+        self.engine.clear_root(self.vdb, root)
     }
 
     /// Runs hooks on new data, by a server that takes no connections from outside: nobody reads it before they are over.

@@ -105,6 +105,13 @@ impl Engine {
         place.start()
     }
 
+    /// Before a root is made anew: without its server, and without what was given to its data.
+    pub(crate) fn clear_root(&self, vdb: &str, root: &Path) -> Result<(), Error> {
+        stop_on(root)?;
+        login::forget(&self.server_home(vdb))?;
+        Ok(self.storage.delete(root)?)
+    }
+
     /// Stops whatever serves a VDB.
     pub(crate) fn stop_server(&self, vdb: &str, how: Stop) -> Result<(), Error> {
         for root in self.roots_of(vdb) {

@@ -340,6 +340,8 @@ fn a_crash_ends_the_script_and_the_job_runs_its_hooks_again_on_data_made_anew() 
     let request = ProvisionBySnapshot {
         name: Some("classic".to_owned()),
         source_data_id: Some("largedb".to_owned()),
+        db_username: Some("app".to_owned()),
+        db_password: Some("hunter2".to_owned()),
         hooks: serde_json::from_value(hooks).unwrap(),
         ..Default::default()
     };
@@ -364,6 +366,9 @@ fn a_crash_ends_the_script_and_the_job_runs_its_hooks_again_on_data_made_anew() 
         let template = engine.template_root(&snapshot(&engine));
         engine.storage.copy(&template, &root).unwrap();
         std::fs::write(root.join("data/half"), "").unwrap();
+        let home = pool.path("pool/servers").join(&vdb);
+        let given = root.as_os_str().as_encoded_bytes();
+        std::fs::write(home.join("login.applied"), given).unwrap();
         let mut left = Command::new("sleep")
             .arg("600")
             .env("VDB_JOB_ID", &job)
@@ -383,6 +388,8 @@ fn a_crash_ends_the_script_and_the_job_runs_its_hooks_again_on_data_made_anew() 
         );
         let log = std::fs::read_to_string(pool.path("log")).unwrap();
         assert_eq!(log.lines().count(), runs);
+        let login = std::fs::read_to_string(root.join("data/login")).unwrap();
+        assert!(login.contains("SCRAM-SHA-256") && !login.contains("hunter2"));
     }
 }
 

@@ -66,19 +66,26 @@ pub(super) fn keep(home: &Path, role: &str, password: &str) -> Result<(), storag
     let written = (|| {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
-        std::fs::File::from(file).write_all(statements(role, password).as_bytes())?;
-        match std::fs::remove_file(home.join(APPLIED)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        std::fs::File::from(file).write_all(statements(role, password).as_bytes())
     })();
-    storage::files("write", &path, written)
+    storage::files("write", &path, written)?;
+    forget(home)
 }
 
 /// Whether there is nothing to be given to this root.
 pub(super) fn is_applied(home: &Path, root: &Path) -> bool {
     let applied = std::fs::read_to_string(home.join(APPLIED)).unwrap_or_default();
     !storage::exists(&home.join(FILE)) || Path::new(&applied) == root
+}
+
+/// Other data comes to a root that this was given to.
+pub(super) fn forget(home: &Path) -> Result<(), storage::Error> {
+    let marker = home.join(APPLIED);
+    let removed = match std::fs::remove_file(&marker) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    storage::files("remove", &marker, removed)
 }
 
 /// In single-user mode: no listener, no name of a superuser needed.

@@ -10,7 +10,7 @@ const CONTROL: &[u8] = include_bytes!("../../../crates/pgdata/tests/fixtures/pg_
 const SERVER: &str = r#"#!/bin/sh
 case "$*" in
   *--version*) echo 'postgres (PostgreSQL) 16.9'; exit ;;
-  *--single*) exec cat >/dev/null ;;
+  *--single*) cat >"$4/login"; exit ;;
 esac
 [ "$1" = -D ] || exit 2
 data=$2
