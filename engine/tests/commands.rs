@@ -185,6 +185,12 @@ async fn what_is_missing_is_told_by_the_exit_code_and_in_words() {
     let (code, told) = place.json(&["doctor"]);
     assert_eq!((code, &told["ok"]), (1, &Value::Bool(false)), "{told}");
     assert!(told["findings"].as_array().unwrap().len() > 3);
+    assert!(told.to_string().contains("hooks are kept"), "{told}");
+    place.write("servers: {listen: 127.0.0.1, ports: 15432-15439}\n");
+    let (_, told) = place.json(&["doctor"]);
+    assert!(told.to_string().contains("serve --run-hooks"), "{told}");
+    let (code, _, said) = place.told(&["serve", "--hook-deadline", "1h"]);
+    assert!(code == 2 && said.contains("--run-hooks"), "{said}");
 
     std::fs::remove_file(place.settings()).unwrap();
     let (code, told) = place.json(&["list"]);

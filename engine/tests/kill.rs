@@ -17,6 +17,7 @@ use dct::types::{
 use engine::engine::Engine;
 use engine::model::{Kind, Object};
 use rstest::rstest;
+use serde_json::{Value, json};
 use support::Pool;
 
 const VDB: &str = "dev-vdb";
@@ -35,10 +36,22 @@ fn provision(engine: &Engine, from: &str) -> String {
     let request = ProvisionBySnapshot {
         name: Some(VDB.to_owned()),
         source_data_id: Some(from.to_owned()),
-        container_mode: Some(true),
+        container_mode: Some(engine.settings.servers.is_none()),
+        hooks: serde_json::from_value(hooks()).unwrap(),
         ..Default::default()
     };
     engine.provision(&request).unwrap().job.unwrap().id
+}
+
+/// The first fails on data that it has seen before, the others on data that it has not.
+fn hooks() -> Value {
+    let list = |command: &str| json!([{"command": command, "shell": "shell"}]);
+    let (new, seen) = (
+        list("[ ! -e \"$PGDATA/seen\" ] && touch \"$PGDATA/seen\""),
+        list("[ -e \"$PGDATA/seen\" ]"),
+    );
+    json!({"configure_clone": new, "pre_refresh": seen, "post_refresh": seen, "pre_rollback": seen, "post_rollback": seen,
+        "pre_snapshot": seen, "post_snapshot": seen})
 }
 
 fn mark(engine: &Engine, text: &str) {
@@ -279,11 +292,14 @@ fn agree(engine: &Engine) {
     });
 }
 
-fn prepared(case: &Case) -> (Pool, Arc<Engine>, String) {
-    let pool = Pool {
+fn pool() -> Pool {
+    Pool {
         logged: true,
         ..Pool::new()
-    };
+    }
+}
+
+fn prepared(case: &Case, pool: Pool) -> (Pool, Arc<Engine>, String) {
     let engine = pool.linked();
     engine.execute(&provision(&engine, "largedb"));
     (case.before)(&engine);
@@ -305,17 +321,31 @@ fn prepared(case: &Case) -> (Pool, Arc<Engine>, String) {
 #[case::delete_bookmark(DELETE_BOOKMARK, 6)]
 #[case::delete_dsource(DELETE_DSOURCE, 6)]
 fn killed_at_any_step_it_is_carried_out_once(#[case] case: Case, #[case] steps: usize) {
+    at_any_step(&case, steps, pool);
+}
+
+/// With a server and hooks besides.
+#[rstest]
+#[case::refresh(REFRESH, 5)]
+#[case::rollback(ROLLBACK, 2)]
+#[case::snapshot(SNAPSHOT, 4)]
+#[case::provision(PROVISION, 4)]
+fn killed_at_any_step_its_hooks_see_whole_data(#[case] case: Case, #[case] steps: usize) {
+    at_any_step(&case, steps, Pool::hooked);
+}
+
+fn at_any_step(case: &Case, steps: usize, pool: fn() -> Pool) {
     // Before the first step: ordered and never begun.
-    let (pool, engine, job) = prepared(&case);
+    let (pool_of_it, engine, job) = prepared(case, pool());
     drop(engine);
-    ended(&pool, &case, &job);
+    ended(&pool_of_it, case, &job);
     for step in 1.. {
-        let (pool, engine, job) = prepared(&case);
+        let (pool, engine, job) = prepared(case, pool());
         pool.disk.steps.store(step, Ordering::SeqCst);
         let died = catch_unwind(AssertUnwindSafe(|| engine.execute(&job))).is_err();
         pool.disk.steps.store(0, Ordering::SeqCst);
         drop(engine);
-        ended(&pool, &case, &job);
+        ended(&pool, case, &job);
         if !died {
             assert!(step > steps, "only {} steps", step - 1);
             return;
@@ -335,7 +365,7 @@ fn ended(pool: &Pool, case: &Case, job: &str) {
 
 #[test]
 fn a_refresh_that_cannot_be_carried_out_after_the_crash_leaves_the_old_data() {
-    let (pool, engine, job) = prepared(&REFRESH);
+    let (pool, engine, job) = prepared(&REFRESH, pool());
     let snapshot = live(&engine, Kind::Snapshot)[0].id.clone();
     std::fs::remove_dir_all(engine.template_root(&snapshot)).unwrap();
     drop(engine);
