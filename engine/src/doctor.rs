@@ -41,6 +41,11 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
     }
     findings.extend(problems.into_iter().map(bad));
     findings.extend(storage.warning().map(bad));
+    if storage.name() == "xfs" && !in_path("filefrag") {
+        findings.push(good(
+            "no storage_size is told: filefrag (package e2fsprogs) is not in PATH",
+        ));
+    }
     for key in &settings.api_keys {
         let name = &key.name;
         let Some(file) = &key.key_file else {
@@ -137,6 +142,11 @@ fn examine_source(postgres: &Postgres, source: &SourceSettings, scratch: &Path) 
     findings
 }
 
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// What would become of hooks; nobody has to want it.
 fn hooks(settings: &Settings) -> Finding {
     if settings.servers.is_none() {
@@ -144,11 +154,9 @@ fn hooks(settings: &Settings) -> Finding {
             "hooks are kept and never run: servers is not set, so every virtual database is for a container",
         );
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     let lacks: Vec<&str> = ["bash", "sh"]
         .into_iter()
-        .filter(|program| !found(program))
+        .filter(|program| !in_path(program))
         .collect();
     let lacks = match lacks.as_slice() {
         [] => String::new(),

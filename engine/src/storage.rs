@@ -3,6 +3,7 @@
 
 mod btrfs;
 mod copy;
+mod extents;
 mod reflink;
 mod room;
 

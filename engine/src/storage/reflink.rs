@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::copy::copy_files;
-use super::{Copy, Error, Storage, btrfs, files, room};
+use super::{Bytes, Copy, Error, Storage, btrfs, extents, files, room};
 use crate::process;
 
 #[derive(Debug, Default)]
@@ -43,10 +43,12 @@ impl Storage for Reflink {
         Copy.delete(root)
     }
 
-    fn own_bytes(&self, _root: &Path) -> Result<u64, Error> {
-        Err(Error::Unexpected(
-            "this file system does not tell which blocks a directory shares".to_owned(),
-        ))
+    fn own_bytes(&self, root: &Path) -> Result<u64, Error> {
+        Ok(extents::bytes(root)?.own)
+    }
+
+    fn bytes(&self, root: &Path) -> Result<Bytes, Error> {
+        extents::bytes(root)
     }
 
     fn flush(&self, pool: &Path) -> Result<(), Error> {
