@@ -50,7 +50,7 @@ pub struct Engine {
     pub owner: String,
     /// One base backup at a time: the source is never at risk.
     pub(crate) backup: Mutex<()>,
-    /// Pauses before a base backup that broke off is tried again.
+    /// Pauses before a base backup that broke off, or a replay that lacked a part of the log, is tried again.
     pub backup_pauses: Vec<Duration>,
     pub(crate) lines: Mutex<Lines>,
     /// What sources hold back, by dSource.

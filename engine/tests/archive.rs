@@ -433,3 +433,23 @@ fn a_base_backup_that_breaks_off_is_told_and_begun_anew_a_few_times() {
         );
     }
 }
+
+#[test]
+fn a_replay_that_lacks_a_part_of_the_log_is_begun_anew_a_few_times() {
+    for (short, ends) in [(2, JobStatus::Completed), (9, JobStatus::Failed)] {
+        let pool = pool();
+        let mut engine = Arc::into_inner(pool.linked()).unwrap();
+        engine.backup_pauses = vec![Duration::ZERO; 3];
+        pool.origin.short.store(short, Ordering::SeqCst);
+        let order = serde_json::from_value(at("15Z")).unwrap();
+        let answer = engine.provision_at(&order).unwrap();
+        let (job, vdb) = (answer.job.unwrap().id, answer.vdb_id.unwrap());
+        engine.execute(&job);
+        let job = engine
+            .store
+            .read(|state| state.job(&job).unwrap().job.clone());
+        assert_eq!(job.status, ends, "{job:?}");
+        let replayed = engine.vdb_root(&vdb).join("data/replayed");
+        assert_eq!(replayed.exists(), ends == JobStatus::Completed);
+    }
+}

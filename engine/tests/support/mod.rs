@@ -105,6 +105,8 @@ pub(crate) struct Files {
     pub(crate) disk: Disk,
     /// Base backups that break off before one is whole.
     pub(crate) breaks: Arc<AtomicUsize>,
+    /// Replays that find less of the log than there was.
+    pub(crate) short: Arc<AtomicUsize>,
     /// Receivers that were ever begun.
     pub(crate) receivers: Arc<Mutex<Vec<u32>>>,
     /// Slots that the sources have.
@@ -179,6 +181,14 @@ impl Origin for Files {
         _: &Path,
     ) -> Result<DataPoint, OriginError> {
         assert!(root.join("data/secret").exists(), "of the backup itself");
+        let short = self
+            .short
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if short.is_ok() {
+            std::fs::remove_file(root.join("data/secret")).unwrap();
+            let said = "FATAL: recovery ended before configured recovery target was reached";
+            return Err(OriginError::Server(said.to_owned()));
+        }
         self.disk.stepped(|| {
             std::fs::remove_file(root.join("data/secret")).unwrap();
             std::fs::write(root.join("data/replayed"), to.to_string()).unwrap();
