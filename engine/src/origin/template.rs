@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pgdata::{Control, State, conf, harmless, sql};
 
 use crate::origin::psql::Psql;
@@ -19,6 +21,9 @@ use crate::process;
 /// Replaying what was written during a long backup of a busy source takes its time.
 const RECOVERY_DEADLINE: Duration = Duration::from_hours(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The last checkpoint is done before, so that this takes moments.
+const STOP_DEADLINE: Duration = Duration::from_mins(5);
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The role that strips secrets: the one initdb made, if it may still log in.
 const SUPERUSER: &str =
@@ -237,7 +242,6 @@ fn strip(
 
 struct Server<'a> {
     programs: &'a Programs<'a>,
-    data: &'a Path,
     scratch: &'a Path,
     child: Child,
 }
@@ -259,7 +263,6 @@ impl<'a> Server<'a> {
             .map_err(|source| process::Error::Start { program, source })?;
         Ok(Self {
             programs,
-            data,
             scratch,
             child,
         })
@@ -292,20 +295,26 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Its process is asked, not its files: on a full disk these may stay after its end.
     fn stop(mut self) -> Result<(), Error> {
-        let mut command = process::command(&self.programs.server_bin.join("pg_ctl"));
-        command
-            .args(["stop", "-s", "-w", "-m", "fast", "-t", "300", "-D"])
-            .arg(self.data);
-        let stopped = process::run(&mut command);
-        if stopped.is_err() {
-            // It may have ended by itself; if not, it must not stay.
-            let _ = self.child.kill();
+        let mut ended = self.child.try_wait().unwrap_or_default();
+        if ended.is_none() {
+            let pid = Pid::from_raw(self.child.id().cast_signed());
+            let _ = kill(pid, Signal::SIGINT);
         }
-        let _ = self.child.wait();
-        match stopped {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Error::Server(format!("{error}: {}", self.log()))),
+        let begun = Instant::now();
+        while ended.is_none() && begun.elapsed() < STOP_DEADLINE {
+            std::thread::sleep(STOP_LOOK_EVERY);
+            ended = self.child.try_wait().unwrap_or_default();
+        }
+        if ended.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        match ended {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(Error::Server(format!("{status}: {}", self.log()))),
+            None => Err(Error::Server(format!("it does not stop: {}", self.log()))),
         }
     }
 
@@ -317,6 +326,32 @@ impl<'a> Server<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_has_ended_is_not_waited_for_whatever_files_it_leaves() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("postgres");
+        let script = "#!/bin/sh\ntrap 'exit '$(cat \"$2/status\") INT\necho $$ > \"$2/postmaster.pid\"\nwhile :; do sleep 0.01; done\n";
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let programs = Programs {
+            server_bin: dir.path(),
+            client_bin: dir.path(),
+        };
+        for (status, stops) in [("0", true), ("1", false)] {
+            fs::write(dir.path().join("status"), status).unwrap();
+            let server = Server::start(&programs, dir.path(), dir.path()).unwrap();
+            let file = dir.path().join("postmaster.pid");
+            let own = format!("{}\n", server.child.id());
+            let begun = Instant::now();
+            while fs::read_to_string(&file).unwrap_or_default() != own {
+                assert!(begun.elapsed() < Duration::from_secs(30), "it never runs");
+            }
+            assert_eq!(server.stop().is_ok(), stops);
+            assert!(file.exists());
+        }
+    }
 
     #[test]
     fn an_archive_with_an_odd_path_is_restored_from() {
