@@ -88,6 +88,13 @@ pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
         for line in &run.schedule {
             println!("  {line}");
         }
+        println!("programs at work:");
+        for line in verify::at_work(&world.pool) {
+            println!("  {line}");
+        }
+        for log in world.server_logs() {
+            println!("{log}");
+        }
         let log = std::fs::read_to_string(world.log()).unwrap_or_default();
         let from = log.len().saturating_sub(20_000);
         println!(

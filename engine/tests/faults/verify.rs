@@ -271,7 +271,7 @@ fn programs(world: &World<'_>) -> Result<(), String> {
 }
 
 /// Command lines of programs that name the pool; servers of the engine are looked at by themselves.
-fn at_work(pool: &Path) -> Vec<String> {
+pub(crate) fn at_work(pool: &Path) -> Vec<String> {
     let (pool, servers) = (pool.display().to_string(), pool.join("servers"));
     let servers = format!("config_file={}", servers.display());
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();

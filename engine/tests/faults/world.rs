@@ -273,6 +273,23 @@ impl<'a> World<'a> {
         self.ground.dir.join("engine.log")
     }
 
+    /// Ends of what servers say that work for the engine at the moment.
+    pub(crate) fn server_logs(&self) -> Vec<String> {
+        let places = std::fs::read_dir(self.pool.join("run"));
+        let places = places.into_iter().flatten().flatten();
+        let logs = places.map(|place| place.path().join("server.log"));
+        logs.filter_map(|path| {
+            let log = std::fs::read_to_string(&path).ok()?;
+            let from = log.len().saturating_sub(2000);
+            Some(format!(
+                "end of {}:\n{}",
+                path.display(),
+                log.get(from..).unwrap_or(&log)
+            ))
+        })
+        .collect()
+    }
+
     /// Data directory of a copy, as its pod mounts it.
     pub(crate) fn data(export: &str) -> PathBuf {
         Path::new(export).join("data")
