@@ -1,5 +1,7 @@
 //! From an order to a proved database, whatever breaks on the way.
 
+use std::collections::BTreeMap;
+
 use operator::cluster::Kind;
 use serde_json::json;
 
@@ -161,35 +163,66 @@ async fn a_restarted_server_is_proved_again_and_a_stopped_one_keeps_its_data() {
     assert_one(&world.state());
 }
 
-#[tokio::test]
-async fn an_intent_that_another_operator_wrote_over_is_not_sent() {
+/// An order of which only the intent is known, written at this time.
+async fn intended(at: &str) -> (World, environment::status::Intent) {
     let world = World::new(json!({}));
-    let process = world.process();
     world.drive(|s| s.condition("Ready").is_some()).await;
-    let key = super::world::key();
-    let own = {
+    let intent = environment::status::Intent {
+        name: "postgres-vdbs-dev-dev-vdb-0a1b2c3d".into(),
+        at: at.into(),
+    };
+    {
         let mut state = world.state();
+        let state = &mut *state;
         let status = state.cr.as_mut().unwrap().status.as_mut().unwrap();
-        status.vdb = None;
-        (state.vdbs.clear(), state.provisioned = 0);
-        let now = environment::status::Intent {
-            name: "postgres-vdbs-dev-dev-vdb-0a1b2c3d".into(),
-            at: state.now.to_string(),
-        };
-        state.cr.as_mut().unwrap().status.as_mut().unwrap().vdb = Some(environment::status::Vdb {
-            intent: Some(now.clone()),
+        status.vdb = Some(environment::status::Vdb {
+            intent: Some(intent.clone()),
             ..Default::default()
         });
-        let at = "2026-11-23T09:59:00.000Z".into();
-        environment::status::Intent { at, ..now }
+        (state.provisioned, state.vdbs) = (0, BTreeMap::new());
+        state.forget_jobs();
+    }
+    (world, intent)
+}
+
+#[tokio::test]
+async fn an_intent_that_another_operator_wrote_over_is_not_sent() {
+    let (world, theirs) = intended("2026-11-23T10:00:00.000Z").await;
+    let own = environment::status::Intent {
+        at: "2026-11-23T09:59:00.000Z".into(),
+        ..theirs
     };
-    process
-        .memory
-        .meet(&key, "0a1b2c3d-4e5f", world.state().now);
+    let process = world.process();
+    let (key, now) = (super::world::key(), world.state().now);
+    process.memory.meet(&key, "0a1b2c3d-4e5f", now);
     let fresh = Some((own, "d".to_owned()));
     process.memory.with(&key, |m| m.fresh_intent = fresh);
     operator::controller::reconcile(&process, &key)
         .await
         .unwrap();
     assert_eq!(world.state().provisioned, 0, "only the last intent is sent");
+}
+
+/// Both looked for the order at the same moment and found nothing: only the one that writes the intent anew sends it.
+#[tokio::test]
+async fn of_two_operators_that_look_for_one_order_one_sends_it_again() {
+    let (world, _) = intended("2026-11-23T09:00:00.000Z").await;
+    let processes = [world.process(), world.process()];
+    let cr = world.state().cr.clone().unwrap();
+    for process in &processes {
+        process.memory.meet(&cr.key(), cr.uid(), world.state().now);
+        let observed = operator::controller::observe::observe(process, cr.clone());
+        let observed = observed.await.unwrap();
+        let frame = process.frame(&observed.cr);
+        let plan = operator::controller::plan::plan(&observed, &frame);
+        let step = operator::controller::plan::Step::RecordIntent { source: "d".into() };
+        assert_eq!(
+            format!("{plan:?}"),
+            format!("{:?}", operator::controller::plan::Plan::Act(step))
+        );
+    }
+    let status = cr.status.clone().unwrap();
+    let [first, second] = processes;
+    first.cluster.write_status(&cr, &status).await.unwrap();
+    assert!(second.cluster.write_status(&cr, &status).await.is_err());
 }

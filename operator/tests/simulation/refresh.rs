@@ -441,3 +441,25 @@ async fn a_schedule_refreshes_once_for_each_time_and_makes_up_for_missed_ones_by
     world.state().change(without);
     world.drive(|s| s.is_ready() && next(s).is_empty()).await;
 }
+
+/// Its job still runs when the way back begins: until then the copy looks whole, and goes.
+#[tokio::test]
+async fn a_copy_that_a_lost_order_is_taking_away_is_not_started_again() {
+    let mut base = ready(json!({})).await;
+    let before = base.vdbs["vdb-1"].data().origin.clone();
+    ask(&mut base, "t-1");
+    base.job_takes = jiff::SignedDuration::from_secs(20);
+    let clean = World::of(base.clone());
+    clean.drive(over).await;
+    let order = |call: &String| call.starts_with("disable");
+    let at = clean.state().log.iter().position(order).unwrap() + 1;
+    let world = World::of(base);
+    world.state().fault = Some((at, Fault::Crash));
+    world.drive(|s| s.calls >= at).await;
+    world.state().refusing = vec!["disable"];
+    world.drive(over).await;
+    let state = world.state();
+    assert_whole(&state, &before, "dev-vdb-g1");
+    assert!(state.exchanges.is_empty());
+    assert!(state.vdbs["vdb-1"].vdb.exported_data_directory.is_some());
+}

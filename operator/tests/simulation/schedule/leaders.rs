@@ -120,9 +120,13 @@ fn a_leader_that_wakes_up_in_a_refresh_exchanges_the_data_once() {
     everywhere(&base, over, |state, lease| {
         let data = state.vdbs.values().next().unwrap().data();
         assert_eq!((state.vdbs.len(), data.origin.as_str()), (1, "refreshed"));
-        assert_eq!(state.exchanges, ["refresh"]);
-        // Without a lease a late order of a bookmark may leave one, until it ends by itself.
-        assert!(!lease || state.bookmarks.is_empty());
+        if lease {
+            assert_eq!(state.exchanges, ["refresh"]);
+            assert!(state.bookmarks.is_empty());
+        }
+        // Without a lease a late order may be one too many. Of it remains data that is just as new, and a bookmark
+        // that ends by itself; but it may have met a server that ran already, so there is a lease.
+        assert!(state.exchanges.iter().all(|order| *order == "refresh"));
     });
 }
 

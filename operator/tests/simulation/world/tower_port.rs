@@ -51,15 +51,15 @@ impl World {
             if !s.vdbs.get(id).is_some_and(|v| v.visible) {
                 return Ok(None);
             }
+            if s.refusing.contains(&operation) {
+                return Err(refused(dct::Class::Rejected, false, "it is not to be"));
+            }
             if s.busy(id) {
                 return Err(refused(
                     dct::Class::Rejected,
                     true,
                     "another job is running",
                 ));
-            }
-            if s.refusing.contains(&operation) {
-                return Err(refused(dct::Class::Rejected, false, "it is not to be"));
             }
             let data = data(s)?;
             if exchanges && operation != "disable" {
@@ -110,6 +110,10 @@ impl State {
         };
         self.bookmarks
             .insert(name.into(), (bookmark, Data::default()));
+    }
+
+    pub(crate) fn forget_jobs(&mut self) {
+        self.jobs.clear();
     }
 
     fn busy(&self, id: &str) -> bool {
