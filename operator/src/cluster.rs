@@ -224,6 +224,12 @@ pub trait Cluster: Send + Sync {
     }
     /// Never from a cache: what is decided from it cannot be taken back.
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error>;
+    /// The same for the next pass of one visit: the answer to this process's own write just before is as good as a read.
+    async fn vdb_again(&self, key: &Key) -> Result<Option<PostgresVdb>, Error> {
+        self.vdb(key).await
+    }
+    /// The visit is over: nobody asks again.
+    fn leave(&self, _key: &Key) {}
     /// Adds or removes the finalizer; a conflict if the resource has changed since it was read.
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), Error>;
     /// A conflict if the resource has changed since it was read: this is the fence between two operators.
@@ -242,6 +248,10 @@ pub trait Cluster: Send + Sync {
     /// Hook jobs of one resource.
     async fn hook_runs(&self, key: &Key) -> Result<Vec<HookRun>, Error>;
     async fn apply(&self, object: &Object) -> Result<(), Error>;
+    /// The same, with the object as it stands afterwards; `None`: read it.
+    async fn applied(&self, object: &Object) -> Result<Option<Object>, Error> {
+        self.apply(object).await.map(|()| None)
+    }
     /// Done as well if it is gone, or another object of this name has taken its place.
     async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), Error>;
     /// The last lines of a job's newest pod.

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod pod;
 pub mod provision;
 pub mod refresh;
+pub mod sight;
 pub mod status;
 
 use build::{Frame, Helper};
@@ -39,7 +40,7 @@ use plan::{Outcome, Plan};
 /// More steps than any order has: a plan that never comes to a wait is a bug, not a reason to spin.
 const MAX_PASSES: usize = 40;
 /// A status that only shows progress is not written more often than this.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 pub struct Context {
     pub cluster: Arc<dyn Cluster>,
@@ -93,14 +94,34 @@ pub enum Requeue {
 
 /// Works on one resource until it has to wait.
 pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
+    let result = visit(ctx, key).await;
+    ctx.cluster.leave(key);
+    if result.is_err() {
+        ctx.memory.sight.forget(key);
+    }
+    result
+}
+
+async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
+    let mut comes = None;
     for _ in 0..MAX_PASSES {
-        let Some(cr) = ctx.cluster.vdb(key).await? else {
+        let cr = match comes {
+            None => ctx.cluster.vdb(key).await?,
+            Some(_) => ctx.cluster.vdb_again(key).await?,
+        };
+        let Some(cr) = cr else {
             ctx.memory.forget(key);
             ctx.poller.forget(key);
             return Ok(Requeue::OnChange);
         };
-        ctx.memory.meet(key, cr.uid(), ctx.clock.now());
-        let mut observed = observe::observe(ctx, cr).await?;
+        let now = ctx.clock.now();
+        ctx.memory.meet(key, cr.uid(), now);
+        let comes = *comes.get_or_insert_with(|| {
+            let comes = sight::comes(&cr, now);
+            ctx.memory.sight.visit(key, comes, now);
+            comes
+        });
+        let mut observed = observe::observe(ctx, cr, comes).await?;
         let frame = ctx.frame(&observed.cr);
         let outcome = match plan::plan(&observed, &frame) {
             Plan::Act(step) => {
@@ -209,6 +230,7 @@ fn requeue(
         }
         Outcome::Waiting(waiting) => waiting.after,
         Outcome::Stopped(stop) => {
+            ctx.memory.sight.forget(&key);
             ctx.metrics.failed(stop.reason);
             match stop.reason.kind() {
                 Kind::Stalled => error_backoff(&observed.cr),
@@ -222,6 +244,15 @@ fn requeue(
             }
         }
         Outcome::Settled { probe } => {
+            let set = observed
+                .children
+                .stateful_set(&build::Names::of(&ctx.frame(&observed.cr)).stateful_set())
+                .and_then(|set| set.metadata.generation);
+            ctx.memory.sight.forget(&key);
+            ctx.memory.with(&key, |m| {
+                m.set = set;
+                m.probe_at = Some(observed.now + *probe);
+            });
             let due = refresh::schedule::until_due(&observed.cr, observed.now);
             due.map_or(*probe, |due| due.min(*probe))
         }

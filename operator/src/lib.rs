@@ -24,6 +24,7 @@ pub mod sql;
 pub mod sweep;
 pub mod tower;
 pub mod uninstall;
+pub mod watched;
 
 /// An error and its causes on one line, each said once.
 pub fn error_chain(error: &dyn std::error::Error) -> String {

@@ -6,37 +6,36 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use environment::actions::Kind;
-use environment::names::{INSTANCE_LABEL, PART_OF, PART_OF_LABEL};
-use futures::StreamExt;
+use environment::names::{PART_OF, PART_OF_LABEL};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, PartialObjectMeta};
+use kube::api::{Api, ObjectMeta, PartialObjectMeta};
 use kube::core::DynamicObject;
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::actions::{self, definition};
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::{self, Kubernetes};
 use crate::controller::build::Helper;
 use crate::controller::memory::Memory;
 use crate::controller::{self, Context, Requeue};
-use crate::crd::{Key, PostgresVdb, definition_name};
+use crate::crd::{Key, definition_name};
 use crate::http::{self, Health};
 use crate::lease::{Leadership, Tenure};
 use crate::metrics::Metrics;
 use crate::poller::Poller;
 use crate::settings::Settings;
-use crate::sql::Postgres;
+use crate::sql::{Postgres, Sql};
 use crate::sweep;
 use crate::tower::Tower;
-
-type Watched = PartialObjectMeta<PostgresVdb>;
+use crate::watched::{self, Servers, Watched};
 
 /// Who and where this process is.
 pub struct Place {
@@ -50,6 +49,14 @@ const LARGEST_HELPER: usize = 900 << 10;
 /// # Errors
 /// What stops the operator from starting, or that it lost the lease.
 pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
+    run_with(settings, place, Arc::new(Postgres)).await
+}
+
+/// The same with another way to the servers: the measurements at scale have none.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(settings: Settings, place: Place, sql: Arc<dyn Sql>) -> anyhow::Result<()> {
     let helper = read_helper(&settings.helper_file)?;
     let health = Arc::new(Health::default());
     let client = Client::try_default()
@@ -71,7 +78,7 @@ pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
             tenure.clone(),
         )),
         dct: tower.clone(),
-        sql: Arc::new(Postgres),
+        sql,
         clock: Arc::new(SystemClock),
         poller: poller.clone(),
         settings,
@@ -168,25 +175,58 @@ async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedRe
         wakeups.recv().await.map(|key| (reference(&key), wakeups))
     });
     let config = Config::default().concurrency(context.settings.concurrency);
-    // Names are enough: every pass reads the resource itself. One that cannot be parsed then stops only itself.
-    Controller::new(
+    let servers = Arc::new(Servers::default());
+    let (reader, writer) = reflector::store();
+    let allow = context.settings.allow.clone();
+    // A pass's own writes of the status wake nobody: it goes on until it has to wait for something else.
+    let resources = watcher(
         Api::<Watched>::all(client.clone()),
         watcher::Config::default(),
     )
-    .with_config(config)
-    .watches(children::<StatefulSet>(&client), ours(), |object| {
-        owner(&object)
+    .default_backoff()
+    .modify(move |watched| watched.reduce(&allow, SystemClock.now()))
+    .reflect(writer)
+    .applied_objects()
+    .predicate_filter(Watched::wakes, PredicateConfig::default());
+    let (shown, shown_sets) = (servers.clone(), servers.clone());
+    let pods = watcher(Api::<Pod>::all(client.clone()), ours())
+        .default_backoff()
+        .inspect_ok(move |event| shown.pod(event))
+        .touched_objects()
+        .try_filter_map(|pod| std::future::ready(Ok(owner(&pod.metadata))));
+    let sets = watcher(children::<StatefulSet>(&client), ours())
+        .default_backoff()
+        .inspect_ok(move |event| shown_sets.set(event))
+        .touched_objects()
+        .try_filter_map(|set| std::future::ready(Ok(owner(&set.metadata))));
+    let passing = Arc::new(Passing { context, servers });
+    Controller::for_stream(resources, reader)
+        .with_config(config)
+        .reconcile_on(told(pods))
+        .reconcile_on(told(sets))
+        .watches(children::<Job>(&client), ours(), |object| {
+            owner(&object.metadata)
+        })
+        .reconcile_on(woken)
+        .run(
+            reconcile,
+            |object, error, passing| on_error(&object, error, &passing.context),
+            passing,
+        )
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// A watch that fails is tried again; meanwhile the passes come from their own clocks.
+fn told(
+    watched: impl Stream<Item = Result<ObjectRef<Watched>, watcher::Error>> + Send + 'static,
+) -> impl Stream<Item = ObjectRef<Watched>> + Send + 'static {
+    watched.filter_map(|object| {
+        if let Err(error) = &object {
+            tracing::debug!(error = crate::error_chain(error), "watch failed");
+        }
+        std::future::ready(object.ok())
     })
-    .watches(children::<Pod>(&client), ours(), |object| owner(&object))
-    .watches(children::<Job>(&client), ours(), |object| owner(&object))
-    .reconcile_on(woken)
-    .run(
-        reconcile,
-        |object, error, context| on_error(&object, error, &context),
-        context,
-    )
-    .for_each(|_| std::future::ready(()))
-    .await;
 }
 
 /// One controller for each kind of action. Until its definition is there, the watch tries again.
@@ -243,40 +283,46 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{PART_OF_LABEL}={PART_OF}"))
 }
 
-fn owner<K>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Watched>> {
-    let name = object
-        .metadata
-        .labels
-        .as_ref()?
-        .get(INSTANCE_LABEL)?
-        .clone();
-    Some(reference(&Key {
-        namespace: object.metadata.namespace.clone()?,
-        name,
-    }))
+fn owner(meta: &ObjectMeta) -> Option<ObjectRef<Watched>> {
+    watched::key_of(meta).map(|key| reference(&key))
 }
 
 fn reference(key: &Key) -> ObjectRef<Watched> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
-async fn reconcile(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, cluster::Error> {
-    let key = Key {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    };
+/// Shared by all passes.
+struct Passing {
+    context: Arc<Context>,
+    servers: Arc<Servers>,
+}
+
+/// A list of ten thousand takes a second or two.
+const LISTED_WITHIN: Duration = Duration::from_secs(30);
+
+async fn reconcile(object: Arc<Watched>, passing: Arc<Passing>) -> Result<Action, cluster::Error> {
+    let context = &passing.context;
+    let key = object.key();
     let started = Instant::now();
-    let result = controller::reconcile(&context, &key).await;
+    passing.servers.listed(LISTED_WITHIN).await;
+    let now = context.clock.now();
+    let uid = object.uid().unwrap_or_default();
+    let (server, set) = passing.servers.of(&key);
+    let left = object.rests(server.as_ref(), set.as_ref(), now);
+    if let (Some(left), Some(set)) = (left, set)
+        && let Some(after) = context.memory.rest(&key, &uid, set.generation, now)
+    {
+        context.metrics.passed(started.elapsed(), true);
+        return Ok(Action::requeue(after.min(left)));
+    }
+    let result = controller::reconcile(context, &key).await;
     context.metrics.passed(started.elapsed(), result.is_ok());
     Ok(action_of(result?))
 }
 
 /// Somebody else was faster: look again at once. Everything else is tried again later and later.
 fn on_error(object: &Watched, error: &cluster::Error, context: &Context) -> Action {
-    let key = Key {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    };
+    let key = object.key();
     if error.kind == cluster::ErrorKind::Conflict {
         tracing::debug!(%key, %error, "changed meanwhile");
         return Action::requeue(Duration::from_millis(100));

@@ -3,6 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
 use environment::actions::{ActionStatus, Kind as ActionKind};
@@ -13,8 +16,8 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
 use kube::api::{
-    Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy,
+    Api, DeleteParams, ListParams, LogParams, ObjectMeta, Patch, PatchParams, PostParams,
+    Preconditions, PropagationPolicy,
 };
 use kube::core::{ClusterResourceScope, DynamicObject, NamespaceResourceScope};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -47,6 +50,8 @@ pub struct Kubernetes {
     home: String,
     tenure: Arc<Tenure>,
     cluster_id: OnceCell<String>,
+    /// The resource as the last write's answer shows it, until the pass after that write asks for it.
+    written: Mutex<HashMap<Key, PostgresVdb>>,
 }
 
 impl Kubernetes {
@@ -64,7 +69,12 @@ impl Kubernetes {
             home,
             tenure,
             cluster_id: OnceCell::new(),
+            written: Mutex::default(),
         }
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<Key, PostgresVdb>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(
@@ -77,6 +87,22 @@ impl Kubernetes {
     fn actions_api(&self, kind: ActionKind, namespace: &str) -> Api<DynamicObject> {
         let resource = definition::resource(kind);
         Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    async fn config_map(&self, name: &Name) -> Result<Option<Object>, Error> {
+        let api = self.namespaced::<ConfigMap>(&name.namespace);
+        let found = api.get_metadata_opt(&name.name).await;
+        let found = found.map_err(failed(format!("read {name}")))?;
+        Ok(found.map(|found| without_content(found.metadata)))
+    }
+
+    async fn apply_config_map(&self, namespace: &str, map: &ConfigMap) -> Result<Object, Error> {
+        let name = map.metadata.name.as_deref().unwrap_or_default();
+        let api = self.namespaced::<ConfigMap>(namespace);
+        let params = PatchParams::apply(MANAGER).force();
+        let written = api.patch_metadata(name, &params, &Patch::Apply(map)).await;
+        let written = written.map_err(failed(format!("apply ConfigMap {name}")))?;
+        Ok(without_content(written.metadata))
     }
 
     fn global<K: Resource<Scope = ClusterResourceScope, DynamicType = ()>>(&self) -> Api<K> {
@@ -168,19 +194,25 @@ where
         .map(Into::into))
 }
 
-async fn patch<K>(api: Api<K>, object: &Object) -> Result<(), Error>
+async fn patch<K>(api: Api<K>, object: &Object) -> Result<Object, Error>
 where
-    K: Resource + Clone + DeserializeOwned + Debug,
+    K: Resource + Clone + DeserializeOwned + Debug + Into<Object>,
 {
     let call = format!("apply {}", Name::of(object));
-    api.patch(
-        object.name(),
-        &PatchParams::apply(MANAGER).force(),
-        &Patch::Apply(object),
-    )
-    .await
-    .map_err(failed(call))?;
-    Ok(())
+    let params = PatchParams::apply(MANAGER).force();
+    let written = api
+        .patch(object.name(), &params, &Patch::Apply(object))
+        .await;
+    Ok(written.map_err(failed(call))?.into())
+}
+
+/// Content that nobody looks at: the helper in it is a megabyte.
+fn without_content(metadata: ObjectMeta) -> Object {
+    let map = ConfigMap {
+        metadata,
+        ..ConfigMap::default()
+    };
+    map.into()
 }
 
 async fn remove<K>(api: Api<K>, name: &Name, params: &DeleteParams) -> Result<(), Error>
@@ -220,10 +252,23 @@ impl Cluster for Kubernetes {
     }
 
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, Error> {
+        self.written().remove(key);
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
         api.get_opt(&key.name)
             .await
             .map_err(failed(format!("read PostgresVDB {}", key.name)))
+    }
+
+    async fn vdb_again(&self, key: &Key) -> Result<Option<PostgresVdb>, Error> {
+        let written = self.written().remove(key);
+        match written {
+            Some(written) => Ok(Some(written)),
+            None => self.vdb(key).await,
+        }
+    }
+
+    fn leave(&self, key: &Key) {
+        self.written().remove(key);
     }
 
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), Error> {
@@ -241,9 +286,13 @@ impl Cluster for Kubernetes {
         }
         let change = json!({ "metadata": { "resourceVersion": cr.metadata.resource_version, "finalizers": finalizers } });
         let api = self.namespaced::<PostgresVdb>(&key.namespace);
-        api.patch(&key.name, &merged(), &Patch::Merge(change))
+        let written = api
+            .patch(&key.name, &merged(), &Patch::Merge(change))
             .await
             .map_err(failed("write the finalizer"))?;
+        if present {
+            self.written().insert(key, written);
+        }
         Ok(())
     }
 
@@ -258,9 +307,9 @@ impl Cluster for Kubernetes {
         let mut whole = cr.clone();
         whole.status = Some(status.clone());
         whole.metadata.managed_fields = None;
-        api.replace_status(&key.name, &written(), &whole)
-            .await
-            .map_err(failed("write the status"))?;
+        let answer = api.replace_status(&key.name, &written(), &whole).await;
+        self.written()
+            .insert(key, answer.map_err(failed("write the status"))?);
         Ok(())
     }
 
@@ -313,6 +362,9 @@ impl Cluster for Kubernetes {
     }
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, Error> {
+        if name.kind == Kind::ConfigMap {
+            return self.config_map(name).await;
+        }
         with_api!(self, name.kind, &name.namespace, |api| read(api, name)
             .await)
     }
@@ -349,9 +401,17 @@ impl Cluster for Kubernetes {
     }
 
     async fn apply(&self, object: &Object) -> Result<(), Error> {
+        self.applied(object).await.map(drop)
+    }
+
+    async fn applied(&self, object: &Object) -> Result<Option<Object>, Error> {
         let namespace = object.meta().namespace.clone().unwrap_or_default();
+        if let Object::ConfigMap(map) = object {
+            return self.apply_config_map(&namespace, map).await.map(Some);
+        }
         with_api!(self, object.kind(), &namespace, |api| patch(api, object)
             .await)
+        .map(Some)
     }
 
     async fn delete(&self, name: &Name, uid: &str, ending: Ending) -> Result<(), Error> {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use environment::status::{Intent, Job};
+use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::build::{Frame, Names, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, pod, refresh};
+use super::{Context, cleanup, desired, pod, refresh, sight};
 use crate::clock::precise;
-use crate::cluster::{self, ErrorKind, Name, Object};
+use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
 use crate::reason::Reason;
 use crate::scram::Password;
@@ -50,18 +51,20 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             ctx.dct.enable(&vdb, &owner).await.map(Some),
             "enable",
         )),
-        Step::Apply(objects) => apply(ctx, &objects).await,
+        Step::Apply(objects) => apply(ctx, observed, frame, &objects).await,
         Step::ApplyWithAdmin(mut objects) => {
             objects.insert(0, desired::admin_secret(frame, &Password::generate()));
-            apply(ctx, &objects).await
+            apply(ctx, observed, frame, &objects).await
         }
-        Step::Hook(job) => apply(ctx, &[Object::from(*job)]).await,
+        Step::Hook(job) => apply(ctx, observed, frame, &[Object::from(*job)]).await,
         Step::HookFailed { hook, job } => hook_failed(ctx, observed, frame, &hook, &job).await,
         Step::Prepare(order) => prepare(ctx, observed, frame, &order).await,
         Step::PublishSecret(password) => {
             let password = password.unwrap_or_else(Password::generate);
             apply(
                 ctx,
+                observed,
+                frame,
                 &[super::build::stamped(super::build::secret::credentials(
                     frame, &password,
                 ))],
@@ -179,11 +182,28 @@ fn ordered(
     }
 }
 
-async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
+async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &[Object]) -> Acted {
+    let key = observed.cr.key();
+    let sight = &ctx.memory.sight;
     for object in objects {
         ctx.may_act()?;
-        match ctx.cluster.apply(object).await {
-            Ok(()) => {}
+        let name = Name::of(object);
+        sight.doubt(&key, &name);
+        let comes = sight::comes(&observed.cr, observed.now);
+        if comes && name == Names::of(frame).helper() && !sight.claims(&name, observed.now) {
+            // The proof looks through the server that this starts, so a write that fails does not go unnoticed.
+            sight.note(&key, name, Some(without_content(object)), observed.now);
+            continue;
+        }
+        match ctx.cluster.applied(object).await {
+            Ok(written) => {
+                if name.kind == Kind::StatefulSet {
+                    sight.doubt(&key, &Names::of(frame).pod());
+                }
+                if written.is_some() && comes {
+                    sight.note(&key, name, written, observed.now);
+                }
+            }
             Err(error) if matches!(error.kind, ErrorKind::Rejected | ErrorKind::Forbidden) => {
                 return Ok(stopped(
                     Reason::ApplyRefused,
@@ -194,6 +214,16 @@ async fn apply(ctx: &Context, objects: &[Object]) -> Acted {
         }
     }
     Ok(Outcome::Again)
+}
+
+fn without_content(object: &Object) -> Object {
+    match object {
+        Object::ConfigMap(map) => Object::from(ConfigMap {
+            metadata: map.metadata.clone(),
+            ..ConfigMap::default()
+        }),
+        other => other.clone(),
+    }
 }
 
 async fn hook_failed(
@@ -294,6 +324,7 @@ async fn prepare(
         }
         ctx.clock.sleep(CONNECT_PAUSE).await;
     }
+    ctx.memory.sight.forget(&observed.cr.key());
     Ok(Outcome::Waiting(Waiting {
         reason: Reason::Starting,
         message: format!("the server does not answer yet: {last}"),
@@ -341,6 +372,7 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
         }
         ctx.clock.sleep(CONNECT_PAUSE).await;
     }
+    ctx.memory.sight.forget(&observed.cr.key());
     Ok(match last {
         sql::Error::NotYet(why) => Outcome::Waiting(Waiting {
             reason: Reason::Starting,

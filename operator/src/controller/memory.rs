@@ -8,6 +8,9 @@ use environment::status::{Intent, Stage};
 use jiff::Timestamp;
 
 use super::built::Built;
+use super::plan::PROBE_INTERVAL;
+use super::sight::Sight;
+use crate::clock::between;
 use crate::crd::Key;
 use crate::sql::Preparation;
 
@@ -28,6 +31,10 @@ pub struct Remembered {
     pub stages: Vec<Stage>,
     pub last_write: Option<Timestamp>,
     pub last_proof: Option<Timestamp>,
+    /// Until then a resource that rests needs no look.
+    pub probe_at: Option<Timestamp>,
+    /// Generation of its set when it last rested: another one was changed by hand.
+    pub set: Option<i64>,
     pub failures: u32,
     pub built: Built,
 }
@@ -43,7 +50,10 @@ impl Remembered {
 }
 
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<Key, Remembered>>);
+pub struct Memory {
+    all: Mutex<HashMap<Key, Remembered>>,
+    pub sight: Sight,
+}
 
 impl Memory {
     /// A resource of the same name with another uid is another resource.
@@ -60,16 +70,30 @@ impl Memory {
         });
     }
 
+    /// How long a resource that rests may be left alone. What this process has not looked at yet it believes until a
+    /// probe, at a random moment, so that the probes of all do not come together.
+    pub fn rest(&self, key: &Key, uid: &str, set: i64, now: Timestamp) -> Option<Duration> {
+        self.meet(key, uid, now);
+        self.with(key, |remembered| {
+            let at = *remembered
+                .probe_at
+                .get_or_insert_with(|| now + PROBE_INTERVAL.mul_f64(rand::random_range(0.1..1.0)));
+            let known = *remembered.set.get_or_insert(set);
+            (known == set && at > now).then(|| between(now, at))
+        })
+    }
+
     pub fn with<T>(&self, key: &Key, change: impl FnOnce(&mut Remembered) -> T) -> T {
         let mut all = self
-            .0
+            .all
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(all.entry(key.clone()).or_default())
     }
 
     pub fn forget(&self, key: &Key) {
-        self.0
+        self.sight.forget(key);
+        self.all
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(key);

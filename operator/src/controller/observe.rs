@@ -125,7 +125,12 @@ pub fn is_own(object: &Object, cr: &PostgresVdb) -> bool {
         && object.label(INSTANCE_LABEL) == cr.metadata.name.as_deref()
 }
 
-pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster::Error> {
+/// `comes`: on the first way to Ready, where not everything is read anew (see [`super::sight`]).
+pub async fn observe(
+    ctx: &Context,
+    cr: PostgresVdb,
+    comes: bool,
+) -> Result<Observed, cluster::Error> {
     let key = cr.key();
     let memory = ctx.memory.with(&key, |m| m.clone());
     let mut observed = Observed {
@@ -144,7 +149,7 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     if observed.cr.is_deleting() {
         observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
     }
-    observed.children = children(ctx, &observed).await?;
+    observed.children = children(ctx, &observed, comes).await?;
     observed.cluster_id = ctx.cluster.cluster_id().await?;
     if !observed.cr.is_deleting() {
         observed.exchange = refresh::look::look(ctx, &observed).await?;
@@ -159,7 +164,11 @@ pub async fn observe(ctx: &Context, cr: PostgresVdb) -> Result<Observed, cluster
     Ok(observed)
 }
 
-async fn children(ctx: &Context, observed: &Observed) -> Result<Children, cluster::Error> {
+async fn children(
+    ctx: &Context,
+    observed: &Observed,
+    comes: bool,
+) -> Result<Children, cluster::Error> {
     let cr = &observed.cr;
     let names = Names::of(&ctx.frame(cr));
     let mut wanted = vec![
@@ -180,12 +189,28 @@ async fn children(ctx: &Context, observed: &Observed) -> Result<Children, cluste
         });
         wanted.extend([names.claim(), names.volume()]);
     }
+    let own = wanted.len();
+    // Somebody else's, so always as it is.
     if let Some(secret) = &cr.spec.database.password_secret_ref {
         wanted.push(Name::new(Kind::Secret, &cr.key().namespace, secret));
     }
-    let reads = wanted
-        .iter()
-        .map(|name| child(ctx, name, observed.namespace_ends));
+    let reads = wanted.iter().enumerate().map(|(at, name)| async move {
+        let key = cr.key();
+        if comes
+            && at < own
+            && let Some(known) = ctx.memory.sight.recall(&key, name)
+        {
+            return Ok(known);
+        }
+        let found = child(ctx, name, observed.namespace_ends).await?;
+        if comes && at < own {
+            let noted = found.clone();
+            ctx.memory
+                .sight
+                .note(&key, name.clone(), noted, observed.now);
+        }
+        Ok(found)
+    });
     let found = try_join_all(reads).await?;
     let hook_runs = if cr.spec.hooks.is_empty() {
         Vec::new()

@@ -65,11 +65,7 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     {
         return State::Waiting("the pod is being scheduled".to_owned());
     }
-    let containers = status.and_then(|s| s.container_statuses.as_ref());
-    let container = containers
-        .into_iter()
-        .flatten()
-        .find(|c| c.name == "postgres");
+    let container = container(pod);
     if let Some((reason, message)) = container.and_then(failure) {
         return State::Failed(reason, message);
     }
@@ -78,6 +74,12 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
         restarts: container.map_or(0, |c| c.restart_count),
         ready: container.is_some_and(|c| c.ready),
     })
+}
+
+/// The server's own container.
+pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    all.iter().find(|c| c.name == "postgres")
 }
 
 /// What is to become of a pod that was made from an older template of its set.

@@ -39,6 +39,11 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
     ready.then(|| write(begun(cr, &ask, observed.now), None))
 }
 
+/// Whether the spec has a wish that was not written down yet.
+pub fn asks(cr: &PostgresVdb, now: Timestamp) -> bool {
+    by_token(cr).is_some() || schedule::due(cr, now) || schedule::noted(cr, now).is_some()
+}
+
 /// No exchange is under way, and there is a database whose data can be exchanged.
 pub fn can_begin(cr: &PostgresVdb) -> bool {
     let status = cr.status.as_ref();

@@ -1,0 +1,309 @@
+//! What is kept of the objects that are watched: as little as says whether a resource rests. A resource that rests
+//! costs no request, whoever wakes it; in doubt the pass over it reads everything.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use environment::names::INSTANCE_LABEL;
+use environment::status::RefreshState;
+use environment::{PostgresVdbSpec, PostgresVdbStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ObjectMeta;
+use kube::core::NamespaceResourceScope;
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::watch;
+
+use crate::clock::{between, parse};
+use crate::controller::refresh::{self, begin};
+use crate::controller::{expiry, pod};
+use crate::crd::{Key, PostgresVdb};
+use crate::rules;
+use crate::settings::Allow;
+
+/// A resource. One that cannot be parsed is one that does not rest: it stops only itself.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Watched {
+    pub metadata: ObjectMeta,
+    #[serde(default, deserialize_with = "lenient")]
+    spec: Option<Box<PostgresVdbSpec>>,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<Box<PostgresVdbStatus>>,
+    #[serde(skip)]
+    rest: Option<Rest>,
+    /// Another number: somebody else than the passes over this resource has changed it.
+    #[serde(skip)]
+    wakes: u64,
+}
+
+/// Nothing is left to do while this holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rest {
+    pod: String,
+    restarts: i32,
+    /// The end of its life, or the next refresh.
+    until: Option<Timestamp>,
+}
+
+impl kube::Resource for Watched {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        PostgresVdb::kind(&())
+    }
+    fn group((): &()) -> Cow<'_, str> {
+        PostgresVdb::group(&())
+    }
+    fn version((): &()) -> Cow<'_, str> {
+        PostgresVdb::version(&())
+    }
+    fn plural((): &()) -> Cow<'_, str> {
+        PostgresVdb::plural(&())
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl Watched {
+    /// Keeps what is needed later and drops the rest.
+    pub fn reduce(&mut self, allow: &Allow, now: Timestamp) {
+        let meta = std::mem::take(&mut self.metadata);
+        let status = self.status.take();
+        let mut hasher = DefaultHasher::new();
+        (meta.generation, &meta.labels, &meta.annotations).hash(&mut hasher);
+        meta.deletion_timestamp.is_some().hash(&mut hasher);
+        // Actions write an exchange of the data into the status; everything else in it is the passes' own.
+        let exchange = status.as_ref().and_then(|s| s.refresh.as_ref());
+        format!("{exchange:?}").hash(&mut hasher);
+        self.wakes = hasher.finish();
+        self.metadata = ObjectMeta {
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            ..ObjectMeta::default()
+        };
+        self.rest = self.spec.take().and_then(|spec| {
+            let mut cr = PostgresVdb::new(meta, *spec);
+            cr.status = status.map(|status| *status);
+            rest(&cr, allow, now)
+        });
+    }
+
+    pub fn wakes(&self) -> Option<u64> {
+        Some(self.wakes)
+    }
+
+    pub fn key(&self) -> Key {
+        Key {
+            namespace: self.metadata.namespace.clone().unwrap_or_default(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// How long there is certainly nothing to do; `None`: look.
+    pub fn rests(
+        &self,
+        server: Option<&Server>,
+        set: Option<&Set>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let (rest, server, set) = (self.rest.as_ref()?, server?, set?);
+        let same = server.uid == rest.pod && server.restarts == rest.restarts;
+        if !same || !server.ready || set.leaving {
+            return None;
+        }
+        match rest.until {
+            Some(until) if until <= now => None,
+            Some(until) => Some(between(now, until)),
+            None => Some(Duration::MAX),
+        }
+    }
+}
+
+/// Ready as it is ordered, nothing under way, nothing that anybody waits for.
+fn rest(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Option<Rest> {
+    let status = cr.status.as_ref()?;
+    let exchange = status.refresh.as_ref();
+    let quiet = exchange.is_none_or(|r| {
+        matches!(r.state, None | Some(RefreshState::Succeeded)) && r.ended.is_empty()
+    });
+    let stands = cr.has_finalizer()
+        && !cr.is_deleting()
+        && status.is_ready(cr.generation())
+        && status.vdb.as_ref().is_some_and(|v| v.job.is_none())
+        && quiet
+        && !begin::asks(cr, now)
+        && expiry::rests(cr, now).is_none()
+        && rules::check(&cr.spec, allow, now).is_ok();
+    let verified = status.verified.as_ref().filter(|_| stands)?;
+    let end = cr.spec.expires_at.as_deref().and_then(parse);
+    let due = refresh::recorded(cr)
+        .and_then(|r| r.next.as_deref())
+        .and_then(parse);
+    Some(Rest {
+        pod: verified.pod_uid.clone(),
+        restarts: verified.restarts,
+        until: [end, due].into_iter().flatten().min(),
+    })
+}
+
+fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<T>>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+/// A server's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    uid: String,
+    restarts: i32,
+    ready: bool,
+}
+
+/// A server's set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    pub generation: i64,
+    leaving: bool,
+}
+
+impl Server {
+    fn of(pod: &Pod) -> Self {
+        let container = pod::container(pod);
+        Self {
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
+            restarts: container.map_or(0, |c| c.restart_count),
+            ready: container.is_some_and(|c| c.ready) && pod.metadata.deletion_timestamp.is_none(),
+        }
+    }
+}
+
+/// What the watches of one kind have shown, by resource. A list that begins anew forgets what it does not show again.
+struct Shown<T> {
+    known: HashMap<Key, T>,
+    listed: Option<HashMap<Key, T>>,
+}
+
+impl<T> Default for Shown<T> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            listed: None,
+        }
+    }
+}
+
+impl<T: Clone> Shown<T> {
+    /// Says whether a list has come to its end.
+    fn take<K>(&mut self, event: &Event<K>, of: impl Fn(&K) -> Option<(Key, T)>) -> bool {
+        match event {
+            Event::Init => self.listed = Some(HashMap::new()),
+            Event::InitApply(object) => {
+                if let Some((key, shown)) = of(object) {
+                    self.listed.get_or_insert_default().insert(key, shown);
+                }
+            }
+            Event::InitDone => self.known = self.listed.take().unwrap_or_default(),
+            Event::Apply(object) => {
+                if let Some((key, shown)) = of(object) {
+                    self.known.insert(key, shown);
+                }
+            }
+            Event::Delete(object) => {
+                if let Some((key, _)) = of(object) {
+                    self.known.remove(&key);
+                }
+            }
+        }
+        matches!(event, Event::InitDone)
+    }
+}
+
+/// What the watches have shown of the servers.
+pub struct Servers {
+    pods: Mutex<Shown<Server>>,
+    sets: Mutex<Shown<Set>>,
+    listed: watch::Sender<(bool, bool)>,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self {
+            pods: Mutex::default(),
+            sets: Mutex::default(),
+            listed: watch::Sender::new((false, false)),
+        }
+    }
+}
+
+impl Servers {
+    pub fn pod(&self, event: &Event<Pod>) {
+        let ours = |pod: &Pod| Some((key_of(&pod.metadata)?, Server::of(pod)));
+        // Pods of hooks carry the label of the resource as well.
+        let ours = |pod: &Pod| ours(pod).filter(|(key, _)| named(pod, key));
+        if lock(&self.pods).take(event, ours) {
+            self.listed.send_modify(|listed| listed.0 = true);
+        }
+    }
+
+    pub fn set(
+        &self,
+        event: &Event<kube::api::PartialObjectMeta<k8s_openapi::api::apps::v1::StatefulSet>>,
+    ) {
+        let taken = lock(&self.sets).take(event, |set| {
+            let meta = &set.metadata;
+            let shown = Set {
+                generation: meta.generation.unwrap_or_default(),
+                leaving: meta.deletion_timestamp.is_some(),
+            };
+            Some((key_of(meta)?, shown))
+        });
+        if taken {
+            self.listed.send_modify(|listed| listed.1 = true);
+        }
+    }
+
+    pub fn of(&self, key: &Key) -> (Option<Server>, Option<Set>) {
+        let pod = lock(&self.pods).known.get(key).cloned();
+        (pod, lock(&self.sets).known.get(key).cloned())
+    }
+
+    /// Until everything was shown once. Without it nothing rests, so a list that does not come is not waited for longer.
+    pub async fn listed(&self, within: Duration) {
+        let mut listed = self.listed.subscribe();
+        let both = listed.wait_for(|(pods, sets)| *pods && *sets);
+        let _ = tokio::time::timeout(within, both).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The resource that an object belongs to.
+pub fn key_of(meta: &ObjectMeta) -> Option<Key> {
+    Some(Key {
+        namespace: meta.namespace.clone()?,
+        name: meta.labels.as_ref()?.get(INSTANCE_LABEL)?.clone(),
+    })
+}
+
+fn named(pod: &Pod, key: &Key) -> bool {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    name.strip_suffix("-0") == Some(&key.name)
+}

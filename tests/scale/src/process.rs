@@ -1,0 +1,105 @@
+//! Starts and stops the operator, and looks at it from outside.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use crate::Order;
+use crate::control_plane::{ControlPlane, OPERATOR};
+
+pub(crate) const METRICS: &str = "127.0.0.1:8081";
+
+/// The operator as a process of its own, and what the kernel and its own metrics say of it.
+pub(crate) struct Operator {
+    child: Child,
+}
+
+impl Operator {
+    pub(crate) fn start(plane: &ControlPlane, order: &Order) -> anyhow::Result<Self> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(order.work.join("operator.log"))?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg("operator")
+            .arg(order.work.join("settings.yaml"))
+            .env("KUBECONFIG", plane.kubeconfig(OPERATOR))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        let operator = Self { child };
+        Ok(operator)
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.child.id().context("the operator has ended")?)?;
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGTERM,
+        )?;
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await??;
+        anyhow::ensure!(ended.success(), "the operator ended: {ended}");
+        Ok(())
+    }
+
+    fn of_proc(&self, file: &str) -> String {
+        let pid = self.child.id().unwrap_or_default();
+        std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+    }
+
+    pub(crate) fn memory(&self) -> String {
+        let status = self.of_proc("status");
+        let field = |name: &str| {
+            let found = status.lines().find_map(|l| l.strip_prefix(name));
+            let number = found.and_then(|rest| rest.split_whitespace().next());
+            number
+                .and_then(|n| n.parse::<u64>().ok())
+                .unwrap_or_default()
+                / 1024
+        };
+        format!(
+            "operator {} MB resident ({} MB of its own), peak {} MB",
+            field("VmRSS:"),
+            field("RssAnon:"),
+            field("VmHWM:")
+        )
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = self.of_proc("stat");
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = |at: usize| {
+            fields
+                .get(at)
+                .and_then(|f| f.parse::<f64>().ok())
+                .unwrap_or_default()
+        };
+        // A tick is 1/100 s on every Linux of today.
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// Passes over resources so far, by its own metrics.
+    pub(crate) async fn passes(&self) -> usize {
+        let read = async {
+            let mut stream = tokio::net::TcpStream::connect(METRICS).await?;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await?;
+            anyhow::Ok(text)
+        };
+        let text = read.await.unwrap_or_default();
+        let found = text
+            .lines()
+            .find_map(|l| l.strip_prefix("vdb_operator_reconciles_total "));
+        found.and_then(|n| n.parse().ok()).unwrap_or_default()
+    }
+}
