@@ -32,8 +32,15 @@ struct Watched {
     misses: u32,
 }
 
+#[derive(Default)]
+struct Jobs {
+    all: HashMap<String, Watched>,
+    /// Ids that a resource has waited for; some may be gone.
+    of: HashMap<Key, Vec<String>>,
+}
+
 pub struct Poller {
-    jobs: Mutex<HashMap<String, Watched>>,
+    jobs: Mutex<Jobs>,
     wake: Notify,
     finished: mpsc::UnboundedSender<Key>,
 }
@@ -51,10 +58,11 @@ impl Poller {
     /// What is known of a job; from now on it is polled.
     pub fn progress(&self, id: &str, key: &Key) -> Progress {
         let mut jobs = self.lock();
-        if let Some(watched) = jobs.get(id) {
+        if let Some(watched) = jobs.all.get(id) {
             return watched.progress.clone();
         }
-        jobs.insert(
+        jobs.of.entry(key.clone()).or_default().push(id.to_owned());
+        jobs.all.insert(
             id.to_owned(),
             Watched {
                 key: key.clone(),
@@ -68,11 +76,14 @@ impl Poller {
 
     /// The resource no longer waits for any job.
     pub fn forget(&self, key: &Key) {
-        self.lock().retain(|_, watched| watched.key != *key);
+        let mut jobs = self.lock();
+        for id in jobs.of.remove(key).unwrap_or_default() {
+            jobs.all.remove(&id);
+        }
     }
 
     pub fn forget_job(&self, id: &str) {
-        self.lock().remove(id);
+        self.lock().all.remove(id);
     }
 
     /// Asks once for every job that is not over; says whether one of them came to its end.
@@ -82,7 +93,7 @@ impl Poller {
             let found = dct.jobs(batch).await?;
             let mut jobs = self.lock();
             for id in batch {
-                let Some(watched) = jobs.get_mut(id) else {
+                let Some(watched) = jobs.all.get_mut(id) else {
                     continue;
                 };
                 match found.iter().find(|job| job.id == *id) {
@@ -121,7 +132,8 @@ impl Poller {
                 interval = shortest;
             }
             known = running;
-            clock.sleep(interval).await;
+            // However many jobs there are, searches follow each other no faster than this.
+            clock.sleep(interval.max(pause(running, shortest))).await;
             interval = match self.poll_once(dct).await {
                 Ok(true) => shortest,
                 Ok(false) => longest.min(interval.mul_f64(1.5)),
@@ -135,15 +147,53 @@ impl Poller {
 
     fn running(&self) -> Vec<String> {
         self.lock()
+            .all
             .iter()
             .filter(|(_, watched)| matches!(watched.progress, Progress::Running))
             .map(|(id, _)| id.clone())
             .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Watched>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Jobs> {
         self.jobs
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn pause(jobs: usize, shortest: Duration) -> Duration {
+    let searches = u32::try_from(jobs.div_ceil(BATCH)).unwrap_or(u32::MAX);
+    shortest.saturating_mul(searches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_are_no_more_frequent_for_many_jobs_than_for_few() {
+        let shortest = Duration::from_millis(200);
+        for (jobs, seconds) in [(1, 0.2), (100, 0.2), (101, 0.4), (10_000, 20.0)] {
+            assert_eq!(
+                pause(jobs, shortest),
+                Duration::from_secs_f64(seconds),
+                "{jobs}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_resource_that_is_forgotten_takes_its_jobs_along_and_no_others() {
+        let (finished, _told) = mpsc::unbounded_channel();
+        let poller = Poller::new(finished);
+        let key = |name: &str| Key {
+            namespace: "n".to_owned(),
+            name: name.to_owned(),
+        };
+        for (id, name) in [("j-1", "a"), ("j-2", "a"), ("j-3", "b")] {
+            poller.progress(id, &key(name));
+        }
+        poller.forget(&key("a"));
+        assert_eq!(poller.running(), ["j-3"]);
     }
 }

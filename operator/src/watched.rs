@@ -307,3 +307,123 @@ fn named(pod: &Pod, key: &Key) -> bool {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     name.strip_suffix("-0") == Some(&key.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resource() -> Value {
+        json!({
+            "metadata": { "name": "a-vdb", "namespace": "n", "uid": "u", "generation": 3, "finalizers": ["postgres-vdb-platform/finalizer"] },
+            "spec": { "source": { "type": "dct-source", "reference": "h:d" }, "database": { "name": "d", "user": "app" } },
+            "status": {
+                "observedGeneration": 3, "verified": { "podUID": "p", "restarts": 1, "secretHash": "h" }, "vdb": { "id": "v" },
+                "conditions": [{ "type": "Ready", "status": "True", "reason": "Verified", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T00:00:00Z" }],
+            },
+        })
+    }
+
+    fn watched(resource: Value) -> Watched {
+        let mut watched: Watched = serde_json::from_value(resource).unwrap();
+        watched.reduce(&Allow::default(), now());
+        watched
+    }
+
+    fn now() -> Timestamp {
+        parse("2026-01-01T10:00:00Z").unwrap()
+    }
+
+    fn rests(watched: &Watched, change: impl FnOnce(&mut Server)) -> Option<Duration> {
+        let mut server = Server {
+            uid: "p".to_owned(),
+            restarts: 1,
+            ready: true,
+        };
+        change(&mut server);
+        let set = Set {
+            generation: 1,
+            leaving: false,
+        };
+        watched.rests(Some(&server), Some(&set), now())
+    }
+
+    #[test]
+    fn what_was_proved_rests_while_its_server_is_the_one_that_was_proved() {
+        let watched = watched(resource());
+        assert_eq!(rests(&watched, |_| ()), Some(Duration::MAX));
+        assert_eq!(rests(&watched, |s| s.uid = "q".to_owned()), None);
+        assert_eq!(rests(&watched, |s| s.restarts = 2), None);
+        assert_eq!(rests(&watched, |s| s.ready = false), None);
+        assert_eq!(watched.rests(None, None, now()), None);
+    }
+
+    #[rstest::rstest]
+    #[case("/metadata/generation", json!(4))]
+    #[case("/metadata/finalizers", json!([]))]
+    #[case("/metadata/deletionTimestamp", json!("2026-01-01T09:00:00Z"))]
+    #[case("/spec/enabled", json!(false))]
+    #[case("/spec/expiresAt", json!("2026-01-01T09:00:00Z"))]
+    #[case("/spec/refresh", json!({ "token": "again" }))]
+    #[case("/spec/image", json!("elsewhere/postgres:16.9"))]
+    #[case("/spec", json!("nonsense"))]
+    #[case("/status/conditions/0/status", json!("False"))]
+    #[case("/status/verified", Value::Null)]
+    #[case("/status/refresh", json!({ "state": "Keeping" }))]
+    #[case("/status/vdb/job", json!({ "id": "j", "operation": "enable" }))]
+    fn whatever_is_to_be_done_wakes_it(#[case] at: &str, #[case] value: Value) {
+        let mut resource = resource();
+        let (parent, field) = at.rsplit_once('/').unwrap();
+        resource.pointer_mut(parent).unwrap()[field] = value;
+        assert_eq!(rests(&watched(resource), |_| ()), None);
+    }
+
+    #[test]
+    fn it_rests_until_its_end() {
+        let mut ends = resource();
+        ends["spec"]["expiresAt"] = json!("2026-01-01T10:00:30Z");
+        assert_eq!(rests(&watched(ends), |_| ()), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn the_passes_own_status_wakes_nobody_but_an_exchange_does() {
+        let (before, mut own) = (watched(resource()), resource());
+        own["metadata"]["resourceVersion"] = json!("7");
+        own["status"]["phase"] = json!("Running");
+        assert_eq!(watched(own).wakes(), before.wakes());
+        for (at, value) in [
+            ("/metadata/generation", json!(4)),
+            ("/metadata/annotations", json!({ "a": "b" })),
+            ("/status/refresh", json!({ "state": "Keeping" })),
+        ] {
+            let mut changed = resource();
+            let (parent, field) = at.rsplit_once('/').unwrap();
+            changed.pointer_mut(parent).unwrap()[field] = value;
+            assert_ne!(watched(changed).wakes(), before.wakes(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_begins_anew_forgets_what_it_does_not_show() {
+        let pod = |uid: &str| -> Pod {
+            let metadata = json!({ "name": "a-0", "namespace": "n", "uid": uid, "labels": { INSTANCE_LABEL: "a" } });
+            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+        };
+        let key = Key {
+            namespace: "n".to_owned(),
+            name: "a".to_owned(),
+        };
+        let servers = Servers::default();
+        let shown = || servers.of(&key).0.map(|s| s.uid);
+        for event in [Event::Init, Event::InitApply(pod("p")), Event::InitDone] {
+            servers.pod(&event);
+        }
+        assert_eq!(shown().as_deref(), Some("p"));
+        servers.pod(&Event::Apply(pod("q")));
+        servers.pod(&Event::Init);
+        assert_eq!(shown().as_deref(), Some("q"));
+        servers.pod(&Event::InitDone);
+        assert_eq!(shown(), None);
+    }
+}
