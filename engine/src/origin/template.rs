@@ -10,9 +10,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pgdata::{Control, State, conf, harmless, sql};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::origin::psql::Psql;
 use crate::origin::{DataPoint, Error, Location, files};
@@ -299,8 +298,7 @@ impl<'a> Server<'a> {
     fn stop(mut self) -> Result<(), Error> {
         let mut ended = self.child.try_wait().unwrap_or_default();
         if ended.is_none() {
-            let pid = Pid::from_raw(self.child.id().cast_signed());
-            let _ = kill(pid, Signal::SIGINT);
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
         }
         let begun = Instant::now();
         while ended.is_none() && begun.elapsed() < STOP_DEADLINE {

@@ -211,7 +211,7 @@ async fn of_two_operators_that_look_for_one_order_one_sends_it_again() {
     let cr = world.state().cr.clone().unwrap();
     for process in &processes {
         process.memory.meet(&cr.key(), cr.uid(), world.state().now);
-        let observed = operator::controller::observe::observe(process, cr.clone());
+        let observed = operator::controller::observe::observe(process, cr.clone(), false);
         let observed = observed.await.unwrap();
         let frame = process.frame(&observed.cr);
         let plan = operator::controller::plan::plan(&observed, &frame);
