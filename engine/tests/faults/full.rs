@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::http::text;
+use crate::model::Model;
+use crate::source;
 use crate::support::programs::as_nobody;
+use crate::verify::looked_at;
 use crate::world::{Ground, World};
 
 const ROUNDS: usize = 40;
@@ -22,12 +25,63 @@ fn a_full_disk_ends_no_engine() {
     as_nobody("full::a_full_disk_ends_no_engine", full);
 }
 
-fn full(bin: &Path) {
+#[test]
+fn a_replay_without_room_ends() {
+    if std::env::var_os("VDB_TEST_SMALL").is_none() {
+        println!(
+            "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults a_replay makes them"
+        );
+        return;
+    }
+    as_nobody("full::a_replay_without_room_ends", replay);
+}
+
+/// Whatever of it finds no room: it ends, and the next with room is whole.
+fn replay(bin: &Path) {
     let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
     let pool = std::env::split_paths(&pools).next().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let ground = Ground::new(bin, dir.path(), &pool).unwrap();
-    let world = World::new(&ground, 0, false).unwrap();
+    let world = World::new(&ground, 0, true).unwrap();
+    let mut model = Model {
+        logged: true,
+        ..Model::default()
+    };
+    linked(&world);
+    model.dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
+    for _ in 0..3 {
+        source::change(&ground.source, &mut model, 0).unwrap();
+    }
+    let path = "/vdbs/provision_by_timestamp";
+    let moment = &model.moments[1];
+    let body = json!({"name": "moment", "source_data_id": "largedb", "timestamp": moment.time, "container_mode": true});
+    let begun = Instant::now();
+    let answered = |answer: &serde_json::Value| text(&answer["job"], "id");
+    for after in [100, 250, 400, 600, 850, 1200] {
+        let mut job = None;
+        while job.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(300), "no log");
+            let (status, answer) = world.api.call("POST", path, &body).unwrap();
+            job = (status == 200).then(|| answered(&answer));
+        }
+        std::thread::sleep(Duration::from_millis(after));
+        world.fill();
+        std::thread::sleep(Duration::from_millis(700));
+        world.make_room();
+        world.settled().unwrap();
+        let job = world.api.get(&format!("/jobs/{}", job.unwrap())).unwrap();
+        let why = text(&job, "error_details");
+        println!("full after {after} ms: {} {why}", job["status"]);
+        assert!(job["status"] == "COMPLETED" || !why.is_empty(), "{job}");
+        if job["status"] == "COMPLETED" {
+            let path = format!("/vdbs/{}/delete", text(&job, "target_id"));
+            world.done("POST", &path, &json!({})).unwrap();
+        }
+    }
+    looked_at(&world, path, &body, "moment", &moment.data).unwrap();
+}
+
+fn linked(world: &World<'_>) {
     world.up().unwrap();
     let begun = Instant::now();
     while world.api.list("/snapshots").unwrap().is_empty() {
@@ -38,6 +92,15 @@ fn full(bin: &Path) {
         std::thread::sleep(Duration::from_millis(20));
     }
     world.settled().unwrap();
+}
+
+fn full(bin: &Path) {
+    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
+    let pool = std::env::split_paths(&pools).next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
+    let world = World::new(&ground, 0, false).unwrap();
+    linked(&world);
     let dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
     let path = format!("/dsources/{dsource}/tags");
     let write = |number: usize| {

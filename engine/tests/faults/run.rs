@@ -16,7 +16,7 @@ use crate::source::{self, Fault};
 use crate::verify;
 use crate::world::{Ground, World};
 
-const BATCHES: usize = 12;
+const BATCHES: usize = 10;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// For an order whose caller has gone.
