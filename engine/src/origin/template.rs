@@ -73,7 +73,11 @@ pub(super) fn make(
     let mut server = Server::start(programs, data, scratch)?;
     let worked = strip(programs, role, &mut server, scratch);
     // Stopped in any case: a server left behind would hold the directory.
-    let stopped = server.stop();
+    let stopped = server.stop(if worked.is_ok() {
+        Signal::INT
+    } else {
+        Signal::QUIT
+    });
     let point = worked?;
     stopped?;
     let gone = files("sweep", data, harmless::sweep(data))?;
@@ -118,6 +122,8 @@ fn configure(control: &Control, data: &Path, scratch: &Path, stop: Stop<'_>) -> 
         ("recovery_target_action", "promote"),
         ("recovery_target_timeline", "current"),
         ("hot_standby", "off"),
+        // One that broke down is of no use any more; told to stop while it begins anew, it may stay for ever.
+        ("restart_after_crash", "off"),
         ("archive_mode", "off"),
         ("wal_level", "replica"),
         ("shared_preload_libraries", ""),
@@ -295,10 +301,10 @@ impl<'a> Server<'a> {
     }
 
     /// Its process is asked, not its files: on a full disk these may stay after its end.
-    fn stop(mut self) -> Result<(), Error> {
+    fn stop(mut self, how: Signal) -> Result<(), Error> {
         let mut ended = self.child.try_wait().unwrap_or_default();
         if ended.is_none() {
-            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+            let _ = kill_process(Pid::from_child(&self.child), how);
         }
         let begun = Instant::now();
         while ended.is_none() && begun.elapsed() < STOP_DEADLINE {
@@ -346,7 +352,7 @@ mod tests {
             while fs::read_to_string(&file).unwrap_or_default() != own {
                 assert!(begun.elapsed() < Duration::from_secs(30), "it never runs");
             }
-            assert_eq!(server.stop().is_ok(), stops);
+            assert_eq!(server.stop(Signal::INT).is_ok(), stops);
             assert!(file.exists());
         }
     }
