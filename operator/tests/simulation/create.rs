@@ -1,8 +1,9 @@
 //! From an order to a proved database, whatever breaks on the way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use operator::cluster::Kind;
+use operator::cluster::{Kind, Object};
 use serde_json::json;
 
 use super::world::{State, World, faults};
@@ -225,4 +226,54 @@ async fn of_two_operators_that_look_for_one_order_one_sends_it_again() {
     let [first, second] = processes;
     first.cluster.write_status(&cr, &status).await.unwrap();
     assert!(second.cluster.write_status(&cr, &status).await.is_err());
+}
+
+#[tokio::test]
+async fn another_user_of_the_same_server_is_made_before_its_password_is_set() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    let process = world.process();
+    let key = super::world::key();
+    // This process has prepared the server for the user of before.
+    world
+        .state()
+        .cr
+        .as_mut()
+        .unwrap()
+        .status
+        .as_mut()
+        .unwrap()
+        .verified = None;
+    for user in ["app", "other"] {
+        let user = user.to_owned();
+        world.state().change(|cr| cr.spec.database.user = user);
+        world.state().log.clear();
+        operator::controller::reconcile(&process, &key)
+            .await
+            .unwrap();
+        assert!(world.state().is_ready());
+        assert!(world.state().log.iter().any(|call| call == "prepare"));
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_operator_asks_a_server_that_the_kubelet_does_not_call_ready() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    {
+        let mut state = world.state();
+        let pod = state.objects.values_mut();
+        for object in pod.filter(|o| o.kind() == Kind::Pod) {
+            let Object::Pod(pod) = object else { continue };
+            let status = Arc::make_mut(pod).status.as_mut().unwrap();
+            status.container_statuses.as_mut().unwrap()[0].ready = false;
+        }
+        state.log.clear();
+    }
+    let process = world.process();
+    let key = super::world::key();
+    operator::controller::reconcile(&process, &key)
+        .await
+        .unwrap();
+    assert!(world.state().log.iter().any(|call| call == "check"));
 }

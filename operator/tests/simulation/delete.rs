@@ -156,3 +156,16 @@ async fn an_order_that_was_refused_is_deleted_at_once() {
     settle(&world).await;
     assert_gone(&world.state());
 }
+
+/// The hooks of a resource that is deleted were perhaps never checked.
+#[tokio::test]
+async fn a_hook_with_an_impossible_deadline_does_not_keep_a_resource() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    let hook = json!([{ "name": "dump", "stage": "pre-delete", "type": "command", "script": "true", "deadline": "5124095576030431h" }]);
+    let hooks = serde_json::from_value(hook).unwrap();
+    world.state().change(|cr| cr.spec.hooks = hooks);
+    world.delete();
+    settle(&world).await;
+    assert_gone(&world.state());
+}

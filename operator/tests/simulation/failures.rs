@@ -14,6 +14,8 @@ use super::world::{State, World};
 #[case(json!({ "source": { "reference": "other" } }), "SourceNotFound", "largedb")]
 #[case(json!({ "image": "evil:16" }), "NotAllowed", "postgres:*")]
 #[case(json!({ "database": { "user": "vdb_admin" } }), "InvalidSpec", "reserved")]
+#[case(json!({ "errorBackoffPeriod": "0s" }), "InvalidSpec", "errorBackoffPeriod")]
+#[case(json!({ "hooks": [{ "name": "seed", "stage": "post-create", "type": "sql", "script": "x", "deadline": "5124095576030431h" }] }), "InvalidSpec", "deadline of hook")]
 #[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
 #[case(json!({ "database": { "passwordSecretRef": "mine" } }), "PasswordSecretMissing", "mine")]
 #[tokio::test]
@@ -153,4 +155,15 @@ async fn no_password_reaches_the_status_or_an_event() {
             .all(|n| !n.note.contains("correct-horse"))
     );
     assert!(state.condition("Ready").unwrap().2.contains("warning"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_looked_at_again_at_most_once_a_second_whatever_is_ordered() {
+    let world = World::new(json!({ "errorBackoffPeriod": "0s" }));
+    let process = world.process();
+    let key = super::world::key();
+    let wait = operator::controller::reconcile(&process, &key);
+    let second = std::time::Duration::from_secs(1);
+    let wanted = operator::controller::Requeue::After(second);
+    assert_eq!(wait.await.unwrap(), wanted);
 }

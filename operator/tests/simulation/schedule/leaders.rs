@@ -115,7 +115,7 @@ fn a_leader_that_wakes_up_in_a_refresh_exchanges_the_data_once() {
     base.change(|cr| cr.spec.refresh = serde_json::from_value(wish).unwrap());
     let over = |state: &State| {
         let refresh = state.refresh().and_then(|r| r.state);
-        state.is_ready() && refresh.is_some_and(|s| s.is_over())
+        state.is_ready() && refresh.is_some_and(environment::status::RefreshState::is_over)
     };
     everywhere(&base, over, |state, lease| {
         let data = state.vdbs.values().next().unwrap().data();
