@@ -7,8 +7,6 @@ mod moment;
 mod order;
 mod refresh;
 
-use std::sync::Arc;
-
 use dct::types::{
     ContainerizationState, DeleteVdb, DisableVdb, EnableVdb, FromBookmark, Job, ProvisionAnswer,
     ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, Vdb,
@@ -237,7 +235,7 @@ impl Engine {
             scope: String::new(),
             phase: Phase::Live,
             parent: None,
-            doc: Arc::new(document(&group)),
+            doc: document(&group),
         });
         Ok(Named { id, name })
     }

@@ -2,8 +2,6 @@
 
 mod lifetime;
 
-use std::sync::Arc;
-
 use dct::types::{
     Bookmark, BookmarkAnswer, BookmarkVdb, CreateBookmark, Job, Snapshot, Timeflow, UpdateBookmark,
     Vdb,
@@ -73,7 +71,7 @@ impl Engine {
                 scope: String::new(),
                 phase: Phase::Creating,
                 parent: None,
-                doc: Arc::new(document(&doc)),
+                doc: document(&doc),
             });
             let mut seen = doc.clone();
             // Later versions have the word CREATING, which the SDK of document 3.25 refuses.
@@ -203,7 +201,7 @@ impl Engine {
             let job = order_on(&object, "BOOKMARK_UPDATE", Intent::Nothing).begin(draft);
             draft.put(Object {
                 name,
-                doc: Arc::new(document(&doc)),
+                doc: document(&doc),
                 ..object
             });
             Ok(job)
@@ -253,7 +251,7 @@ impl Engine {
         }
         draft.put(Object {
             phase: Phase::Live,
-            doc: Arc::new(document(&doc)),
+            doc: document(&doc),
             ..object
         });
         Ok(())

@@ -59,7 +59,8 @@ pub(crate) fn one_by_one() -> Refusal {
 pub(crate) fn on_snapshot(state: &State, id: &str) -> Vec<Dependant> {
     let mut found = copies(state, id);
     for bookmark in state.objects(Kind::Bookmark) {
-        let entries = bookmark.doc.get("vdbs").and_then(|v| v.as_array());
+        let entries = bookmark.doc.get("vdbs").map(|v| v.value());
+        let entries = entries.as_ref().and_then(|v| v.as_array());
         let named = entries.into_iter().flatten();
         if named
             .filter_map(|entry| entry.get("snapshot_id")?.as_str())

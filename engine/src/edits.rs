@@ -67,7 +67,7 @@ impl Engine {
             .begin(draft);
             draft.put(Object {
                 name,
-                doc: document(&doc).into(),
+                doc: document(&doc),
                 ..vdb
             });
             Ok(job)

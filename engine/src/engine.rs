@@ -19,7 +19,7 @@ use crate::store::{self, Store};
 use crate::timeflows;
 
 /// More clones at once only wait for each other in the file system.
-const CLONES_AT_ONCE: usize = 8;
+pub(crate) const CLONES_AT_ONCE: usize = 8;
 /// A source that restarts is back within a minute; after that the job says so.
 const BACKUP_PAUSES: [Duration; 5] = [
     Duration::from_secs(2),
@@ -59,6 +59,8 @@ pub struct Engine {
     pub(crate) sizes: Sizes,
     /// When the certificate of its servers was written that they have.
     pub(crate) certificates: Mutex<Option<[SystemTime; 2]>>,
+    /// Looks at sizes that nobody waits for.
+    pub(crate) looks: Semaphore,
 }
 
 impl Engine {
@@ -99,6 +101,7 @@ impl Engine {
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
             sizes: Sizes::default(),
             certificates: Mutex::default(),
+            looks: Semaphore::new(1),
         };
         engine.register_sources()?;
         engine.register_timeflows()?;

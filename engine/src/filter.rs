@@ -3,12 +3,13 @@
 //! NOT binds tighter than AND, AND tighter than OR; keywords know no case. An expression that means nothing is refused
 //! with the place where it stops making sense, because a search that silently finds nothing makes callers create twice.
 
+mod anywhere;
 mod evaluate;
 mod lexer;
 mod parser;
 mod print;
 
-use serde_json::Value;
+pub use evaluate::Ready;
 
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +115,8 @@ impl Filter {
         }
     }
 
-    pub fn matches(&self, object: &Value, fields: &[&str]) -> bool {
-        evaluate::matches(self, object, fields)
+    /// To be held against documents with these attributes.
+    pub fn ready<'a>(&'a self, fields: &'a [&'a str]) -> Ready<'a> {
+        Ready::new(self, fields)
     }
 }

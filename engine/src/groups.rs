@@ -1,7 +1,5 @@
 //! VDB groups: a name for virtual databases that belong together. Metadata alone.
 
-use std::sync::Arc;
-
 use dct::types::{VdbGroup, VdbGroupAnswer, VdbGroupBody, VdbGroupMember};
 
 use crate::actions::{Order, Refusal, checked_name, checked_tags, typed};
@@ -37,7 +35,7 @@ impl Engine {
                 scope: String::new(),
                 phase: Phase::Live,
                 parent: None,
-                doc: Arc::new(document(&doc)),
+                doc: document(&doc),
             });
             Ok(VdbGroupAnswer {
                 vdb_group: Some(doc),
@@ -65,7 +63,7 @@ impl Engine {
             let job = order(&doc, "VDB_GROUP_UPDATE").begin(draft);
             draft.put(Object {
                 name: doc.name.clone(),
-                doc: Arc::new(document(&doc)),
+                doc: document(&doc),
                 ..object
             });
             Ok(VdbGroupAnswer {

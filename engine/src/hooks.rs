@@ -88,7 +88,7 @@ pub(crate) struct Hooked<'a> {
 impl Engine {
     /// None, unless hooks are run and the engine runs the server.
     pub(crate) fn hooked<'a>(&'a self, job: &'a str, vdb: &'a str) -> Hooked<'a> {
-        let kept = |object: &Object| serde_json::from_value(object.doc.get("hooks")?.clone()).ok();
+        let kept = |object: &Object| serde_json::from_value(object.doc.get("hooks")?.value()).ok();
         let hooks = self.settings.run_hooks.and_then(|_| {
             self.store.read(|state| {
                 // A change that restarts the server is no start for those who watch it.

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use dct::types::JobStatus;
 
-use crate::engine::Engine;
+use crate::engine::{CLONES_AT_ONCE, Engine};
 use crate::linking::Taken;
 use crate::model::{Intent, JobRecord, TakenOf};
 use crate::servers::{Stop, stop_on};
 use crate::snapshots::Copied;
 use crate::{clock, error_chain, hooks, origin, storage, store};
+
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AT_LATEST: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +43,7 @@ impl Engine {
         tokio::spawn(async move {
             // The semaphore is never closed.
             let permit = Arc::clone(&engine.clones).acquire_owned().await;
+            let looking = Arc::clone(&engine);
             let work = tokio::task::spawn_blocking(move || {
                 // A base backup has a queue of its own, and scripts of others take what they take.
                 let _permit = if engine.is_long(&job) {
@@ -47,12 +51,47 @@ impl Engine {
                 } else {
                     permit.ok()
                 };
+                let copy = engine.copy_of(&job);
                 engine.execute_or_fail(&job);
+                copy
             });
-            if let Err(error) = work.await {
-                tracing::error!("a job ended without an answer: {error}");
+            match work.await {
+                Ok(Some(vdb)) => looking.look_later(vdb).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!("a job ended without an answer: {error}"),
             }
         });
+    }
+
+    /// The VDB that gets new data from a job.
+    fn copy_of(&self, job: &str) -> Option<String> {
+        self.store
+            .read(|state| match state.job(job)?.intent.as_ref()? {
+                Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } => Some(vdb.clone()),
+                _ => None,
+            })
+    }
+
+    /// Looks at what a copy takes once no others are being made: it costs as much as to make one.
+    async fn look_later(self: Arc<Self>, vdb: String) {
+        let begun = std::time::Instant::now();
+        let calm = || self.clones.available_permits() == CLONES_AT_ONCE;
+        while begun.elapsed() < LOOK_AT_LATEST {
+            tokio::time::sleep(LOOK_AFTER).await;
+            if calm() {
+                break;
+            }
+        }
+        let Ok(_one_at_a_time) = self.looks.acquire().await else {
+            return;
+        };
+        let looked = tokio::task::spawn_blocking({
+            let engine = Arc::clone(&self);
+            move || engine.size_of(&vdb)
+        });
+        if let Err(error) = looked.await {
+            tracing::error!("a look at a copy's size ended without an answer: {error}");
+        }
     }
 
     fn is_long(&self, job: &str) -> bool {

@@ -8,6 +8,7 @@ pub mod archive;
 mod bookmarks;
 mod clock;
 mod deletion;
+pub mod doc;
 pub mod doctor;
 pub mod edits;
 pub mod engine;
@@ -35,8 +36,6 @@ pub mod store;
 mod timeflows;
 mod tls;
 
-use serde_json::Value;
-
 /// An error with everything that caused it, in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -49,6 +48,9 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A wire type as the document that is kept.
-pub(crate) fn document(object: &impl serde::Serialize) -> Value {
-    serde_json::to_value(object).expect("wire types are plain structs with text keys")
+pub(crate) fn document(object: &impl serde::Serialize) -> doc::Doc {
+    let value = serde_json::to_value(object);
+    value
+        .expect("wire types are plain structs with text keys")
+        .into()
 }

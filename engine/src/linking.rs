@@ -14,6 +14,7 @@ use dct::types::{DSource, Job, JobStatus, LinkAnswer, LinkAppdata, Snapshot, Tag
 pub(crate) use taking::Taken;
 
 use crate::actions::{Order, Refusal, checked_name, checked_tags};
+use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::settings::SourceSettings;
@@ -160,7 +161,8 @@ impl Engine {
                     return false;
                 };
                 // Whoever deleted the dSource did not mean it to come back at the next start.
-                let unwanted = object.doc.get("linking_enabled") == Some(&false.into());
+                let unwanted =
+                    object.doc.get("linking_enabled").and_then(|v| v.as_bool()) == Some(false);
                 unwanted
                     || state
                         .live(Kind::DSource)
@@ -247,13 +249,7 @@ fn begin_snapshot(
     .begin(draft)
 }
 
-fn object(
-    number: u64,
-    kind: Kind,
-    name: &str,
-    parent: Option<String>,
-    doc: serde_json::Value,
-) -> Object {
+fn object(number: u64, kind: Kind, name: &str, parent: Option<String>, doc: Doc) -> Object {
     Object {
         number,
         kind,
@@ -262,6 +258,6 @@ fn object(
         scope: String::new(),
         phase: Phase::Live,
         parent,
-        doc: Arc::new(doc),
+        doc,
     }
 }

@@ -1,13 +1,12 @@
 //! What the engine keeps: objects as they go over the wire, jobs, and what an unfinished job is about to do.
 
-use std::sync::Arc;
-
 use dct::types::Job;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::doc::Doc;
 
 /// Kinds of stored objects; each with the word in its ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Vdb,
     DSource,
@@ -95,7 +94,7 @@ pub struct Object {
     /// What it was made from: the snapshot of a VDB, the dSource of a snapshot, the source of a dSource.
     pub parent: Option<String>,
     /// The object as callers see it.
-    pub doc: Arc<Value>,
+    pub doc: Doc,
 }
 
 /// What a job is about to do, written down before the first effect: enough to complete or to undo it.

@@ -99,15 +99,31 @@ fn since(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Ends every process of the engine's user that works in a directory, and waits for its end. A look at where a process
+/// works is all that most of them cost: servers by the hundred start beside each other.
+pub(crate) fn end_those_in(directory: &Path) {
+    let works =
+        |pid: i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place == directory);
+    // What is read after the handle was taken counts.
+    let still = |process: &Process| process.directory().as_deref() == Some(directory);
+    let found = numbers().filter(|pid| works(*pid));
+    let found: Vec<Process> = found.filter_map(Process::open).filter(still).collect();
+    end(&found);
+}
+
 /// Ends every process of the engine's user that is like this, and waits for its end.
 pub(crate) fn end_those(like: impl Fn(&Process) -> bool) {
-    let found: Vec<Process> = running().filter(like).collect();
-    for process in &found {
+    let found: Vec<Process> = numbers().filter_map(Process::open).filter(like).collect();
+    end(&found);
+}
+
+fn end(found: &[Process]) {
+    for process in found {
         tracing::warn!(pid = process.pid, program = ?process.arguments().first(), "left by an engine before this one; it is ended");
         // A server of PostgreSQL takes its children along.
         process.signal(Signal::QUIT);
     }
-    for process in &found {
+    for process in found {
         if !process.ends_within(PATIENCE) {
             process.signal(Signal::KILL);
             process.ends_within(PATIENCE);
@@ -119,7 +135,7 @@ pub(crate) fn end_those(like: impl Fn(&Process) -> bool) {
 pub(crate) fn kill_those(like: impl Fn(&Process) -> bool) {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        let found: Vec<Process> = running().filter(&like).collect();
+        let found: Vec<Process> = numbers().filter_map(Process::open).filter(&like).collect();
         if found.is_empty() {
             return;
         }
@@ -133,13 +149,12 @@ pub(crate) fn kill_those(like: impl Fn(&Process) -> bool) {
     }
 }
 
-fn running() -> impl Iterator<Item = Process> {
+fn numbers() -> impl Iterator<Item = i32> {
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     let names = crate::engine::children(Path::new("/proc")).into_iter();
     names
         .filter_map(|name| name.parse().ok())
         .filter(move |pid| *pid != me)
-        .filter_map(Process::open)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ impl Engine {
             return Ok(());
         };
         let going: u64 = state
-            .jobs()
+            .going()
             .filter_map(|job| job.intent.as_ref())
             .flat_map(|intent| copied(state, intent))
             .map(|bytes| self.needs(Some(bytes)))

@@ -187,10 +187,7 @@ fn surplus(state: &State, dsource: &str, keep: usize) -> Vec<String> {
     let own = own.filter(|s| s.parent.as_deref() == Some(dsource));
     let old = own.rev().skip(keep);
     let stays = |s: &Object| {
-        s.doc
-            .get("retain_forever")
-            .and_then(serde_json::Value::as_bool)
-            == Some(true)
+        s.doc.get("retain_forever").and_then(|v| v.as_bool()) == Some(true)
             || s.doc.get("expiration").is_some()
     };
     old.filter(|s| !stays(s) && is_free(state, s))

@@ -4,7 +4,6 @@
 //! which only a storage that copies at one instant can take; copies of it recover when they start.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use dct::types::{Job, Snapshot, UpdateSnapshot, Vdb};
 
@@ -75,7 +74,7 @@ impl Engine {
 
     /// Copying file by file under a running server gives files of different moments.
     pub(crate) fn can_snapshot(&self, state: &State, vdb: &Object) -> Result<(), Refusal> {
-        let size = vdb.doc.get("size").and_then(serde_json::Value::as_i64);
+        let size = vdb.doc.get("size").and_then(|v| v.as_i64());
         self.room_for(state, size)?;
         if servers::is_served(vdb) {
             if self.storage.at_one_instant() || !self.server_runs(&vdb.id) {
@@ -87,7 +86,7 @@ impl Engine {
                 self.storage.name()
             )));
         }
-        let enabled = vdb.doc.get("enabled").and_then(serde_json::Value::as_bool) == Some(true);
+        let enabled = vdb.doc.get("enabled").and_then(|v| v.as_bool()) == Some(true);
         if enabled && !self.storage.at_one_instant() {
             return Err(Refusal::Conflict(format!(
                 "virtual database {} is enabled and storage {:?} copies file by file: disable it first, or use btrfs",
@@ -133,7 +132,7 @@ impl Engine {
             scope: id.clone(),
             phase: Phase::Creating,
             parent: Some(vdb.id.clone()),
-            doc: Arc::new(document(&snapshot)),
+            doc: document(&snapshot),
         });
         Ok(id)
     }
@@ -184,7 +183,7 @@ impl Engine {
         doc.timestamp = copied.at.clone().or(doc.timestamp);
         draft.put(Object {
             phase: Phase::Live,
-            doc: Arc::new(document(&doc)),
+            doc: document(&doc),
             ..object
         });
         Ok(())

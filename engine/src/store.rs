@@ -1,17 +1,19 @@
-//! The metadata: in memory for reading, in SQLite for keeping. One lock; a change is one transaction.
+//! The metadata: in memory for reading, in SQLite for keeping. A change is one transaction.
 //!
 //! A change is checked and written under the same lock, so that two callers cannot both take a name.
 
+mod index;
 mod sqlite;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 
+use crate::doc::Doc;
 use crate::model::{JobRecord, Kind, Object, Phase};
+use index::Index;
 
 /// Finished jobs beyond this number are forgotten, oldest first; a caller that polls sees its job for long enough.
 const KEPT_JOBS: usize = 5_000;
@@ -27,25 +29,27 @@ pub enum Error {
 }
 
 pub struct Store {
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
-    db: sqlite::Database,
-    state: State,
+    /// Whoever changes something holds it from the first check on.
+    db: Mutex<sqlite::Database>,
+    /// As it is on the disk. Nobody who reads waits for a change that is being written there.
+    state: RwLock<State>,
 }
 
 /// Everything, for reading.
 #[derive(Default)]
 pub struct State {
-    objects: BTreeMap<u64, Object>,
-    object_numbers: HashMap<String, u64>,
+    /// Each kind by itself, in the order of creation.
+    objects: BTreeMap<(Kind, u64), Object>,
+    ids: Index,
     /// Objects of every kind and scope by name.
-    names: HashMap<String, BTreeSet<u64>>,
+    names: Index,
     /// Objects of every kind by a tag's key and value.
-    tags: HashMap<(String, String), BTreeSet<u64>>,
-    jobs: BTreeMap<u64, JobRecord>,
-    job_numbers: HashMap<String, u64>,
+    tags: Index,
+    /// In boxes: the tree's leaves are half empty, and a record is large.
+    jobs: BTreeMap<u64, Box<JobRecord>>,
+    /// Numbers of the jobs that are not over.
+    going: BTreeSet<u64>,
+    job_ids: Index,
     next: u64,
     pub system_uuid: String,
     /// The file was made just now.
@@ -70,12 +74,13 @@ impl Store {
     pub fn open(file: &Path) -> Result<Self, Error> {
         let (db, state) = sqlite::Database::open(file)?;
         Ok(Self {
-            inner: Mutex::new(Inner { db, state }),
+            db: Mutex::new(db),
+            state: RwLock::new(state),
         })
     }
 
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.lock().state)
+        look(&self.state())
     }
 
     /// Writes what `prepare` decided, or nothing if it refused.
@@ -83,32 +88,39 @@ impl Store {
         &self,
         prepare: impl FnOnce(&mut Draft<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        let mut draft = Draft {
-            next: inner.state.next,
-            state: &inner.state,
-            writes: Vec::new(),
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, writes, next) = {
+            let state = self.state();
+            let mut draft = Draft {
+                next: state.next,
+                state: &state,
+                writes: Vec::new(),
+            };
+            let answer = prepare(&mut draft)?;
+            let Draft {
+                mut writes, next, ..
+            } = draft;
+            writes.extend(state.surplus_jobs());
+            (answer, writes, next)
         };
-        let answer = prepare(&mut draft)?;
-        let Draft {
-            mut writes, next, ..
-        } = draft;
-        writes.extend(inner.state.surplus_jobs());
-        inner.db.write(&writes, next)?;
-        inner.state.apply(writes, next);
+        db.write(&writes, next)?;
+        let state = self.state.write();
+        state
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(writes, next);
         Ok(answer)
     }
 
     /// A poisoned lock guards a state that was never half changed: memory changes after the transaction, without panics.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     pub fn objects(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &Object> {
-        self.objects.values().filter(move |o| o.kind == kind)
+        let all = self.objects.range((kind, 0)..=(kind, u64::MAX));
+        all.map(|(_, object)| object)
     }
 
     pub fn live(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &Object> {
@@ -121,9 +133,9 @@ impl State {
     }
 
     pub fn any(&self, kind: Kind, id: &str) -> Option<&Object> {
-        self.objects
-            .get(self.object_numbers.get(id)?)
-            .filter(|o| o.kind == kind)
+        let numbers = self.ids.find(id);
+        let mut found = numbers.filter_map(|number| self.objects.get(&(kind, number)));
+        found.find(|o| o.id == id)
     }
 
     /// A live object by its id, else by a name that only one has.
@@ -139,38 +151,50 @@ impl State {
     }
 
     /// Live objects of this name, whatever their scope.
-    pub fn live_named(&self, kind: Kind, name: &str) -> impl Iterator<Item = &Object> {
+    pub fn live_named<'a>(&'a self, kind: Kind, name: &str) -> impl Iterator<Item = &'a Object> {
         self.all_named(kind, name)
             .filter(|o| o.phase == Phase::Live)
     }
 
-    pub fn live_tagged(&self, kind: Kind, key: &str, value: &str) -> impl Iterator<Item = &Object> {
-        let tag = (key.to_owned(), value.to_owned());
-        let numbers = self.tags.get(&tag).into_iter().flatten();
+    pub fn live_tagged<'a>(
+        &'a self,
+        kind: Kind,
+        key: &str,
+        value: &str,
+    ) -> impl Iterator<Item = &'a Object> {
+        let numbers = self.tags.find(&(key, value));
         numbers
-            .filter_map(|number| self.objects.get(number))
-            .filter(move |o| o.kind == kind && o.phase == Phase::Live)
+            .filter_map(move |number| self.objects.get(&(kind, number)))
+            .filter(|o| o.phase == Phase::Live)
+            .filter(move |o| tags_of(o).iter().any(|(k, v)| k == key && v == value))
     }
 
-    fn all_named(&self, kind: Kind, name: &str) -> impl Iterator<Item = &Object> {
-        let numbers = self.names.get(name).into_iter().flatten();
+    fn all_named<'a>(&'a self, kind: Kind, name: &str) -> impl Iterator<Item = &'a Object> {
+        let numbers = self.names.find(name);
         numbers
-            .filter_map(|number| self.objects.get(number))
-            .filter(move |o| o.kind == kind)
+            .filter_map(move |number| self.objects.get(&(kind, number)))
+            .filter(move |o| o.name == name)
     }
 
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobRecord> {
-        self.jobs.values()
+        self.jobs.values().map(AsRef::as_ref)
+    }
+
+    /// Those that are not over.
+    pub fn going(&self) -> impl DoubleEndedIterator<Item = &JobRecord> {
+        let numbers = self.going.iter();
+        numbers.filter_map(|number| self.jobs.get(number).map(AsRef::as_ref))
     }
 
     pub fn job(&self, id: &str) -> Option<&JobRecord> {
-        self.jobs.get(self.job_numbers.get(id)?)
+        let numbers = self.job_ids.find(id);
+        let mut found = numbers.filter_map(|number| self.jobs.get(&number));
+        found.find(|record| record.job.id == id).map(AsRef::as_ref)
     }
 
     /// The unfinished job on an object.
     pub fn busy(&self, target: &str) -> Option<&JobRecord> {
-        // Unfinished jobs are among the youngest.
-        self.jobs.values().rev().find(|j| {
+        self.going().rev().find(|j| {
             j.intent.as_ref().is_some_and(|intent| {
                 j.job.target_id.as_deref() == Some(target) || intent.touches(target)
             })
@@ -200,66 +224,63 @@ impl State {
     /// Where an object is looked up.
     fn remember(&mut self, object: &Object) {
         let number = object.number;
-        self.object_numbers.insert(object.id.clone(), number);
-        self.names
-            .entry(object.name.clone())
-            .or_default()
-            .insert(number);
-        for tag in tags_of(object) {
-            self.tags.entry(tag).or_default().insert(number);
+        self.ids.insert(&*object.id, number);
+        self.names.insert(&*object.name, number);
+        for (key, value) in tags_of(object) {
+            self.tags.insert(&(&*key, &*value), number);
         }
     }
 
     fn forget(&mut self, number: u64) {
-        let Some(object) = self.objects.get(&number) else {
+        let keys = Kind::ALL.map(|kind| (kind, number));
+        let Some(object) = keys.iter().find_map(|key| self.objects.remove(key)) else {
             return;
         };
-        self.object_numbers.remove(&object.id);
-        take(&mut self.names, &object.name, number);
-        for tag in tags_of(object) {
-            take(&mut self.tags, &tag, number);
+        self.ids.remove(&*object.id, number);
+        self.names.remove(&*object.name, number);
+        for (key, value) in tags_of(&object) {
+            self.tags.remove(&(&*key, &*value), number);
         }
     }
 
     fn apply(&mut self, writes: Vec<Write>, next: u64) {
         self.next = next;
         for write in writes {
-            match write {
-                Write::Put(object) => {
-                    self.forget(object.number);
-                    self.remember(&object);
-                    self.objects.insert(object.number, object);
-                }
-                Write::Remove(number) => {
-                    self.forget(number);
-                    self.objects.remove(&number);
-                }
-                Write::Job(record) => {
-                    self.job_numbers
-                        .insert(record.job.id.clone(), record.number);
-                    self.jobs.insert(record.number, *record);
-                }
-                Write::ForgetJob(number) => {
-                    if let Some(record) = self.jobs.remove(&number) {
-                        self.job_numbers.remove(&record.job.id);
-                    }
+            self.apply_one(write);
+        }
+    }
+
+    fn apply_one(&mut self, write: Write) {
+        match write {
+            Write::Put(object) => {
+                self.forget(object.number);
+                self.remember(&object);
+                self.objects.insert((object.kind, object.number), object);
+            }
+            Write::Remove(number) => {
+                self.forget(number);
+            }
+            Write::Job(record) => {
+                self.job_ids.insert(&*record.job.id, record.number);
+                match record.intent {
+                    Some(_) => self.going.insert(record.number),
+                    None => self.going.remove(&record.number),
+                };
+                self.jobs.insert(record.number, record);
+            }
+            Write::ForgetJob(number) => {
+                self.going.remove(&number);
+                if let Some(record) = self.jobs.remove(&number) {
+                    self.job_ids.remove(&*record.job.id, number);
                 }
             }
         }
     }
 }
 
-fn take<K: Eq + Hash>(index: &mut HashMap<K, BTreeSet<u64>>, key: &K, number: u64) {
-    if let Some(numbers) = index.get_mut(key) {
-        numbers.remove(&number);
-        if numbers.is_empty() {
-            index.remove(key);
-        }
-    }
-}
-
 fn tags_of(object: &Object) -> Vec<(String, String)> {
-    let tags = object.doc.get("tags").and_then(Value::as_array);
+    let tags = object.doc.get("tags").map(|tags| tags.value());
+    let tags = tags.as_ref().and_then(Value::as_array);
     let text = |tag: &Value, field: &str| Some(tag.get(field)?.as_str()?.to_owned());
     tags.into_iter()
         .flatten()
@@ -298,9 +319,9 @@ impl Draft<'_> {
     }
 
     /// The same object with another document.
-    pub fn rewrite(&mut self, object: &Object, doc: Value) {
+    pub fn rewrite(&mut self, object: &Object, doc: impl Into<Doc>) {
         self.put(Object {
-            doc: Arc::new(doc),
+            doc: doc.into(),
             ..object.clone()
         });
     }

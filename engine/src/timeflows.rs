@@ -4,7 +4,6 @@
 mod upgrade;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use dct::types::{DSource, Snapshot, Timeflow, Vdb};
 
@@ -67,7 +66,7 @@ pub(crate) fn begin(
         id: id.clone(),
         phase,
         parent: Some(from.dataset.to_owned()),
-        doc: Arc::new(document(&doc)),
+        doc: document(&doc),
     });
     Ok(id)
 }
@@ -134,12 +133,12 @@ pub(crate) fn switch(
     flow.activation_timestamp = Some(clock::now());
     draft.put(Object {
         phase: Phase::Live,
-        doc: Arc::new(document(&flow)),
+        doc: document(&flow),
         ..next
     });
     draft.put(Object {
         parent: flow.parent_snapshot_id,
-        doc: Arc::new(document(&doc)),
+        doc: document(&doc),
         ..vdb.clone()
     });
     Ok(())
@@ -191,14 +190,15 @@ pub(crate) fn has_data(state: &State, timeflow: &Object) -> bool {
     vdb.is_some_and(|vdb| {
         ["current_timeflow_id", "previous_timeflow_id"]
             .iter()
-            .any(|field| vdb.doc.get(*field).and_then(|v| v.as_str()) == Some(&timeflow.id))
+            .any(|field| vdb.doc.get(field).and_then(|v| v.as_str()) == Some(&timeflow.id))
     })
 }
 
 /// The directory of a timeflow: the first of a VDB is named like it, each later one has its own number too.
 pub(crate) fn directory(vdb: &str, timeflow: &Object) -> String {
-    match (timeflow.doc.get("creation_type"), number(&timeflow.id)) {
-        (Some(kind), Some(number)) if kind != INITIAL => format!("{vdb}-{number}"),
+    let kind = timeflow.doc.get("creation_type").map(|v| v.as_str());
+    match (kind, number(&timeflow.id)) {
+        (Some(kind), Some(number)) if kind != Some(INITIAL) => format!("{vdb}-{number}"),
         _ => vdb.to_owned(),
     }
 }

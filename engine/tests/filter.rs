@@ -63,7 +63,8 @@ fn an_expression_decides(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(
         Filter::parse(text, &FIELDS)
             .unwrap()
-            .matches(&object(), &FIELDS),
+            .ready(&FIELDS)
+            .matches(&object().into()),
         expected
     );
 }

@@ -101,7 +101,7 @@ fn replayed(engine: &Engine) {
     assert_eq!(place, "0/3000100");
     assert!(!data.join("secret").exists() && !data.join("mark").exists());
     assert_eq!(
-        live(engine, Kind::Vdb)[0].doc["parent_timeflow_timestamp"],
+        live(engine, Kind::Vdb)[0].doc.value()["parent_timeflow_timestamp"],
         "2026-11-23T10:00:15.000000Z"
     );
 }
@@ -405,7 +405,7 @@ fn a_pool_from_before_timeflows_were_kept_is_brought_up_to_date() {
         (Kind::DSource, "current_timeflow_id"),
         (Kind::Snapshot, "timeflow_id"),
     ] {
-        let doc = &live(&engine, kind)[0].doc;
+        let doc = live(&engine, kind)[0].doc.value();
         assert!(flows.contains(doc[field].as_str().unwrap()), "{field}");
     }
     engine.execute(&refresh(&engine));

@@ -36,7 +36,7 @@ impl App {
                     engine::model::Kind::Bookmark
                 };
                 let object = draft.state.get(kind, id).unwrap().clone();
-                let mut doc = object.doc.as_ref().clone();
+                let mut doc = object.doc.value();
                 doc["expiration"] = "2020-01-01".into();
                 draft.rewrite(&object, doc);
                 Ok::<(), engine::store::Error>(())

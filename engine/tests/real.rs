@@ -27,7 +27,6 @@ use engine::origin::Postgres;
 use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind};
 use engine::storage;
 use pgdata::{Control, State};
-use serde::Deserialize as _;
 use support::programs::{as_nobody, client};
 
 struct Server {
@@ -240,9 +239,14 @@ fn carried_out(engine: &Engine, job: &str) {
 }
 
 fn vdb(engine: &Engine, id: &str) -> Vdb {
-    engine
-        .store
-        .read(|state| Vdb::deserialize(state.get(Kind::Vdb, id).unwrap().doc.as_ref()).unwrap())
+    engine.store.read(|state| {
+        state
+            .get(Kind::Vdb, id)
+            .unwrap()
+            .doc
+            .typed::<Vdb>()
+            .unwrap()
+    })
 }
 
 fn enabled(engine: &Engine, name: &str) -> String {
@@ -551,8 +555,7 @@ fn own_snapshots(engine: &Engine, vdb: &str) -> Vec<Snapshot> {
     engine.store.read(|state| {
         let own = state.live(Kind::Snapshot);
         let own = own.filter(|s| s.parent.as_deref() == Some(vdb));
-        own.map(|s| Snapshot::deserialize(s.doc.as_ref()).unwrap())
-            .collect()
+        own.map(|s| s.doc.typed::<Snapshot>().unwrap()).collect()
     })
 }
 

@@ -9,7 +9,6 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dct::types::{Job, JobStatus, Tag, Timeflow, Vdb};
@@ -20,6 +19,7 @@ use serde_json::{Value, json};
 const KEY: &str = "1.0123456789abcdef";
 const VDBS: u64 = 10_000;
 const JOBS: u64 = 5_000;
+const SEARCHES: usize = 500;
 
 struct Engine {
     process: Child,
@@ -61,13 +61,15 @@ impl Engine {
         }
     }
 
-    /// Time on a processor so far. It says what a request costs where others keep the machine busy.
+    /// Time of all threads on a processor so far. It says what a request costs where others keep the machine busy.
     fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
-        // A tick is a hundredth of a second on every Linux.
-        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let nanoseconds = tasks.flatten().filter_map(|task| {
+            // A thread may have ended just now.
+            let line = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            line.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
     }
 
     fn resident(&self) -> u64 {
@@ -129,10 +131,11 @@ impl Caller {
 }
 
 /// Middle and worst of a hundred.
-fn told(what: &str, mut times: Vec<Duration>) {
+fn told(times: &[Duration]) -> String {
+    let mut times = times.to_vec();
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
-    println!("{what:<72} p50 {:>9.2?}  p99 {:>9.2?}", at(50), at(99));
+    format!("p50 {:>9.2?}  p99 {:>9.2?}", at(50), at(99))
 }
 
 fn object(number: u64, kind: Kind, name: String, doc: Value) -> Object {
@@ -144,7 +147,7 @@ fn object(number: u64, kind: Kind, name: String, doc: Value) -> Object {
         name,
         phase: Phase::Live,
         parent: None,
-        doc: Arc::new(doc),
+        doc: doc.into(),
     }
 }
 
@@ -222,7 +225,7 @@ fn searches_polls_and_memory() {
     let engine = Engine::start(idle.path());
     Caller::new(engine.address).call("GET", "/vdbs", "");
     println!(
-        "idle: ready after {:.0?}, {} MiB resident",
+        "engine, idle: ready after {:.0?}, {} MiB resident",
         engine.ready,
         engine.resident()
     );
@@ -253,27 +256,34 @@ fn searches(engine: &Engine) {
             1,
         ),
         ("/vdbs/search", "a part of a name", "name CONTAINS 'feat-99'".to_owned(), 100),
+        ("/vdbs/search", "a tag of all", "tags CONTAINS { key EQ 'cluster' }".to_owned(), 100),
         ("/vdbs/search", "anywhere", "SEARCH 'FEAT-7777'".to_owned(), 1),
-        ("/vdbs/search?sort=-name", "none of them, sorted", "status NE 'x'".to_owned(), 100),
+        ("/vdbs/search", "anywhere, in all of them", "SEARCH 'RUNNING'".to_owned(), 100),
+        ("/vdbs/search?sort=-name", "all of them, sorted", "status NE 'x'".to_owned(), 100),
         ("/jobs/search", "a hundred jobs by id", format!("id IN [{}]", ids.join(", ")), 100),
         ("/jobs/search", "jobs of a target", "target_name EQ 'postgres-vdbs-feat-77-vdb'".to_owned(), 1),
     ];
     for (path, what, filter, least) in filters {
         let body = json!({ "filter_expression": filter }).to_string();
         let mut caller = Caller::new(engine.address);
-        let mut times = Vec::new();
-        let before = engine.cpu();
-        for _ in 0..300 {
+        let (mut times, mut costs) = (Vec::new(), Vec::new());
+        for _ in 0..SEARCHES {
+            let before = engine.cpu();
             let begun = Instant::now();
             let (status, answer) = caller.call("POST", path, &body);
             times.push(begun.elapsed());
+            costs.push(engine.cpu().saturating_sub(before));
             assert_eq!(status, 200, "{what}");
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             let found = answer["items"].as_array().unwrap().len();
             assert!(found >= least, "{what}: {found}");
         }
-        let cpu = engine.cpu().saturating_sub(before) / 300;
-        told(&format!("{path} {what}, {cpu:.2?} of cpu"), times);
+        println!(
+            "{:<48} {}   on a processor {}",
+            format!("{path} {what}"),
+            told(&times),
+            told(&costs)
+        );
     }
 }
 
@@ -306,6 +316,9 @@ fn polls(engine: &Engine) {
         .flat_map(|c| c.join().unwrap())
         .collect();
     let count = times.len();
-    told(&format!("{CALLERS} callers at once poll jobs"), times);
-    println!("{count} polls in {:.2?}, none refused", begun.elapsed());
+    println!(
+        "{CALLERS} callers at once poll jobs: {count} polls in {:.2?}, none refused or failed; {}",
+        begun.elapsed(),
+        told(&times)
+    );
 }

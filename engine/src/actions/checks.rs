@@ -23,12 +23,7 @@ pub(crate) fn free<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal
 
 /// Somebody protects it from losing its data.
 pub(crate) fn unlocked(vdb: &Object) -> Result<&Object, Refusal> {
-    if vdb
-        .doc
-        .get("is_locked")
-        .and_then(serde_json::Value::as_bool)
-        == Some(true)
-    {
+    if vdb.doc.get("is_locked").and_then(|v| v.as_bool()) == Some(true) {
         return Err(Refusal::Conflict(format!(
             "virtual database {} is locked; unlock it first",
             vdb.name
@@ -49,7 +44,9 @@ pub(crate) fn order_on<'a>(vdb: &'a Object, kind: &'a str, intent: Intent) -> Or
 
 /// The document as its type.
 pub(crate) fn typed<T: serde::de::DeserializeOwned>(object: &Object) -> Result<T, store::Error> {
-    T::deserialize(object.doc.as_ref())
+    object
+        .doc
+        .typed()
         .map_err(|_| store::Error::Damaged(format!("document of {}", object.id)))
 }
 

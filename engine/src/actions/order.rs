@@ -1,7 +1,5 @@
 //! Writing a job down.
 
-use std::sync::Arc;
-
 use dct::types::{Job, JobEngine, JobStatus, ProvisionAnswer, Vdb};
 
 use crate::model::{ENGINE_ID, Intent, JobRecord, Kind, Object, Phase};
@@ -66,7 +64,7 @@ impl Order<'_> {
             scope: group,
             phase: Phase::Creating,
             parent,
-            doc: Arc::new(document(vdb)),
+            doc: document(vdb),
         });
         ProvisionAnswer {
             job: Some(job),

@@ -1,12 +1,9 @@
 //! Tags of every kind of object, jobs among them.
 
-use std::sync::Arc;
-
 use dct::types::{DeleteTags, Tag};
 use serde_json::Value;
 
 use crate::actions::{Refusal, checked_tags};
-use crate::document;
 use crate::engine::Engine;
 use crate::model::{JobRecord, Kind, Object};
 use crate::store::{self, Draft, State};
@@ -101,21 +98,18 @@ fn read(object: &Object) -> Result<Vec<Tag>, Refusal> {
     let Some(tags) = object.doc.get("tags") else {
         return Ok(Vec::new());
     };
-    serde_json::from_value(tags.clone())
+    serde_json::from_value(tags.value())
         .map_err(|_| store::Error::Damaged(format!("tags of {}", object.id)).into())
 }
 
 /// Absent rather than empty: some clients take an empty list for a change.
 fn write(draft: &mut Draft<'_>, object: &Object, tags: &[Tag]) {
-    let mut doc = object.doc.as_ref().clone();
+    let mut doc = object.doc.value();
     if let Value::Object(fields) = &mut doc {
         fields.remove("tags");
         if !tags.is_empty() {
-            fields.insert("tags".to_owned(), document(&tags));
+            fields.insert("tags".to_owned(), serde_json::json!(tags));
         }
     }
-    draft.put(Object {
-        doc: Arc::new(doc),
-        ..object.clone()
-    });
+    draft.rewrite(object, doc);
 }

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page, page_of};
+use super::page::{Cut, List, Shown, Wanted, page, page_of};
+use crate::doc::Doc;
 use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
@@ -91,7 +92,7 @@ fn this(engine: &Engine) -> EngineDoc {
 
 pub(super) async fn engines(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
-        vec![document(&this(&engine)).into()],
+        &[document(&this(&engine))],
         &ENGINE_FIELDS,
         &SearchBody::default(),
         &wanted,
@@ -104,7 +105,7 @@ pub(super) async fn search_engines(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     page(
-        vec![document(&this(&engine)).into()],
+        &[document(&this(&engine))],
         &ENGINE_FIELDS,
         &search,
         &wanted,
@@ -123,19 +124,19 @@ pub(super) async fn engine(
     }
 }
 
-fn toolkit() -> Arc<Value> {
+fn toolkit() -> Doc {
     let toolkit = Toolkit {
         id: TOOLKIT_ID.to_owned(),
         name: Some(TOOLKIT_ID.to_owned()),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         engine_id: Some(ENGINE_ID.to_owned()),
     };
-    document(&toolkit).into()
+    document(&toolkit)
 }
 
 pub(super) async fn toolkits(wanted: Wanted) -> Result<List, ApiError> {
     page(
-        vec![toolkit()],
+        &[toolkit()],
         &TOOLKIT_FIELDS,
         &SearchBody::default(),
         &wanted,
@@ -146,7 +147,7 @@ pub(super) async fn search_toolkits(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(vec![toolkit()], &TOOLKIT_FIELDS, &search, &wanted)
+    page(&[toolkit()], &TOOLKIT_FIELDS, &search, &wanted)
 }
 
 pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
@@ -158,14 +159,14 @@ pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, A
 }
 
 /// All live objects of a kind as callers see them.
-pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Arc<Value>> {
+pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Doc> {
     engine
         .store
-        .read(|state| state.live(kind).map(|o| Arc::clone(&o.doc)).collect())
+        .read(|state| state.live(kind).map(|o| o.doc.clone()).collect())
 }
 
 /// The same without those that an id, a name or a tag of the search leaves out, in the order of creation.
-pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>) -> Vec<Arc<Value>> {
+pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>, cut: &mut Cut<'_>) {
     let ids = filter.and_then(|f| f.only("id"));
     // Other kinds show another name than the one they are kept under.
     let names = filter
@@ -183,11 +184,10 @@ pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>) -> Vec
             let objects = state.live_tagged(kind, key, value);
             objects.map(|o| (o.number, o)).collect()
         } else {
-            let objects = state.live(kind);
-            return objects.map(|o| Arc::clone(&o.doc)).collect();
+            return cut(&mut state.live(kind).map(|o| &o.doc));
         };
-        some.values().map(|o| Arc::clone(&o.doc)).collect()
-    })
+        cut(&mut some.values().map(|o| &o.doc));
+    });
 }
 
 /// One of them, by id or by a name that only one has.
@@ -199,7 +199,7 @@ pub(super) fn one(
 ) -> Result<Json<Shown>, ApiError> {
     let doc = engine
         .store
-        .read(|state| state.resolve(kind, id).map(|o| Arc::clone(&o.doc)));
+        .read(|state| state.resolve(kind, id).map(|o| o.doc.clone()));
     doc.map(|doc| Json(Shown(doc)))
         .ok_or_else(|| ApiError::not_found(what, id))
 }
@@ -227,11 +227,11 @@ pub(super) fn objects(
     fields: &'static [&'static str],
 ) -> Router<Arc<Engine>> {
     let list = move |State(engine): Shared, wanted: Wanted| async move {
-        page(all(&engine, kind), fields, &SearchBody::default(), &wanted)
+        page(&all(&engine, kind), fields, &SearchBody::default(), &wanted)
     };
     let search = move |State(engine): Shared, wanted: Wanted, Body(search): Body<SearchBody>| async move {
         page_of(
-            |filter| found(&engine, kind, filter),
+            |filter, cut| found(&engine, kind, filter, cut),
             fields,
             &search,
             &wanted,

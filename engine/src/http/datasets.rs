@@ -39,7 +39,7 @@ type Shared = State<Arc<Engine>>;
 
 pub(super) async fn dsources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
-        all(&engine, Kind::DSource),
+        &all(&engine, Kind::DSource),
         &DSOURCE_FIELDS,
         &SearchBody::default(),
         &wanted,
@@ -52,7 +52,7 @@ pub(super) async fn search_dsources(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     page(
-        all(&engine, Kind::DSource),
+        &all(&engine, Kind::DSource),
         &DSOURCE_FIELDS,
         &search,
         &wanted,
@@ -69,12 +69,14 @@ pub(super) async fn dsource(
     let doc = begin(&engine, move |engine| {
         let id = dsource
             .get("id")
-            .and_then(Value::as_str)
+            .and_then(|v| v.as_str())
             .unwrap_or_default();
-        let mut doc = dsource.as_ref().clone();
+        let mut doc = dsource.value();
         let vdbs = engine.store.read(|state| {
             let all = state.live(Kind::Vdb);
-            let of = |vdb: &&Object| vdb.doc.get("parent_dsource_id") == dsource.get("id");
+            let of = |vdb: &&Object| {
+                vdb.doc.get("parent_dsource_id").and_then(|v| v.as_str()) == Some(id)
+            };
             all.filter(of).count()
         });
         doc["dependant_vdbs"] = vdbs.into();
@@ -118,8 +120,8 @@ pub(super) async fn snapshots_of(
         let of_dsource = state
             .live(Kind::Snapshot)
             .filter(|s| s.parent.as_deref() == Some(dsource.id.as_str()));
-        Some(of_dsource.map(|s| Arc::clone(&s.doc)).collect())
+        Some(of_dsource.map(|s| s.doc.clone()).collect::<Vec<_>>())
     });
     let found = found.ok_or_else(|| ApiError::not_found("dSource", &id))?;
-    page(found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
+    page(&found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
 }

@@ -7,11 +7,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use dct::types::{Job, JobStatus, SearchBody};
-use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Wanted, page_of};
+use crate::doc::Doc;
 use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
@@ -44,8 +44,8 @@ fn seen(record: &JobRecord) -> Job {
 
 /// In the order of creation, without those that an id or a target of the search leaves out: to show a job costs more
 /// than to look at it.
-fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Arc<Value>> {
-    let shown = |record: &JobRecord| Arc::new(document(&seen(record)));
+fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Doc> {
+    let shown = |record: &JobRecord| document(&seen(record));
     let only = |field| filter.and_then(|f| f.only(field));
     let (targets, names) = (only("target_id"), only("target_name"));
     let among = |list: &Option<Vec<&str>>, have: &Option<String>| match (list, have) {
@@ -67,7 +67,7 @@ fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Arc<Value>> {
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page_of(
-        |filter| found(&engine, filter),
+        |filter, cut| cut(&mut found(&engine, filter).iter()),
         &FIELDS,
         &SearchBody::default(),
         &wanted,
@@ -79,7 +79,12 @@ pub(super) async fn search(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page_of(|filter| found(&engine, filter), &FIELDS, &search, &wanted)
+    page_of(
+        |filter, cut| cut(&mut found(&engine, filter).iter()),
+        &FIELDS,
+        &search,
+        &wanted,
+    )
 }
 
 pub(super) async fn one(

@@ -14,7 +14,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::model::{Intent, Kind};
@@ -162,7 +161,7 @@ fn now(engine: &Engine) -> Registry {
             vdbs.add([("enabled", enabled)], 0.0);
         }
         for vdb in state.live(Kind::Vdb) {
-            let enabled = vdb.doc.get("enabled").and_then(Value::as_bool) == Some(true);
+            let enabled = vdb.doc.get("enabled").and_then(|v| v.as_bool()) == Some(true);
             vdbs.add([("enabled", if enabled { "true" } else { "false" })], 1.0);
         }
         sources(state, &age, &size);
@@ -194,7 +193,7 @@ fn sources(state: &Everything, age: &Levels<1>, size: &Levels<1>) {
         let Some(source) = state.any(Kind::Source, parent) else {
             continue;
         };
-        if let Some(bytes) = dsource.doc.get("size").and_then(Value::as_f64) {
+        if let Some(bytes) = dsource.doc.get("size").and_then(|v| v.as_f64()) {
             size.add([("source", &source.name)], bytes);
         }
         let times = state
@@ -214,7 +213,7 @@ fn sources(state: &Everything, age: &Levels<1>, size: &Levels<1>) {
 /// Base backups that are not over: the source's name and the snapshot that they become.
 fn under_way(engine: &Engine) -> Vec<(String, String)> {
     engine.store.read(|state| {
-        let intents = state.jobs().filter_map(|record| record.intent.as_ref());
+        let intents = state.going().filter_map(|record| record.intent.as_ref());
         let backups = intents.filter_map(|intent| match intent {
             Intent::Snapshot {
                 snapshot, source, ..

@@ -2,22 +2,21 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use dct::types::{Page, ResponseMetadata, SearchBody};
-use serde_json::Value;
 
 use super::error::ApiError;
+use crate::doc::{Doc, Field, Is};
 use crate::filter::Filter;
 
 pub(super) type List = Json<Page<Shown>>;
 
-/// A document on its way out, without a copy.
+/// A document on its way out.
 #[derive(Clone)]
-pub(super) struct Shown(pub(super) Arc<Value>);
+pub(super) struct Shown(pub(super) Doc);
 
 impl serde::Serialize for Shown {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,6 +33,13 @@ pub(super) struct Wanted {
     limit: usize,
     from: usize,
     sort: Option<(String, bool)>,
+}
+
+impl Wanted {
+    /// Where the page ends.
+    fn until(&self, total: usize) -> usize {
+        self.from.saturating_add(self.limit).min(total)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Wanted {
@@ -69,17 +75,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 
 /// One page of the objects that the search wants.
 pub(super) fn page(
-    objects: Vec<Arc<Value>>,
+    objects: &[Doc],
     fields: &[&str],
     search: &SearchBody,
     wanted: &Wanted,
 ) -> Result<List, ApiError> {
-    page_of(|_| objects, fields, search, wanted)
+    page_of(|_, cut| cut(&mut objects.iter()), fields, search, wanted)
 }
 
-/// The same, from a source that may leave out what does not fit anyway.
+/// Cuts a page out of all objects.
+pub(super) type Cut<'a> = dyn FnMut(&mut dyn Iterator<Item = &Doc>) + 'a;
+
+/// The same, from a source that may leave out what does not fit anyway. Only what the page shows is copied.
 pub(super) fn page_of(
-    objects: impl FnOnce(Option<&Filter>) -> Vec<Arc<Value>>,
+    source: impl FnOnce(Option<&Filter>, &mut Cut<'_>),
     fields: &[&str],
     search: &SearchBody,
     wanted: &Wanted,
@@ -90,27 +99,27 @@ pub(super) fn page_of(
         .map(|text| Filter::parse(text, fields))
         .transpose()
         .map_err(|e| ApiError::invalid(e.to_string()))?;
-    let mut objects = objects(filter.as_ref());
-    if let Some(filter) = &filter {
-        objects.retain(|object| filter.matches(object, fields));
+    if let Some((field, _)) = &wanted.sort
+        && !fields.contains(&field.as_str())
+    {
+        return Err(ApiError::invalid(format!(
+            "sort: objects of this kind have no attribute {field:?}"
+        )));
     }
-    if let Some((field, descending)) = &wanted.sort {
-        if !fields.contains(&field.as_str()) {
-            return Err(ApiError::invalid(format!(
-                "sort: objects of this kind have no attribute {field:?}"
-            )));
+    let (mut items, mut total) = (Vec::new(), 0);
+    source(filter.as_ref(), &mut |objects| {
+        let mut ready = filter.as_ref().map(|filter| filter.ready(fields));
+        let fits = |doc: &&Doc| ready.as_mut().is_none_or(|ready| ready.matches(doc));
+        let mut found: Vec<&Doc> = objects.filter(fits).collect();
+        total = found.len();
+        let end = wanted.until(total);
+        if let Some((field, descending)) = &wanted.sort {
+            found = sorted(&found, field, *descending, end);
         }
-        objects = sorted(&objects, field, *descending);
-    }
-    let total = objects.len();
-    let end = wanted.from.saturating_add(wanted.limit).min(total);
-    let items = objects
-        .get(wanted.from..end)
-        .unwrap_or_default()
-        .iter()
-        .cloned()
-        .map(Shown)
-        .collect();
+        let shown = found.get(wanted.from..end).unwrap_or_default();
+        items = shown.iter().map(|doc| Shown((*doc).clone())).collect();
+    });
+    let end = wanted.until(total);
     let metadata = ResponseMetadata {
         prev_cursor: (wanted.from > 0)
             .then(|| format!("p{}", wanted.from.saturating_sub(wanted.limit))),
@@ -124,26 +133,38 @@ pub(super) fn page_of(
     }))
 }
 
-/// Each attribute is looked up once. Stable, so that equal ones stay in the order of creation.
-fn sorted(objects: &[Arc<Value>], field: &str, descending: bool) -> Vec<Arc<Value>> {
-    let keyed = objects.iter().map(|object| (object.get(field), object));
-    let mut keyed: Vec<(Option<&Value>, &Arc<Value>)> = keyed.collect();
-    keyed.sort_by(|(a, _), (b, _)| {
+/// The first so many in their order. Equal ones stay in the order of creation, so that pages fit together.
+fn sorted<'a>(objects: &[&'a Doc], field: &str, descending: bool, first: usize) -> Vec<&'a Doc> {
+    // Each attribute is looked up once.
+    let keyed = objects.iter().enumerate();
+    let mut keyed: Vec<(Option<Field<'a>>, usize)> =
+        keyed.map(|(at, object)| (object.get(field), at)).collect();
+    let compare = |(a, at): &(Option<Field<'_>>, usize), (b, other): &(_, usize)| {
         let order = order(*a, *b);
-        if descending { order.reverse() } else { order }
-    });
-    keyed.into_iter().map(|(_, o)| Arc::clone(o)).collect()
+        let order = if descending { order.reverse() } else { order };
+        order.then(at.cmp(other))
+    };
+    // Finding the page's objects costs less than to sort all.
+    if (1..keyed.len()).contains(&first) {
+        keyed.select_nth_unstable_by(first - 1, compare);
+        keyed.truncate(first);
+    }
+    keyed.sort_unstable_by(compare);
+    keyed.into_iter().map(|(_, at)| objects[at]).collect()
 }
 
-/// Absent before present; numbers as numbers; points in time sort as texts because all are written alike.
-fn order(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+/// Absent before present, and each kind by itself; numbers as numbers; points in time sort as texts because all are
+/// written alike.
+fn order(a: Option<Field<'_>>, b: Option<Field<'_>>) -> Ordering {
+    let kind = |field: Option<Field<'_>>| field.map_or(Is::Null, |field| field.is());
     match (a, b) {
-        (Some(Value::Number(a)), Some(Value::Number(b))) => a
-            .as_f64()
-            .partial_cmp(&b.as_f64())
-            .unwrap_or(Ordering::Equal),
-        (Some(Value::String(a)), Some(Value::String(b))) => a.cmp(b),
-        (Some(Value::Bool(a)), Some(Value::Bool(b))) => a.cmp(b),
-        (a, b) => a.is_some().cmp(&b.is_some()),
+        (Some(a), Some(b)) if a.is() == b.is() => match a.is() {
+            Is::Number => a.as_f64().partial_cmp(&b.as_f64()),
+            Is::Text => Some(a.text().cmp(b.text())),
+            Is::Bool => a.as_bool().partial_cmp(&b.as_bool()),
+            Is::Null | Is::Nested => None,
+        }
+        .unwrap_or(Ordering::Equal),
+        (a, b) => kind(a).cmp(&kind(b)),
     }
 }

@@ -17,6 +17,7 @@ use super::extract::Body;
 use super::page::Shown;
 use super::vdbs::{begin, started};
 use crate::actions::{Refusal, dataset, locations, snapshot, times};
+use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::origin::{Location, Until};
 use crate::{clock, deletion};
@@ -145,7 +146,7 @@ pub(super) async fn find_by_timestamp(
     found(&engine, &query, |state, id| {
         let known = times(state, id);
         let last = known.iter().rev().find(|(time, _)| *time <= wanted);
-        last.map(|(_, s)| Arc::clone(&s.doc)).into_iter().collect()
+        last.map(|(_, s)| s.doc.clone()).into_iter().collect()
     })
 }
 
@@ -167,7 +168,7 @@ pub(super) async fn find_by_location(
                 .iter()
                 .rev()
                 .find(|(at, _)| *at <= wanted.0.cast_signed());
-            let found = last.map(|(at, s)| (*at, s.id.clone(), Arc::clone(&s.doc)));
+            let found = last.map(|(at, s)| (*at, s.id.clone(), s.doc.clone()));
             Ok::<_, Refusal>(found.map(|found| (dataset, found)))
         })?;
         let Some((dataset, (at, id, doc))) = before else {
@@ -192,7 +193,7 @@ pub(super) async fn find_by_location(
 fn found(
     engine: &Engine,
     query: &HashMap<String, String>,
-    look: impl FnOnce(&crate::store::State, &str) -> Vec<Arc<Value>>,
+    look: impl FnOnce(&crate::store::State, &str) -> Vec<Doc>,
 ) -> Result<Json<Value>, ApiError> {
     let wanted = query.get("dataset_id").map_or("", String::as_str);
     let items = engine.store.read(|state| {

@@ -28,7 +28,7 @@ pub(super) async fn of_snapshot(
         let snapshot = engine.store.read(|state| snapshot(state, &id).cloned())?;
         let mut range = reached(engine, &snapshot, None)?;
         if let Some(flow) = snapshot.doc.get("timeflow_id") {
-            range["timeflow_id"] = flow.clone();
+            range["timeflow_id"] = flow.value();
         }
         Ok(range)
     });
@@ -89,7 +89,7 @@ fn on(state: &crate::store::State, timeflow: &str) -> Result<Vec<Object>, Refusa
     let dataset = flow.parent.as_deref().unwrap_or_default();
     let known = times(state, dataset).into_iter().map(|(_, s)| s.clone());
     Ok(known
-        .filter(|s| s.doc.get("timeflow_id").and_then(Value::as_str) == Some(timeflow))
+        .filter(|s| s.doc.get("timeflow_id").and_then(|v| v.as_str()) == Some(timeflow))
         .collect())
 }
 
@@ -124,12 +124,12 @@ fn range(snapshot: &Object, end: &End<'_>) -> Value {
         };
         let last = match end {
             End::Own => None,
-            End::Next(next) => next.doc.get(from).cloned(),
+            End::Next(next) => next.doc.get(from).map(|v| v.value()),
             End::Commit(commit) if from == "location" => Some(commit.location.to_string().into()),
             End::Commit(commit) => clock::from_micros(commit.time).map(Value::from),
         };
-        range[start_point] = own.clone();
-        range[end_point] = last.unwrap_or_else(|| own.clone());
+        range[start_point] = own.value();
+        range[end_point] = last.unwrap_or_else(|| own.value());
     }
     range
 }

@@ -168,9 +168,9 @@ pub(super) async fn snapshots(
     let found = engine.store.read(|state| {
         let own = state.live(Kind::Snapshot);
         let own = own.filter(|s| s.parent.as_deref() == Some(id.as_str()));
-        own.map(|s| Arc::clone(&s.doc)).collect()
+        own.map(|s| s.doc.clone()).collect::<Vec<_>>()
     });
-    page(found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
+    page(&found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
 }
 
 pub(super) async fn bookmarks(
@@ -199,10 +199,11 @@ fn bookmarks_of(
     let id = id_of(engine, id)?;
     let mut found = super::catalog::all(engine, Kind::Bookmark);
     found.retain(|doc| {
-        let ids = doc.get("vdb_ids").and_then(|v| v.as_array());
+        let ids = doc.get("vdb_ids").map(|v| v.value());
+        let ids = ids.as_ref().and_then(|v| v.as_array());
         ids.into_iter().flatten().any(|vdb| vdb == id.as_str())
     });
-    page(found, &BOOKMARK_FIELDS, search, wanted)
+    page(&found, &BOOKMARK_FIELDS, search, wanted)
 }
 
 /// What has to go before the VDB can.
@@ -215,7 +216,9 @@ pub(super) async fn dependencies(
         let found = deletion::on_vdb(state, &id);
         let item = |d: &deletion::Dependant| {
             let vdb = state.get(Kind::Vdb, &d.id);
-            let parent = vdb.and_then(|vdb| vdb.doc.get("parent_id")).cloned();
+            let parent = vdb
+                .and_then(|vdb| vdb.doc.get("parent_id"))
+                .map(|v| v.value());
             let mut item =
                 json!({ "engine_id": ENGINE_ID, "dataset_id": d.id, "dataset_name": d.name });
             if let Some(parent) = parent {

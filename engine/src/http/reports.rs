@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Shown, Wanted, page};
 use super::vdbs::begin;
+use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Kind};
 use crate::storage::{self, Bytes};
@@ -74,18 +75,18 @@ async fn inventoried(
     search: &SearchBody,
     wanted: &Wanted,
 ) -> Result<List, ApiError> {
-    let Json(mut rows) = page(vdbs(engine), &INVENTORY_FIELDS, search, wanted)?;
+    let Json(mut rows) = page(&vdbs(engine), &INVENTORY_FIELDS, search, wanted)?;
     let shown = std::mem::take(&mut rows.items);
     rows.items = begin(engine, move |engine| {
         let until = Instant::now() + LOOKING;
         let look = |Shown(row): Shown| {
-            let Some(id) = row.get("vdb_id").and_then(Value::as_str) else {
+            let Some(id) = row.get("vdb_id").and_then(|v| v.as_str()) else {
                 return Shown(row);
             };
             if Instant::now() >= until {
                 return Shown(row);
             }
-            let mut seen = row.as_ref().clone();
+            let mut seen = row.value();
             match engine.size_of(id) {
                 Some(bytes) => seen["storage_size"] = bytes.own.into(),
                 None => {
@@ -100,8 +101,8 @@ async fn inventoried(
     Ok(Json(rows))
 }
 
-fn vdbs(engine: &Engine) -> Vec<Arc<Value>> {
-    let row = |vdb: Arc<Value>| {
+fn vdbs(engine: &Engine) -> Vec<Doc> {
+    let row = |vdb: Doc| {
         let mut row = Map::new();
         for field in INVENTORY_FIELDS {
             let from = match field {
@@ -111,21 +112,21 @@ fn vdbs(engine: &Engine) -> Vec<Arc<Value>> {
                 same => same,
             };
             if let Some(value) = vdb.get(from) {
-                row.insert(field.to_owned(), value.clone());
+                row.insert(field.to_owned(), value.value());
             }
         }
-        let id = vdb.get("id").and_then(Value::as_str).unwrap_or_default();
+        let id = vdb.get("id").and_then(|v| v.as_str()).unwrap_or_default();
         if let Some(bytes) = engine.last_size(id) {
             row.insert("storage_size".to_owned(), bytes.own.into());
         }
-        Arc::new(Value::Object(row))
+        Value::Object(row).into()
     };
     all(engine, Kind::Vdb).into_iter().map(row).collect()
 }
 
 pub(super) async fn savings(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     let rows = on_disk(&engine, savings_of).await?;
-    page(rows, &SAVINGS_FIELDS, &SearchBody::default(), &wanted)
+    page(&rows, &SAVINGS_FIELDS, &SearchBody::default(), &wanted)
 }
 
 pub(super) async fn search_savings(
@@ -134,16 +135,16 @@ pub(super) async fn search_savings(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     let rows = on_disk(&engine, savings_of).await?;
-    page(rows, &SAVINGS_FIELDS, &search, &wanted)
+    page(&rows, &SAVINGS_FIELDS, &search, &wanted)
 }
 
 /// Looks at the disk, off the threads that answer.
 async fn on_disk(
     engine: &Arc<Engine>,
     look: impl FnOnce(&Engine) -> Vec<Value> + Send + 'static,
-) -> Result<Vec<Arc<Value>>, ApiError> {
+) -> Result<Vec<Doc>, ApiError> {
     let rows = begin(engine, move |engine| Ok(look(engine))).await?;
-    Ok(rows.into_iter().map(Arc::new).collect())
+    Ok(rows.into_iter().map(Doc::from).collect())
 }
 
 fn savings_of(engine: &Engine) -> Vec<Value> {
@@ -153,22 +154,21 @@ fn savings_of(engine: &Engine) -> Vec<Value> {
 }
 
 /// A dSource with its copies: what they take, and what they would take without sharing.
-fn saved(engine: &Engine, dsource: &Value, vdbs: &[Arc<Value>]) -> Value {
-    let id = dsource.get("id");
-    let own: Vec<&Arc<Value>> = vdbs
+fn saved(engine: &Engine, dsource: &Doc, vdbs: &[Doc]) -> Value {
+    let text = |doc: &Doc, name: &str| Some(doc.get(name)?.as_str()?.to_owned());
+    let id = text(dsource, "id");
+    let own: Vec<&Doc> = vdbs
         .iter()
-        .filter(|vdb| vdb.get("parent_dsource_id") == id)
+        .filter(|vdb| text(vdb, "parent_dsource_id") == id)
         .collect();
     let mut row = json!({
         "dsource_id": id,
-        "name": dsource.get("name"),
-        "engine_name": dsource.get("engine_name"),
+        "name": text(dsource, "name"),
+        "engine_name": text(dsource, "engine_name"),
         "dependant_vdbs": own.len(),
         "is_replica": false,
     });
-    let snapshots = id
-        .and_then(Value::as_str)
-        .and_then(|id| engine.size_of_snapshots(id));
+    let snapshots = id.as_deref().and_then(|id| engine.size_of_snapshots(id));
     let copies: Option<Vec<Bytes>> = own
         .iter()
         .map(|vdb| engine.size_of(vdb.get("id")?.as_str()?))
@@ -185,7 +185,7 @@ fn saved(engine: &Engine, dsource: &Value, vdbs: &[Arc<Value>]) -> Value {
 
 pub(super) async fn summary(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
-    page(rows, &SUMMARY_FIELDS, &SearchBody::default(), &wanted)
+    page(&rows, &SUMMARY_FIELDS, &SearchBody::default(), &wanted)
 }
 
 pub(super) async fn search_summary(
@@ -194,7 +194,7 @@ pub(super) async fn search_summary(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
-    page(rows, &SUMMARY_FIELDS, &search, &wanted)
+    page(&rows, &SUMMARY_FIELDS, &search, &wanted)
 }
 
 fn of_engine(engine: &Engine) -> Value {

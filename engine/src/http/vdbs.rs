@@ -66,7 +66,7 @@ type Shared = State<Arc<Engine>>;
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
-        all(&engine, Kind::Vdb),
+        &all(&engine, Kind::Vdb),
         &FIELDS,
         &SearchBody::default(),
         &wanted,
@@ -79,7 +79,7 @@ pub(super) async fn search(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     page_of(
-        |filter| found(&engine, Kind::Vdb, filter),
+        |filter, cut| found(&engine, Kind::Vdb, filter, cut),
         &FIELDS,
         &search,
         &wanted,
@@ -99,7 +99,7 @@ pub(super) async fn one(
     let bytes = begin(&engine, move |engine| Ok(engine.size_of(&id))).await?;
     Ok(Json(Shown(match bytes {
         Some(bytes) => {
-            let mut doc = vdb.doc.as_ref().clone();
+            let mut doc = vdb.doc.value();
             doc["size"] = bytes.whole.into();
             doc["storage_size"] = bytes.own.into();
             doc["unvirtualized_space"] = bytes.whole.into();

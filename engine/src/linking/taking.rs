@@ -1,7 +1,7 @@
 //! A base backup becomes a snapshot: taken, made into a template, written down, or discarded.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use dct::types::{DSource, Snapshot, Source};
@@ -266,13 +266,13 @@ impl Engine {
         timeflows::publish(draft, timeflow.as_deref());
         draft.put(Object {
             phase: Phase::Live,
-            doc: Arc::new(document(&doc)),
+            doc: document(&doc),
             ..dsource.clone()
         });
         let doc = self.snapshot_doc(snapshot, dsource, timeflow, taken);
         draft.put(Object {
             phase: Phase::Live,
-            doc: Arc::new(document(&doc)),
+            doc: document(&doc),
             ..snapshot.clone()
         });
         if let Some(source) = dsource

@@ -96,7 +96,7 @@ pub(super) fn text(
         .into_iter()
         .chain(defaults.map(named))
         .chain(limits)
-        .chain(ordered(&vdb.doc))
+        .chain(ordered(&vdb.doc.value()))
         .chain(own.map(|(name, value)| (name.to_owned(), value)));
     conf::write(all).ok_or_else(|| {
         Error::Failed("a setting has a name or a value that no server takes".to_owned())

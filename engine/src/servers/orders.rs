@@ -135,7 +135,7 @@ impl Engine {
                     vdb.name
                 )));
             }
-            if kind == "DB_START" && vdb.doc.get("enabled") == Some(&false.into()) {
+            if kind == "DB_START" && vdb.doc.get("enabled").and_then(|v| v.as_bool()) == Some(false) {
                 return Err(Refusal::Conflict(format!("{} is disabled; enable it", vdb.name)));
             }
             Ok(order_on(&vdb, kind, intent(vdb.id.clone())).begin(draft))

@@ -10,7 +10,7 @@ use crate::store::State;
 const FIELD: &str = "postgresPort";
 
 pub(crate) fn port_of(vdb: &Object) -> Option<u16> {
-    ordered(vdb.doc.get("appdata_source_params")?)
+    ordered(&vdb.doc.get("appdata_source_params")?.value())
 }
 
 /// Clients send 5434.0 as well.

@@ -14,7 +14,8 @@ use crate::processes::{self, Process};
 /// A copy of a running VDB recovers first.
 const START_DEADLINE: Duration = Duration::from_mins(15);
 const STOP_DEADLINE: Duration = Duration::from_mins(2);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A server takes some tens of milliseconds to start.
+const LOOK_EVERY: Duration = Duration::from_millis(3);
 /// Line of postmaster.pid that says how far the server is.
 const STATUS_LINE: usize = 7;
 
@@ -109,7 +110,7 @@ impl Place<'_> {
     /// and a number in its files may by now be another's.
     pub(super) fn clear(&self) -> Result<(), Error> {
         let data = files("find", self.data, self.data.canonicalize())?;
-        processes::end_those(|process| process.directory().as_deref() == Some(&data));
+        processes::end_those_in(&data);
         let sockets = crate::engine::children(self.home).into_iter();
         let sockets = sockets
             .filter(|name| name.starts_with(".s.PGSQL."))

@@ -60,7 +60,8 @@ impl Engine {
                 tracing::info!(vdb = vdb.id, "its server still runs; taken over");
                 continue;
             }
-            let again = is_wanted(&vdb) && vdb.doc.get("vdb_restart") != Some(&false.into());
+            let again = is_wanted(&vdb)
+                && vdb.doc.get("vdb_restart").and_then(|v| v.as_bool()) != Some(false);
             let job = self.store.change(|draft| {
                 self.settle_server(draft, &vdb.id, None)?;
                 let start = || {

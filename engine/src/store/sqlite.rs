@@ -1,7 +1,6 @@
 //! The only file that names `rusqlite`: metadata as rows of JSON documents, in WAL mode, synced at every commit.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -120,21 +119,19 @@ fn load(db: &Connection, fresh: bool) -> Result<State, Error> {
     let next = meta("next")?
         .and_then(|n| n.parse().ok())
         .ok_or_else(|| Error::Damaged("no counter".to_owned()))?;
-    let mut writes = Vec::new();
     let mut rows = db.prepare(
         "select number, kind, id, name, scope, live, parent, doc from object order by number",
     )?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
         let (kind, id, doc): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(7)?);
-        writes.push(Write::Put(Object {
+        state.apply_one(Write::Put(Object {
             number: row.get(0)?,
             kind: Kind::parse(&kind)
                 .ok_or_else(|| Error::Damaged(format!("unknown kind {kind:?}")))?,
-            doc: Arc::new(
-                serde_json::from_str(&doc)
-                    .map_err(|_| Error::Damaged(format!("document of {id}")))?,
-            ),
+            doc: serde_json::from_str::<serde_json::Value>(&doc)
+                .map_err(|_| Error::Damaged(format!("document of {id}")))?
+                .into(),
             id,
             name: row.get(3)?,
             scope: row.get(4)?,
@@ -156,13 +153,13 @@ fn load(db: &Connection, fresh: bool) -> Result<State, Error> {
             .map(|i| serde_json::from_str(&i))
             .transpose()
             .map_err(damaged)?;
-        writes.push(Write::Job(Box::new(JobRecord {
+        state.apply_one(Write::Job(Box::new(JobRecord {
             number: row.get(0)?,
             intent,
             job: serde_json::from_str(&doc).map_err(damaged)?,
         })));
     }
-    state.apply(writes, next);
+    state.next = next;
     Ok(state)
 }
 

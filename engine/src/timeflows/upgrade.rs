@@ -57,7 +57,7 @@ fn register(draft: &mut Draft<'_>, object: &Object) -> Result<(), store::Error> 
         .map(|snapshot| (snapshot, "timeflow_id"))
         .chain([(object, "current_timeflow_id")])
     {
-        let mut doc = holder.doc.as_ref().clone();
+        let mut doc = holder.doc.value();
         doc[field] = id.clone().into();
         draft.rewrite(holder, doc);
     }

@@ -1,7 +1,10 @@
 //! What a clone costs: two sizes side by side in one run, against a full copy and against `CREATE DATABASE … TEMPLATE`;
-//! then a hundred. Printed, never asserted.
+//! then a hundred, with and without servers of the engine. Printed, never asserted.
 //!
 //! `BENCH_GIB=10 .ci/real-engine faults measured` makes the place for it: a tenth of that, and that.
+
+mod many;
+mod usage;
 
 use std::path::Path;
 use std::process::Command;
@@ -15,8 +18,10 @@ use crate::support::programs::as_nobody;
 use crate::world::{Ground, World};
 
 const ROUNDS: usize = 9;
-const CLONES: usize = 100;
-const CALLERS: usize = 8;
+/// Of what takes seconds.
+const FEW: usize = 3;
+const LINKED: Duration = Duration::from_secs(3600);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 #[test]
 #[ignore = "a measurement"]
@@ -32,10 +37,18 @@ fn measured() {
 
 struct Size<'a> {
     world: World<'a>,
-    mib: u64,
-    /// Order to first answer, and PostgreSQL's own part of it.
-    clones: Vec<Duration>,
-    starts: Vec<Duration>,
+    gib: f64,
+    /// Order to exported directory: the engine's part.
+    engine: Vec<Duration>,
+    /// From there to the first answer: what PostgreSQL needs.
+    server: Vec<Duration>,
+}
+
+impl Size<'_> {
+    fn clones(&self) -> Vec<Duration> {
+        let both = self.engine.iter().zip(&self.server);
+        both.map(|(engine, server)| *engine + *server).collect()
+    }
 }
 
 fn all(bin: &Path) {
@@ -45,34 +58,23 @@ fn all(bin: &Path) {
         .unwrap_or(10.0);
     let pool = std::env::var_os("VDB_TEST_BTRFS").unwrap();
     let dirs: Vec<tempfile::TempDir> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
-    let grounds: Vec<Ground> = dirs
+    let mut grounds: Vec<Ground> = dirs
         .iter()
         .map(|dir| Ground::new(bin, dir.path(), Path::new(&pool)).unwrap())
         .collect();
-    let mut sizes = Vec::new();
-    for (index, (ground, gib)) in grounds.iter().zip([gib / 10.0, gib]).enumerate() {
-        let mib = fill(&ground.source, gib);
-        let world = World::new(ground, u64::try_from(index).unwrap(), false).unwrap();
-        world.up().unwrap();
-        let begun = Instant::now();
-        while world.api.list("/snapshots").unwrap().is_empty() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(3600),
-                "the source is not linked"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        println!(
-            "{mib} MiB: base backup and template in {:.0?}",
-            begun.elapsed()
-        );
-        sizes.push(Size {
-            world,
-            mib,
-            clones: Vec::new(),
-            starts: Vec::new(),
-        });
+    let sizes = [gib / 10.0, gib];
+    for (ground, gib) in grounds.iter_mut().zip(sizes) {
+        fill(ground, gib);
     }
+    let mut sizes: Vec<Size<'_>> = grounds
+        .iter()
+        .zip(sizes)
+        .enumerate()
+        .map(|(index, (ground, gib))| linked(ground, index, gib))
+        .collect();
+    // The copies do not need it, and the room is somebody else's.
+    grounds[1].source.stop("immediate");
+    std::fs::remove_dir_all(dirs[1].path().join("source")).unwrap();
     // Alternating, so that both see the same machine.
     for _ in 0..ROUNDS {
         for size in &mut sizes {
@@ -80,203 +82,202 @@ fn all(bin: &Path) {
         }
     }
     for size in &sizes {
-        let (clone, start) = (median(&size.clones), median(&size.starts));
         println!(
-            "{} MiB: order to first query {clone:.0?}, of that PostgreSQL's start and the query {start:.0?}; the engine's part {:.0?} (medians of {ROUNDS})",
-            size.mib,
-            clone.saturating_sub(start)
+            "{:.1} GiB: clone and first query {:.0?}; the engine's part, beyond PostgreSQL's own start and answer, {:.0?} (at best {:.0?}; medians of {ROUNDS})",
+            size.gib,
+            median(&size.clones()),
+            median(&size.engine),
+            size.engine.iter().min().unwrap()
         );
     }
-    let ratio = median(&sizes[1].clones).as_secs_f64() / median(&sizes[0].clones).as_secs_f64();
+    let ratio = |of: &dyn Fn(&Size<'_>) -> Duration| {
+        of(&sizes[1]).as_secs_f64() / of(&sizes[0]).as_secs_f64()
+    };
     println!(
-        "engine clone {:.1} GiB : {:.1} GiB = {ratio:.2}×",
-        gib,
-        gib / 10.0
+        "engine clone {gib} GiB : {} GiB = {:.2}×",
+        gib / 10.0,
+        ratio(&|size| median(&size.clones()))
     );
-    many(&sizes[0].world);
-    others(&sizes[0]);
+    println!(
+        "the engine's part alone = {:.2}×",
+        ratio(&|size| median(&size.engine))
+    );
+    others(&mut sizes[0]);
+    many::containers(&sizes[0].world);
+    many::served(&sizes[0].world);
 }
 
-/// Rows of about a kilobyte. Returns the size of the database.
-fn fill(source: &Server, gib: f64) -> u64 {
-    let rows = format!("{:.0}", gib * 1_000_000.0);
+/// Rows of about a kilobyte, up to a gibibyte; the table goes on with empty pages, which take no room here and all of it
+/// in the backup.
+fn fill(ground: &mut Ground, gib: f64) {
+    let (bin, data) = (ground.bin.clone(), ground.dir.join("source"));
+    let socket = ground.dir.join("source-socket");
+    let restart = |ground: &mut Ground, options: &[&str]| {
+        ground.source.stop("fast");
+        let server = Server::start(&bin, &data, &socket, ground.source_port, options).unwrap();
+        // The old one is stopped already, on the same directory.
+        std::mem::forget(std::mem::replace(&mut ground.source, server));
+    };
+    // A table of this transaction needs no log.
+    restart(
+        ground,
+        &["-c", "wal_level=minimal", "-c", "max_wal_senders=0"],
+    );
+    let rows = format!("{:.0}", gib.min(1.0) * 1_000_000.0);
     let sql = format!(
-        "create table filler as select n, repeat(md5(n::text), 31) as text from generate_series(1, {rows}) n"
+        "create table filler with (autovacuum_enabled = off) as select n, repeat(md5(n::text), 31) as text from generate_series(1, {rows}) n"
     );
-    source.query("largedb", &sql).unwrap();
-    source.query("postgres", "checkpoint").unwrap();
-    let bytes: u64 = source
-        .query("postgres", "select pg_database_size('largedb')")
-        .unwrap()
-        .parse()
+    ground.source.query("largedb", &sql).unwrap();
+    let path = ground
+        .source
+        .query("largedb", "select pg_relation_filepath('filler')")
         .unwrap();
-    bytes >> 20
+    ground.source.query("postgres", "checkpoint").unwrap();
+    ground.source.stop("fast");
+    // Segments of a gibibyte, all but the last full.
+    for (segment, left) in (0..).zip(std::iter::successors(Some(gib), |left| Some(left - 1.0))) {
+        if left <= 0.0 {
+            break;
+        }
+        let name = match segment {
+            0 => path.clone(),
+            number => format!("{path}.{number}"),
+        };
+        let pages = (left.min(1.0) * f64::from(1 << 17)).round();
+        let file = std::fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(data.join(name))
+            .unwrap();
+        let bytes = format!("{pages:.0}").parse::<u64>().unwrap() << 13;
+        if file.metadata().unwrap().len() < bytes {
+            file.set_len(bytes).unwrap();
+        }
+    }
+    restart(
+        ground,
+        &[
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "wal_level=replica",
+        ],
+    );
 }
 
-/// A VDB by the time that its job is over.
-fn order(world: &World<'_>, body: &Value) -> String {
-    let (status, answer) = world
-        .api
-        .call("POST", "/vdbs/provision_by_snapshot", body)
-        .unwrap();
-    assert_eq!(status, 200, "{answer}");
+/// The engine with the backup and the template of a source.
+fn linked(ground: &Ground, index: usize, gib: f64) -> Size<'_> {
+    let world = World::new(ground, u64::try_from(index).unwrap(), false).unwrap();
+    world.up().unwrap();
+    let begun = Instant::now();
+    while world.api.list("/snapshots").unwrap().is_empty() {
+        assert!(begun.elapsed() < LINKED, "the source is not linked");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mib = ground
+        .source
+        .query("postgres", "select pg_database_size('largedb') >> 20");
+    println!(
+        "{gib:.1} GiB: a source of {} MiB, base backup and template in {:.0?}",
+        mib.unwrap(),
+        begun.elapsed()
+    );
+    Size {
+        world,
+        gib,
+        engine: Vec::new(),
+        server: Vec::new(),
+    }
+}
+
+/// The answer to an order, by the time that its job is over.
+fn order(world: &World<'_>, path: &str, body: &Value) -> Value {
+    let (status, answer) = world.api.call("POST", path, body).unwrap();
+    assert!([200, 201].contains(&status), "{path}: {answer}");
     let job = format!("/jobs/{}", text(&answer["job"], "id"));
+    let begun = Instant::now();
     loop {
         let job = world.api.get(&job).unwrap();
         match job["status"].as_str() {
-            Some("STARTED") => std::thread::sleep(Duration::from_millis(2)),
-            Some("COMPLETED") => return text(&answer, "vdb_id"),
+            Some("STARTED") => std::thread::sleep(Duration::from_millis(1)),
+            Some("COMPLETED") => return answer,
             _ => panic!("{job}"),
         }
+        assert!(begun.elapsed() < DEADLINE, "{job}");
     }
 }
 
-fn ask(world: &World<'_>, id: &str) {
-    let ground = world.ground;
-    let vdb = world.api.get(&format!("/vdbs/{id}")).unwrap();
-    let port = vdb["appdata_source_params"]["postgresPort"].to_string();
-    let mut psql =
-        Command::new(crate::support::programs::client(&ground.bin, &ground.dir).join("psql"));
-    psql.args([
-        "-XAtqw",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &port,
-        "-U",
-        "app",
-        "-d",
-        "largedb",
-        "-c",
-        "select count(*) from marks",
-    ]);
-    assert!(
-        psql.env("PGPASSWORD", "secret")
-            .output()
-            .unwrap()
-            .status
-            .success()
+/// As for a container: cloned and enabled. The copy and where it lies.
+fn exported(world: &World<'_>, name: &str) -> (String, String) {
+    let body = json!({"name": name, "source_data_id": "largedb", "container_mode": true});
+    let id = text(
+        &order(world, "/vdbs/provision_by_snapshot", &body),
+        "vdb_id",
     );
+    order(
+        world,
+        &format!("/vdbs/{id}/enable"),
+        &json!({"container_mode": true}),
+    );
+    let export = world.pool.join("vdbs").join(&id).display().to_string();
+    (id, export)
 }
 
-/// As for a container: cloned and enabled by the engine, served by a server of the test's own.
+fn deleted(world: &World<'_>, id: &str) {
+    order(world, &format!("/vdbs/{id}/delete"), &json!({}));
+}
+
+/// The engine's part, then a server of the test's own on what it made.
 fn one(size: &mut Size<'_>) {
     let world = &size.world;
-    let body = json!({"name": "one", "source_data_id": "largedb", "container_mode": true});
     let begun = Instant::now();
-    let id = order(world, &body);
-    let export = world.enabled(&id).unwrap();
-    let cloned = begun.elapsed();
+    let (id, export) = exported(world, "one");
+    size.engine.push(begun.elapsed());
+    let begun = Instant::now();
     let server = world.serve(&export).unwrap();
-    server
-        .query("largedb", "select count(*) from marks")
-        .unwrap();
-    size.clones.push(begun.elapsed());
-    size.starts
-        .push(begun.elapsed().checked_sub(cloned).unwrap());
+    let answer = server.query("largedb", "select count(*) from marks");
+    size.server.push(begun.elapsed());
+    answer.unwrap();
     drop(server);
-    world
-        .done("POST", &format!("/vdbs/{id}/delete"), &json!({}))
-        .unwrap();
+    deleted(world, &id);
 }
 
-/// The other ways to a copy, at the smaller size.
-fn others(size: &Size<'_>) {
-    let clone = median(&size.clones).as_secs_f64();
-    let world = &size.world;
-    let snapshot = text(&world.api.list("/snapshots").unwrap()[0], "id");
-    let from = world.pool.join("snapshots").join(snapshot).join("template");
-    let to = world.pool.join("run/full-copy");
-    let begun = Instant::now();
-    let mut command = Command::new("cp");
-    command.args(["-a", "--reflink=never"]).arg(&from).arg(&to);
-    assert!(command.status().unwrap().success());
-    Command::new("sync").arg("-f").arg(&to).status().unwrap();
-    let full = begun.elapsed();
-    std::fs::remove_dir_all(&to).unwrap();
-    let begun = Instant::now();
-    world
-        .ground
-        .source
-        .query("postgres", "create database twin template largedb")
-        .unwrap();
-    let template = begun.elapsed();
-    world
-        .ground
-        .source
-        .query("postgres", "drop database twin")
-        .unwrap();
-    println!(
-        "{} MiB: a full copy alone {full:.1?} ({:.0}× the clone with its first query), CREATE DATABASE … TEMPLATE {template:.1?} ({:.0}×)",
-        size.mib,
-        full.as_secs_f64() / clone,
-        template.as_secs_f64() / clone
-    );
-}
-
-fn many(world: &World<'_>) {
-    let free = free_kib(&world.pool);
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for caller in 0..CALLERS {
-            scope.spawn(move || {
-                for number in (caller..CLONES).step_by(CALLERS) {
-                    let body = json!({"name": format!("clone-{number}"), "source_data_id": "largedb", "db_username": "app", "db_password": "secret"});
-                    let id = order(world, &body);
-                    ask(world, &id);
-                }
-            });
-        }
-    });
-    let elapsed = begun.elapsed();
-    Command::new("sync")
-        .arg("-f")
-        .arg(&world.pool)
-        .status()
-        .unwrap();
-    let disk = (free - free_kib(&world.pool)) / i64::try_from(CLONES).unwrap();
-    println!(
-        "{CLONES} clones with their servers and first queries, {CALLERS} callers: {:.1} per second; each {} KiB of memory (PSS) and {disk} KiB of disk",
-        f64::from(u32::try_from(CLONES).unwrap()) / elapsed.as_secs_f64(),
-        memory_kib(&world.pool) / u64::try_from(CLONES).unwrap()
-    );
-    for vdb in world.api.list("/vdbs").unwrap() {
-        world
-            .done(
-                "POST",
-                &format!("/vdbs/{}/delete", text(&vdb, "id")),
-                &json!({}),
-            )
+/// The other ways to a copy, in turn with the engine's.
+fn others(size: &mut Size<'_>) {
+    let snapshot = text(&size.world.api.list("/snapshots").unwrap()[0], "id");
+    let pool = size.world.pool.clone();
+    let from = pool.join("snapshots").join(snapshot).join("template");
+    let to = pool.join("run/full-copy");
+    let (mut full, mut template) = (Vec::new(), Vec::new());
+    let before = size.engine.len();
+    for _ in 0..FEW {
+        one(size);
+        let begun = Instant::now();
+        let mut command = Command::new("cp");
+        command.args(["-a", "--reflink=never"]).arg(&from).arg(&to);
+        assert!(command.status().unwrap().success());
+        usage::flush(&to);
+        full.push(begun.elapsed());
+        std::fs::remove_dir_all(&to).unwrap();
+        let source = &size.world.ground.source;
+        let begun = Instant::now();
+        source
+            .query("postgres", "create database twin template largedb")
             .unwrap();
+        template.push(begun.elapsed());
+        source.query("postgres", "drop database twin").unwrap();
     }
-}
-
-fn free_kib(path: &Path) -> i64 {
-    let df = Command::new("df")
-        .args(["--output=avail", "-k"])
-        .arg(path)
-        .output()
-        .unwrap();
-    let table = String::from_utf8(df.stdout).unwrap();
-    table.lines().nth(1).unwrap().trim().parse().unwrap()
-}
-
-/// Of every process that works in the pool.
-fn memory_kib(pool: &Path) -> u64 {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let inside = processes.filter(|process| {
-        std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(pool))
-    });
-    inside
-        .filter_map(|process| {
-            let rollup = std::fs::read_to_string(process.path().join("smaps_rollup")).ok()?;
-            let line = rollup
-                .lines()
-                .find(|line| line.starts_with("Pss:"))?
-                .to_owned();
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        })
-        .sum()
+    let clone = median(&size.clones()[before..]);
+    let times = |other: &[Duration]| median(other).as_secs_f64() / clone.as_secs_f64();
+    println!(
+        "{:.1} GiB: a full copy without a server takes {:.1}×, CREATE DATABASE … TEMPLATE {:.1}× what a clone with its first query takes ({:.2?}, {:.2?}, {clone:.2?}; medians of {FEW})",
+        size.gib,
+        times(&full),
+        times(&template),
+        median(&full),
+        median(&template),
+    );
 }
 
 fn median(times: &[Duration]) -> Duration {
