@@ -11,7 +11,7 @@ use dct::types::JobStatus;
 
 use crate::engine::{CLONES_AT_ONCE, Engine};
 use crate::linking::Taken;
-use crate::model::{Intent, JobRecord, TakenOf};
+use crate::model::{Intent, JobRecord, Kind, TakenOf};
 use crate::servers::{Stop, stop_on};
 use crate::snapshots::Copied;
 use crate::{clock, error_chain, hooks, origin, storage, store};
@@ -87,7 +87,12 @@ impl Engine {
         };
         let looked = tokio::task::spawn_blocking({
             let engine = Arc::clone(&self);
-            move || engine.size_of(&vdb)
+            move || {
+                let there = |state: &store::State| state.any(Kind::Vdb, &vdb).is_some();
+                if engine.store.read(there) {
+                    engine.size_of(&vdb);
+                }
+            }
         });
         if let Err(error) = looked.await {
             tracing::error!("a look at a copy's size ended without an answer: {error}");

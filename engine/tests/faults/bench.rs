@@ -75,6 +75,7 @@ fn all(bin: &Path) {
     // The copies do not need it, and the room is somebody else's.
     grounds[1].source.stop("immediate");
     std::fs::remove_dir_all(dirs[1].path().join("source")).unwrap();
+    usage::settle();
     // Alternating, so that both see the same machine.
     for _ in 0..ROUNDS {
         for size in &mut sizes {

@@ -5,14 +5,21 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What was deleted before is cleaned up behind its back.
-const CALM: Duration = Duration::from_secs(90);
+const CALM: Duration = Duration::from_secs(60);
+/// The engine writes its metadata meanwhile.
+const NOISE: i64 = 64 << 10;
+
+/// Everything that was written is on the disk, below the pool's own file system too.
+pub(super) fn settle() {
+    assert!(Command::new("sync").status().unwrap().success());
+}
 
 pub(super) fn flush(path: &Path) {
     let status = Command::new("sync").arg("-f").arg(path).status();
     assert!(status.unwrap().success());
 }
 
-/// Bytes taken in the pool, once the number does not change any more.
+/// Bytes taken in the pool, once the number hardly changes any more.
 pub(super) fn taken(pool: &Path) -> i64 {
     let begun = Instant::now();
     let (mut last, mut same) = (used(pool), 0);
@@ -20,7 +27,11 @@ pub(super) fn taken(pool: &Path) -> i64 {
         std::thread::sleep(Duration::from_millis(500));
         flush(pool);
         let now = used(pool);
-        same = if now == last { same + 1 } else { 0 };
+        same = if (now - last).abs() < NOISE {
+            same + 1
+        } else {
+            0
+        };
         last = now;
     }
     last
