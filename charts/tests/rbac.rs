@@ -136,6 +136,39 @@ fn each_role_grants_what_its_program_calls_and_nothing_more() {
     );
 }
 
+/// Who has no server on a target host gets no right for one.
+#[test]
+fn the_right_to_lead_a_service_elsewhere_comes_with_its_setting() {
+    if helm::missing("the_right_to_lead_a_service_elsewhere_comes_with_its_setting") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.yaml");
+    let settings = "operator: { settings: { remote: { sources: ['a:*'], hosts: [10.0.2.0/24] } } }";
+    std::fs::write(&path, settings).unwrap();
+    let path = path.to_string_lossy();
+    let arguments = ["--namespace", "vdb-system", "--values", path.as_ref()];
+    let with = helm::template("vdb", "charts/postgres-vdb-platform", &arguments).unwrap();
+    let without = helm::template("vdb", "charts/postgres-vdb-platform", &arguments[..2]).unwrap();
+    let more = |kind: &str, name: &str| -> Vec<String> {
+        let before = role(&without, kind, name);
+        role(&with, kind, name)
+            .difference(&before)
+            .cloned()
+            .collect()
+    };
+    assert_eq!(
+        more("ClusterRole", "postgres-vdb-platform-environment"),
+        ["discovery.k8s.io/endpointslices: create delete get patch"]
+    );
+    for (kind, name) in [
+        ("ClusterRole", "postgres-vdb-platform-operator"),
+        ("Role", "vdb-operator"),
+    ] {
+        assert_eq!(more(kind, name), [""; 0]);
+    }
+}
+
 /// A role that is bound in namespaces is bound nowhere else, and the engine has no account at all.
 #[test]
 fn what_names_secrets_is_bound_in_namespaces_alone() {

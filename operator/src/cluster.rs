@@ -11,6 +11,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ObjectMeta;
 use serde::Serialize;
 
@@ -73,6 +74,7 @@ kinds!(
     Service,
     PersistentVolume,
     PersistentVolumeClaim,
+    EndpointSlice,
     StatefulSet,
     Pod,
     Job

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod pod;
 pub mod provision;
 pub mod refresh;
+pub mod remote;
 pub mod sight;
 pub mod status;
 

@@ -13,6 +13,7 @@ pub mod dct_check;
 pub mod http;
 pub mod lease;
 pub mod metrics;
+pub mod network;
 pub mod poller;
 pub mod reason;
 pub mod rules;

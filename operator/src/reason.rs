@@ -66,6 +66,7 @@ reasons! {
     DeletionFailed Trouble "read the job's error; deletion is tried again until its deadline";
     VdbLost Stalled "the virtual database was deleted outside; delete this resource and order again";
     ExportRefused Stalled "check export.prefix of the operator's settings against the engine's";
+    AddressRefused Trouble "check remote.hosts of the operator's settings against the address of the virtual database's host";
     ForeignObject Stalled "delete or rename the named object: it is not the operator's";
     ApplyRefused Trouble "read the refusal: quota, limit range or an immutable field";
     PasswordSecretMissing Trouble "create the Secret named in database.passwordSecretRef with the key password";

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::network::Network;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
@@ -19,6 +21,9 @@ pub struct Settings {
     /// For hooks that name no deadline of their own.
     #[serde(default = "ten_minutes", deserialize_with = "duration")]
     pub hook_deadline: Duration,
+    /// What runs on a target host of Delphix instead of in a pod.
+    #[serde(default)]
+    pub remote: Option<Remote>,
     #[serde(default)]
     pub allow: Allow,
     /// What is left without its resource.
@@ -84,6 +89,9 @@ pub struct Export {
     /// The engine's address (nfs).
     #[serde(default)]
     pub server: Option<String>,
+    /// Options of the mount besides `hard` and `noatime`, for example `vers=4.1` (nfs).
+    #[serde(default)]
+    pub mount_options: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -91,6 +99,25 @@ pub struct Export {
 pub enum ExportKind {
     Local,
     Nfs,
+}
+
+/// Copies that the engine serves itself, on a host of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Remote {
+    /// Orders from these references; `*` stands for any text.
+    pub sources: Vec<String>,
+    /// Where target hosts are. An address elsewhere is refused.
+    pub hosts: Vec<Network>,
+    /// The environment of Data Control Tower that orders are sent to.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// The installation of the server on it; chosen by Data Control Tower where absent.
+    #[serde(default)]
+    pub repository: Option<String>,
+    /// How a hook on the host calls psql as the server's superuser, without a password.
+    #[serde(default = "psql")]
+    pub psql: String,
 }
 
 /// What orders may use; `*` stands for any text.
@@ -210,6 +237,17 @@ impl Settings {
             ExportKind::Nfs if self.export.server.is_none() => {
                 Err("export.server names the engine's address; it is missing".to_owned())
             }
+            _ if self
+                .export
+                .mount_options
+                .iter()
+                .any(|option| option.starts_with("soft")) =>
+            {
+                Err("export.mountOptions: a soft mount turns a slow engine into a damaged database; leave it out".to_owned())
+            }
+            _ if self.remote.as_ref().is_some_and(|r| r.hosts.is_empty()) => {
+                Err("remote.hosts names the networks of the target hosts; it is empty".to_owned())
+            }
             _ if self.dct.poll_min > self.dct.poll_max => {
                 Err("dct.pollMin is above dct.pollMax".to_owned())
             }
@@ -288,6 +326,9 @@ fn concurrency() -> u16 {
 fn listen() -> String {
     "0.0.0.0:8081".to_owned()
 }
+fn psql() -> String {
+    "psql".to_owned()
+}
 fn everything() -> Vec<String> {
     vec!["*".to_owned()]
 }
@@ -309,6 +350,21 @@ mod tests {
         let error =
             environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
         assert!(error.contains("deadline"), "{error}");
+    }
+
+    #[test]
+    fn target_hosts_are_in_named_networks() {
+        let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs }\nexport: { kind: local, prefix: /p, node: n }\n";
+        let read = |hosts: &str| {
+            environment::yaml::read::<Settings>(&format!(
+                "{text}remote: {{ sources: ['legacy:*'], hosts: [{hosts}] }}\n"
+            ))
+        };
+        let settings = read("10.0.2.0/24").unwrap();
+        assert!(settings.check().is_ok());
+        assert_eq!(settings.remote.unwrap().psql, "psql");
+        assert!(read("").unwrap().check().unwrap_err().contains("hosts"));
+        assert!(read("10.0.2.0").unwrap_err().contains("10.0.2.0/24"));
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub struct Accepted {
     pub job: Option<Job>,
 }
 
+/// Who runs the server of a virtual database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    Pod,
+    /// The engine, on a target host.
+    Target,
+}
+
 /// A bookmark to be made, and for whom: a name alone does not say whose it is.
 #[derive(Clone, Copy, Debug)]
 pub struct NewBookmark<'a> {
@@ -100,8 +108,9 @@ pub trait Dct: Send + Sync {
     /// The newest job whose target has this name. Assumes that a job names its target from its first moment.
     async fn job_by_target(&self, name: &str) -> Result<Option<Job>, Error>;
     /// Assumes that container mode exists for `PostgreSQL`, and that `exported_data_directory` is set once the job is done.
-    async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error>;
-    async fn disable(&self, id: &str) -> Result<Option<Job>, Error>;
+    /// Without an owner: on its own host.
+    async fn enable(&self, id: &str, owner: Option<&str>) -> Result<Job, Error>;
+    async fn disable(&self, id: &str, host: Host) -> Result<Option<Job>, Error>;
     /// `None`: it is gone already.
     async fn delete(&self, id: &str) -> Result<Option<Job>, Error>;
     /// Those of the named jobs that the tower knows; at most 100 ids.
@@ -310,23 +319,23 @@ impl Dct for Tower {
             .max_by(|a, b| a.start_time.cmp(&b.start_time)))
     }
 
-    async fn enable(&self, id: &str, owner: &str) -> Result<Job, Error> {
+    async fn enable(&self, id: &str, owner: Option<&str>) -> Result<Job, Error> {
         let request = EnableVdb {
-            attempt_start: Some(false),
-            container_mode: Some(true),
-            ownership_spec: Some(owner.to_owned()),
+            attempt_start: Some(owner.is_none()),
+            container_mode: owner.map(|_| true),
+            ownership_spec: owner.map(str::to_owned),
         };
         Ok(self.client.enable(id, &request).await?)
     }
 
-    async fn disable(&self, id: &str) -> Result<Option<Job>, Error> {
+    async fn disable(&self, id: &str, host: Host) -> Result<Option<Job>, Error> {
         match self
             .client
             .disable(
                 id,
                 &DisableVdb {
                     attempt_cleanup: Some(true),
-                    container_mode: Some(true),
+                    container_mode: (host == Host::Pod).then_some(true),
                 },
             )
             .await

@@ -44,6 +44,12 @@ the whole namespace is opened as well.
     - namespaceSelector:
         matchLabels:
           app.kubernetes.io/part-of: postgres-vdb-platform
+{{- with dig "remote" "hosts" list $settings }}
+- to:
+    {{- range . }}
+    - ipBlock: { cidr: {{ . | quote }} }
+    {{- end }}
+{{- end }}
 {{- end }}
 {{- with $namespaces | uniq }}
 - to:

@@ -137,6 +137,7 @@ fn granted(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "operator": account,
             "sidecar": account,
+            "targetHosts": { "type": "array", "maxItems": 50, "items": { "type": "string", "pattern": "^[0-9a-f.:]+/[0-9]{1,3}$" } },
             "quota": amounts,
             "limits": {
                 "type": "object",

@@ -79,14 +79,14 @@ pub(super) async fn step(
         });
     }
     let days = i64::from(spec.retention_days.unwrap_or(DAYS));
-    let wanted = NewBookmark {
+    let bookmark = NewBookmark {
         vdb: &id,
         name: &name,
         days,
         owner: action.uid(),
     };
     ctx.may_act()?;
-    Ok(match ctx.dct.keep(&wanted).await {
+    Ok(match ctx.dct.keep(&bookmark).await {
         Ok(job) => Step::Runs(Box::new(ActionStatus {
             job: job.map(|job| job.id),
             message: "the bookmark is being made".to_owned(),

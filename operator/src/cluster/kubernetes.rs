@@ -15,6 +15,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{
     Api, DeleteParams, ListParams, LogParams, ObjectMeta, Patch, PatchParams, PostParams,
     Preconditions, PropagationPolicy,
@@ -132,6 +133,10 @@ macro_rules! with_api {
             }
             Kind::PersistentVolumeClaim => {
                 let $api = $self.namespaced::<PersistentVolumeClaim>($namespace);
+                $action
+            }
+            Kind::EndpointSlice => {
+                let $api = $self.namespaced::<EndpointSlice>($namespace);
                 $action
             }
             Kind::StatefulSet => {

@@ -9,7 +9,7 @@ use super::build::{Frame, Names, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, pod, refresh, sight};
+use super::{Context, cleanup, desired, pod, refresh, remote, sight};
 use crate::clock::precise;
 use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
@@ -48,7 +48,7 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
         Step::Adopt { vdb, job } => Ok(Outcome::Recorded(Record::Vdb { id: vdb, job })),
         Step::Enable { vdb, owner } => Ok(ordered(
             observed,
-            ctx.dct.enable(&vdb, &owner).await.map(Some),
+            ctx.dct.enable(&vdb, owner.as_deref()).await.map(Some),
             "enable",
         )),
         Step::Apply(objects) => apply(ctx, observed, frame, &objects).await,
@@ -76,7 +76,10 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             cleanup::delete(ctx, observed, &name, &uid, ending).await
         }
         Step::DeleteVdb { id } => Ok(ordered(observed, ctx.dct.delete(&id).await, "delete")),
-        Step::DisableVdb { id } => Ok(ordered(observed, ctx.dct.disable(&id).await, "disable")),
+        Step::DisableVdb { id } => {
+            let answer = ctx.dct.disable(&id, frame.host()).await;
+            Ok(ordered(observed, answer, "disable"))
+        }
         Step::Keep { vdb, name } => Ok(refresh::act::keep(ctx, observed, &vdb, &name).await),
         Step::Exchange(exchange) => Ok(refresh::act::exchange(ctx, observed, &exchange).await),
         Step::Forget { bookmark } => Ok(refresh::act::forget(ctx, observed, &bookmark).await),
@@ -239,7 +242,11 @@ async fn hook_failed(
     };
     let mut tail = crate::one_line(&log);
     // A script may print its environment.
-    if let Some(password) = desired::admin_password(observed, frame) {
+    let secrets = [
+        desired::admin_password(observed, frame),
+        desired::ordered_password(observed, frame),
+    ];
+    for password in secrets.into_iter().flatten() {
         tail = tail.replace(password.reveal(), "…");
     }
     let from = tail
@@ -306,9 +313,7 @@ async fn prepare(
     for _ in 0..CONNECT_TRIES {
         match ctx.sql.prepare(&server, &admin, order).await {
             Ok(()) => {
-                if let pod::State::Up(up) =
-                    pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr)
-                {
+                if let pod::State::Up(up) = remote::server(observed, frame) {
                     let done = (up.run(), order.clone());
                     ctx.memory
                         .with(&observed.cr.key(), |m| m.prepared = Some(done));
@@ -341,16 +346,19 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
         user: database.user.clone(),
         password: proof.password.clone(),
     };
-    let Some(admin) = desired::admin_password(observed, frame) else {
+    let admin = desired::admin_password(observed, frame);
+    if admin.is_none() && !frame.has_own_role() {
         return Err(absent(&Names::of(frame).admin()));
-    };
-    let mut known = proof.known;
+    }
+    // A role of the source keeps the password that it has.
+    let admin = admin.filter(|_| !frame.has_own_role());
+    let mut known = proof.known || admin.is_none();
     let mut last = sql::Error::NotYet(String::new());
     for _ in 0..CONNECT_TRIES {
-        if !known {
+        if let (Some(admin), false) = (&admin, known) {
             match ctx
                 .sql
-                .set_password(&server, &admin, &database.user, &proof.password)
+                .set_password(&server, admin, &database.user, &proof.password)
                 .await
             {
                 Ok(()) => known = true,
@@ -365,7 +373,7 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
                     return Ok(Outcome::Ready(proof));
                 }
                 Err(error) => {
-                    known = !matches!(error, sql::Error::Refused(_));
+                    known = admin.is_none() || !matches!(error, sql::Error::Refused(_));
                     last = error;
                 }
             }

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use dct::types::Vdb;
 use environment::names::{ENVIRONMENT_LABEL, INSTANCE_LABEL, NAME_LABEL, PART_OF, PART_OF_LABEL};
+use environment::status::Delivery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::cluster::{Kind, Name, Object};
 use crate::crd::{Key, PostgresVdb};
+use crate::reason::Reason;
+use crate::rules::matches;
 use crate::settings::Settings;
+use crate::tower::Host;
 
 pub mod config_map;
+pub mod endpoint;
 pub mod hook_job;
 pub mod secret;
 pub mod server_settings;
@@ -52,9 +58,59 @@ pub struct Frame<'a> {
     pub generation: u32,
 }
 
+impl Frame<'_> {
+    /// Whether the server runs on a target host. What was decided when the order was sent stays so.
+    pub fn is_remote(&self) -> bool {
+        let vdb = self.cr.status.as_ref().and_then(|s| s.vdb.as_ref());
+        match vdb.filter(|vdb| vdb.intent.is_some()) {
+            Some(vdb) => vdb.delivery == Some(Delivery::TargetHost),
+            None => self.settings.remote.as_ref().is_some_and(|remote| {
+                let reference = &self.cr.spec.source.reference;
+                let mut sources = remote.sources.iter();
+                sources.any(|pattern| matches(pattern, reference))
+            }),
+        }
+    }
+
+    /// On a target host an ordered Secret names a role of the source with its password; then nobody else gets in.
+    pub fn has_own_role(&self) -> bool {
+        self.is_remote() && self.cr.spec.database.password_secret_ref.is_some()
+    }
+
+    /// Who is to own the files that a pod reads.
+    pub fn owner(&self) -> Option<String> {
+        (!self.is_remote()).then(|| self.cr.spec.ownership().to_owned())
+    }
+
+    pub fn host(&self) -> Host {
+        if self.is_remote() {
+            Host::Target
+        } else {
+            Host::Pod
+        }
+    }
+
+    /// What the virtual database offers, or why it is not used.
+    pub fn offered(&self, vdb: &Vdb) -> Result<Copy, (Reason, String)> {
+        if !self.is_remote() {
+            let offered = volume::offered(&self.settings.export, vdb);
+            return offered.map_err(|why| (Reason::ExportRefused, why));
+        }
+        let refuse = |why| (Reason::AddressRefused, why);
+        match &self.settings.remote {
+            Some(remote) => endpoint::offered(remote, vdb).map_err(refuse),
+            None => Err(refuse(
+                "its server is on a target host, and the operator's settings name none any more"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
 /// What the engine delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
+    /// A directory, or `address:port` of a server on a target host.
     pub export: String,
     /// VDB and timeflow: another copy of the same data has another identity.
     pub identity: String,
@@ -67,6 +123,7 @@ pub struct Names {
     key: Key,
     generation: u32,
     helper: String,
+    remote: bool,
 }
 
 impl Names {
@@ -75,6 +132,7 @@ impl Names {
             key: frame.cr.key(),
             generation: frame.generation,
             helper: frame.helper.hash.clone(),
+            remote: frame.is_remote(),
         }
     }
 
@@ -114,6 +172,46 @@ impl Names {
             ),
         )
     }
+    /// The object that stands for the delivered data, and records what it is.
+    pub fn record(&self) -> Name {
+        if !self.remote {
+            return self.volume();
+        }
+        let name = format!("{}-g{}", self.key.name, self.generation);
+        self.here(Kind::EndpointSlice, name)
+    }
+
+    /// What goes with a data generation, in the order in which it goes.
+    pub fn data(&self) -> Vec<(Name, &'static str)> {
+        if self.remote {
+            return vec![(self.record(), "the server's address")];
+        }
+        vec![(self.claim(), "the claim"), (self.volume(), "the volume")]
+    }
+
+    /// Everything that is read to decide about the present generation.
+    pub fn all(&self) -> Vec<Name> {
+        if self.remote {
+            return vec![
+                self.admin(),
+                self.credentials(),
+                self.service(),
+                self.record(),
+            ];
+        }
+        vec![
+            self.helper(),
+            self.config(),
+            self.admin(),
+            self.credentials(),
+            self.service(),
+            self.claim(),
+            self.volume(),
+            self.stateful_set(),
+            self.pod(),
+        ]
+    }
+
     pub fn stateful_set(&self) -> Name {
         self.here(Kind::StatefulSet, self.key.name.clone())
     }

@@ -11,7 +11,7 @@ use super::build::{Frame, Names, vdb_name};
 use super::observe::{Observed, Tower, recorded};
 use super::plan::{JOB_WAIT, Outcome, Plan, Step};
 use super::provision::{is_ours, tower_failed};
-use super::{Context, hooks, pod, refresh};
+use super::{Context, hooks, pod, refresh, remote};
 use crate::clock::{between, parse, seconds};
 use crate::cluster::{self, Ending, ErrorKind, Name, Orphan};
 use crate::reason::Reason;
@@ -64,11 +64,11 @@ fn data(observed: &Observed, frame: &Frame<'_>) -> Vec<(Name, &'static str)> {
     let mut generations = refresh::others(&observed.cr, frame.generation);
     generations.push(frame.generation);
     let of = |generation: u32| {
-        let names = Names::of(&Frame {
+        Names::of(&Frame {
             generation,
             ..*frame
-        });
-        [(names.claim(), "the claim"), (names.volume(), "the volume")]
+        })
+        .data()
     };
     generations.into_iter().flat_map(of).collect()
 }
@@ -113,12 +113,16 @@ pub fn passed_over(observed: &Observed) -> Option<String> {
 }
 
 fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
-    let set = observed
-        .children
-        .own(&Names::of(frame).stateful_set(), &observed.cr)?;
-    let state = pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr);
-    let answers =
-        matches!(state, pod::State::Up(up) if up.ready) && set.meta().deletion_timestamp.is_none();
+    let names = Names::of(frame);
+    let runs_by = if frame.is_remote() {
+        names.record()
+    } else {
+        names.stateful_set()
+    };
+    let runs_by = observed.children.own(&runs_by, &observed.cr)?;
+    let state = remote::server(observed, frame);
+    let answers = matches!(state, pod::State::Up(up) if up.ready)
+        && runs_by.meta().deletion_timestamp.is_none();
     if skips_hooks(observed) || !answers {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use super::build::secret::{self, admin};
 use super::build::{
-    APPLIED, Copy, Frame, Names, config_map, service, stamped, stateful_set, volume,
+    APPLIED, Copy, Frame, Names, config_map, endpoint, service, stamped, stateful_set, volume,
 };
 use super::built::Inputs;
 use super::observe::{Observed, is_own};
@@ -13,6 +13,9 @@ use crate::scram::Password;
 
 /// What does not depend on the copy.
 pub fn early(frame: &Frame<'_>) -> Vec<Object> {
+    if frame.is_remote() {
+        return vec![stamped(service::service(frame))];
+    }
     vec![
         stamped(config_map::helper(frame)),
         stamped(config_map::config(frame)),
@@ -22,6 +25,11 @@ pub fn early(frame: &Frame<'_>) -> Vec<Object> {
 
 /// In the order in which they are needed: configuration, volume before claim, the pod's set last.
 pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
+    if frame.is_remote() {
+        let mut objects = early(frame);
+        objects.push(stamped(endpoint::endpoint_slice(frame, copy)));
+        return objects;
+    }
     let inputs = Inputs {
         copy: Some(copy.clone()),
         helper: running_helper(observed, frame).map(str::to_owned),
@@ -88,7 +96,7 @@ pub fn step(observed: &Observed, frame: &Frame<'_>, wanted: Vec<Object>) -> Opti
         .into_iter()
         .filter(|object| differs(observed, object))
         .collect();
-    if observed.children.get(&names.admin()).is_none() {
+    if observed.children.get(&names.admin()).is_none() && !frame.has_own_role() {
         return Some(Plan::Act(Step::ApplyWithAdmin(missing)));
     }
     (!missing.is_empty()).then_some(Plan::Act(Step::Apply(missing)))
@@ -178,6 +186,20 @@ pub fn credentials(
 pub fn admin_password(observed: &Observed, frame: &Frame<'_>) -> Option<Password> {
     let secret = observed.children.secret(&Names::of(frame).admin())?;
     secret::text(secret, "password").map(Password::new)
+}
+
+/// What the Secret of the order says.
+pub fn ordered_password(observed: &Observed, frame: &Frame<'_>) -> Option<Password> {
+    let name = frame.cr.spec.database.password_secret_ref.as_ref()?;
+    let name = Name::new(Kind::Secret, &frame.cr.key().namespace, name);
+    let text = secret::text(observed.children.secret(&name)?, "password")?;
+    Some(Password::new(text.trim_end_matches('\n'))).filter(|p| !p.reveal().is_empty())
+}
+
+/// What lets the platform in without saying its password.
+pub fn admin_verifier(observed: &Observed, frame: &Frame<'_>) -> Option<String> {
+    let secret = observed.children.secret(&Names::of(frame).admin())?;
+    secret::text(secret, "verifier")
 }
 
 pub fn admin_secret(frame: &Frame<'_>, password: &Password) -> Object {

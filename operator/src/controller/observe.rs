@@ -171,23 +171,13 @@ async fn children(
 ) -> Result<Children, cluster::Error> {
     let cr = &observed.cr;
     let names = Names::of(&ctx.frame(cr));
-    let mut wanted = vec![
-        names.helper(),
-        names.config(),
-        names.admin(),
-        names.credentials(),
-        names.service(),
-        names.claim(),
-        names.volume(),
-        names.stateful_set(),
-        names.pod(),
-    ];
+    let mut wanted = names.all();
     for generation in refresh::others(cr, ctx.frame(cr).generation) {
         let names = Names::of(&build::Frame {
             generation,
             ..ctx.frame(cr)
         });
-        wanted.extend([names.claim(), names.volume()]);
+        wanted.extend(names.data().into_iter().map(|(name, _)| name));
     }
     let own = wanted.len();
     // Somebody else's, so always as it is.
@@ -248,12 +238,15 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
             && children.own(&names.pod(), &observed.cr).is_none();
     }
     let refused = rules::check(&observed.cr.spec, &ctx.settings.allow, observed.now).is_err();
+    let delivered = children.own(&names.record(), &observed.cr).is_some();
     let wanted = match refresh::recorded(&observed.cr).and_then(|r| r.state) {
-        Some(RefreshState::Starting | RefreshState::Restoring) => true,
+        Some(RefreshState::Starting | RefreshState::Restoring) => !delivered,
         Some(state) if !state.is_over() => false,
-        _ => expiry::rests(&observed.cr, observed.now).is_none(),
+        _ if expiry::rests(&observed.cr, observed.now).is_none() => !delivered,
+        // The engine stops what it runs; a pod's server is stopped by its set.
+        _ => delivered && ctx.frame(&observed.cr).is_remote(),
     };
-    !refused && wanted && children.own(&names.volume(), &observed.cr).is_none()
+    !refused && wanted
 }
 
 pub fn recorded(cr: &PostgresVdb) -> Recorded {
@@ -341,9 +334,9 @@ pub async fn may_have(
     }
 }
 
-/// What the volume's annotations record of the copy.
+/// What the annotations of volume or endpoint record of the copy.
 pub fn copy(observed: &Observed, names: &build::Names) -> Option<build::Copy> {
-    let object = observed.children.own(&names.volume(), &observed.cr)?;
+    let object = observed.children.own(&names.record(), &observed.cr)?;
     Some(build::Copy {
         export: object.annotation(build::volume::EXPORT)?.to_owned(),
         identity: object.annotation(build::volume::IDENTITY)?.to_owned(),

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job as HookJob;
 
 use super::build::{Copy, Frame, Names};
 use super::observe::{self, Observed};
-use super::{cleanup, desired, expiry, hooks, pod, provision, refresh};
+use super::{cleanup, desired, expiry, hooks, pod, provision, refresh, remote};
 use crate::clock::between;
 use crate::cluster::{Ending, Name, Object};
 use crate::reason::Reason;
@@ -47,7 +47,8 @@ pub enum Step {
     },
     Enable {
         vdb: String,
-        owner: String,
+        /// Of the files for a pod; none for a server on its own host.
+        owner: Option<String>,
     },
     Apply(Vec<Object>),
     /// The same, with a new password for the platform's role.
@@ -172,6 +173,9 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow, observed.now) {
         return Plan::refuse(&refusal);
     }
+    if let Some(refusal) = remote::refusal(frame) {
+        return Plan::refuse(&refusal);
+    }
     if let Some(plan) = refresh::plan(observed, frame) {
         return plan;
     }
@@ -188,8 +192,11 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     refresh::settle(observed, frame, plan)
 }
 
-/// Takes the server away and keeps everything else; `None` once its pod is gone.
+/// Takes the server away and keeps everything else; `None` once it is gone.
 pub fn stop(observed: &Observed, frame: &Frame<'_>, reason: Reason) -> Option<Plan> {
+    if frame.is_remote() {
+        return remote::stop(observed, frame, reason);
+    }
     let names = Names::of(frame);
     let set = observed.children.stateful_set(&names.stateful_set());
     let wanted = observe::copy(observed, &names)
@@ -210,7 +217,7 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     if let Some(plan) = replaced(observed, frame) {
         return plan;
     }
-    let pod = match pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
+    let pod = match remote::server(observed, frame) {
         pod::State::Waiting(message) => return Plan::wait(Reason::Starting, message, OBJECT_WAIT),
         pod::State::Failed(reason, message) => return Plan::stop(reason, message),
         pod::State::Up(pod) => pod,
@@ -233,7 +240,8 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     let order = preparation(frame, copy);
     let prepared = observed.memory.prepared.as_ref();
     // Another user or database in the order needs another preparation of the same server.
-    if prepared.is_none_or(|(run, done)| *run != pod.run() || *done != order) {
+    let stands = prepared.is_some_and(|(run, done)| *run == pod.run() && *done == order);
+    if !stands && !frame.has_own_role() {
         return Plan::Act(Step::Prepare(Box::new(order)));
     }
     let created = observed
@@ -336,26 +344,21 @@ fn share(uid: &str) -> f64 {
 }
 
 /// The ordered password; `None`: whatever the Secret has, or a generated one.
-fn password(observed: &Observed, frame: &Frame<'_>) -> Result<Option<Password>, Refusal> {
+pub(super) fn password(
+    observed: &Observed,
+    frame: &Frame<'_>,
+) -> Result<Option<Password>, Refusal> {
     let database = &frame.cr.spec.database;
     let Some(reference) = &database.password_secret_ref else {
         return Ok(database.password.as_deref().map(Password::new));
     };
-    let name = Name::new(
-        crate::cluster::Kind::Secret,
-        &frame.cr.key().namespace,
-        reference,
-    );
-    let text = observed
-        .children
-        .secret(&name)
-        .and_then(|s| super::build::secret::text(s, "password"));
     let missing = || {
         (
             Reason::PasswordSecretMissing,
             format!("Secret {reference} with the key password does not exist"),
         )
     };
-    text.map(|t| Some(Password::new(t.trim_end_matches('\n'))))
+    desired::ordered_password(observed, frame)
+        .map(Some)
         .ok_or_else(missing)
 }

@@ -7,14 +7,15 @@ use dct::types::{ContainerizationState, JobStatus, ProvisionBySnapshot, Tag, Vdb
 use environment::spec::HookStage;
 use environment::status::Job;
 
-use super::build::{Frame, vdb_name, volume};
+use super::build::{Frame, endpoint, vdb_name};
 use super::observe::{Observed, Tower, recorded};
-use super::plan::{JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Step};
+use super::plan::{self, JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Step};
 use super::{desired, hooks};
 use crate::clock::{between, parse};
 use crate::consent::{CLUSTER_TAG, NAMESPACE_TAG};
 use crate::reason::Reason;
 use crate::rules::Refusal;
+use crate::settings::Remote;
 use crate::tower::Error;
 
 /// Tag of every virtual database that the operator orders: whose it is.
@@ -32,15 +33,18 @@ pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
             OBJECT_WAIT,
         ),
         Tower::Source(Err(refusal)) => Plan::refuse(refusal),
-        Tower::Source(Ok(source)) => match hooks::next(observed, frame, HookStage::PreCreate) {
+        Tower::Source(Ok(source)) => match before_the_order(observed, frame) {
             Some(plan) => plan,
             None => Plan::Act(Step::RecordIntent {
                 source: source.clone(),
             }),
         },
-        Tower::Fresh(source) => {
-            Plan::Act(Step::Provision(Box::new(order(observed, frame, source))))
-        }
+        Tower::Fresh(source) => match order(observed, frame, source) {
+            Some(order) => Plan::Act(Step::Provision(Box::new(order))),
+            // The order carries what the platform's Secret says.
+            None => desired::step(observed, frame, desired::early(frame))
+                .unwrap_or(Plan::Done(Outcome::Again)),
+        },
         Tower::Lookup { vdb, job, source } => {
             lookup(observed, frame, (vdb.as_deref(), job.as_deref()), source)
         }
@@ -49,6 +53,16 @@ pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
         Tower::Vdb(None) => lost(observed),
         Tower::Vdb(Some(vdb)) => deliver(observed, frame, vdb),
     }
+}
+
+fn before_the_order(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+    // What only its own role can open is not ordered without that role's password.
+    if frame.has_own_role()
+        && let Err(refusal) = plan::password(observed, frame)
+    {
+        return Some(Plan::refuse(&refusal));
+    }
+    hooks::next(observed, frame, HookStage::PreCreate)
 }
 
 pub fn tower_failed(error: &Error) -> Plan {
@@ -63,21 +77,47 @@ pub fn tower_failed(error: &Error) -> Plan {
     Plan::stop(reason, error.message.clone())
 }
 
-fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> ProvisionBySnapshot {
+/// `None`: the platform's password does not exist yet.
+fn order(observed: &Observed, frame: &Frame<'_>, source: &str) -> Option<ProvisionBySnapshot> {
     let cr = &observed.cr;
-    ProvisionBySnapshot {
+    let order = ProvisionBySnapshot {
         name: Some(vdb_name(cr)),
         description: Some(format!("PostgresVDB {}", cr.key())),
         target_group_id: Some(frame.settings.dct.group.clone()),
         source_data_id: Some(source.to_owned()),
-        container_mode: Some(true),
+        container_mode: (!frame.is_remote()).then_some(true),
         tags: Some(vec![
             Tag::new(UID_TAG, cr.uid()),
             Tag::new(CLUSTER_TAG, observed.cluster_id.as_str()),
             Tag::new(NAMESPACE_TAG, cr.key().namespace),
         ]),
         ..ProvisionBySnapshot::default()
+    };
+    match frame.settings.remote.as_ref().filter(|_| frame.is_remote()) {
+        Some(remote) => on_a_host(observed, frame, remote, order),
+        None => Some(order),
     }
+}
+
+/// For a server on a target host: which one, and how the platform gets into the data.
+fn on_a_host(
+    observed: &Observed,
+    frame: &Frame<'_>,
+    remote: &Remote,
+    order: ProvisionBySnapshot,
+) -> Option<ProvisionBySnapshot> {
+    let mut order = ProvisionBySnapshot {
+        environment_id: remote.environment.clone(),
+        repository_id: remote.repository.clone(),
+        auto_select_repository: remote.repository.is_none().then_some(true),
+        ..order
+    };
+    if !frame.has_own_role() {
+        let verifier = desired::admin_verifier(observed, frame)?;
+        let hook = endpoint::configure_clone(remote, &verifier);
+        order.hooks.configure_clone = Some(vec![hook]);
+    }
+    Some(order)
 }
 
 /// Whether a virtual database of the right name is this resource's: the name holds the uid, the tag proves it.
@@ -160,7 +200,7 @@ fn while_running(observed: &Observed, frame: &Frame<'_>) -> Plan {
         .job
         .is_some_and(|j| j.operation == "enable");
     let (reason, what) = if enabling {
-        (Reason::Enabling, "enabled for the pod")
+        (Reason::Enabling, "enabled")
     } else {
         (Reason::Provisioning, "made")
     };
@@ -192,7 +232,7 @@ fn job_failed(observed: &Observed, frame: &Frame<'_>, job: &dct::types::Job) -> 
         return match (enabling, vdb.id) {
             (true, Some(id)) => Plan::Act(Step::Enable {
                 vdb: id,
-                owner: frame.cr.spec.ownership().to_owned(),
+                owner: frame.owner(),
             }),
             // A new intent: whatever the failed job has left is looked for first.
             _ => Plan::Act(Step::RecordIntent {
@@ -245,10 +285,12 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
         );
     }
     let running = vdb.containerization_state == Some(ContainerizationState::RunningInContainer);
-    let offers = vdb
-        .exported_data_directory
-        .as_deref()
-        .is_some_and(|d| running && !d.is_empty());
+    let directory = vdb.exported_data_directory.as_deref();
+    let offers = if frame.is_remote() {
+        vdb.enabled != Some(false)
+    } else {
+        directory.is_some_and(|d| running && !d.is_empty())
+    };
     if !offers {
         if recorded(&observed.cr)
             .job
@@ -257,18 +299,18 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
             return Plan::stop(
                 Reason::EnableFailed,
                 format!(
-                    "virtual database {} was enabled, but offers no directory",
+                    "virtual database {} was enabled, but is not offered",
                     vdb.id
                 ),
             );
         }
         return Plan::Act(Step::Enable {
             vdb: vdb.id.clone(),
-            owner: frame.cr.spec.ownership().to_owned(),
+            owner: frame.owner(),
         });
     }
-    match volume::offered(&frame.settings.export, vdb) {
-        Err(why) => Plan::stop(Reason::ExportRefused, why),
+    match frame.offered(vdb) {
+        Err(refusal) => Plan::refuse(&refusal),
         Ok(copy) => desired::step(observed, frame, desired::all(observed, frame, &copy))
             .unwrap_or(Plan::Done(Outcome::Again)),
     }

@@ -15,10 +15,10 @@ use dct::types::Vdb;
 use environment::spec::HookStage;
 use environment::status::{Exchange as Operation, Refresh, RefreshState};
 
-use super::build::{Frame, Names, hook_job};
+use super::build::{Frame, hook_job};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Record};
-use super::{hooks, pod};
+use super::{hooks, pod, remote};
 use crate::clock::{between, parse, precise};
 use crate::crd::PostgresVdb;
 use crate::reason::Reason;
@@ -231,7 +231,7 @@ pub fn still_serves(observed: &Observed, frame: &Frame<'_>) -> bool {
     let Some(verified) = status.and_then(|s| s.verified.as_ref()) else {
         return false;
     };
-    match pod::state(observed.children.pod(&Names::of(frame).pod()), &observed.cr) {
+    match remote::server(observed, frame) {
         pod::State::Up(up) => up.uid == verified.pod_uid && up.restarts == verified.restarts,
         pod::State::Waiting(_) | pod::State::Failed(..) => false,
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use environment::PostgresVdbStatus;
-use environment::status::{Condition, Endpoint, Phase, Refresh, RefreshState, Stage, Vdb};
+use environment::status::{
+    Condition, Delivery, Endpoint, Phase, Refresh, RefreshState, Stage, Vdb,
+};
 use jiff::Timestamp;
 
 use super::build::{Frame, Names, secret, server_settings};
@@ -151,9 +153,13 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
         Outcome::Recorded(Record::Job(_)) if refresh::under_way(&observed.cr).is_some() => {
             refresh::recorded(&observed.cr).map(told_of)?
         }
+        Outcome::Recorded(Record::Job(job)) if job.operation == "disable" => (
+            expiry::rests(&observed.cr, observed.now).unwrap_or(Reason::Suspended),
+            "the server is stopping".to_owned(),
+        ),
         Outcome::Recorded(Record::Job(_)) => (
             Reason::Enabling,
-            "the virtual database is being enabled for the pod".to_owned(),
+            "the virtual database is being enabled".to_owned(),
         ),
         Outcome::Recorded(_) => (
             Reason::Provisioning,
@@ -261,6 +267,7 @@ fn vdb(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<Vdb>
                 name: Some(intent.name.clone()),
                 intent: Some(intent.clone()),
                 generation: Some(frame.generation),
+                delivery: frame.is_remote().then_some(Delivery::TargetHost),
                 ..Vdb::default()
             };
         }

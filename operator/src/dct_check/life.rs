@@ -9,7 +9,7 @@ use super::{CLEANUP, Check, RUN_TAG, Record, Verdict, latest};
 use crate::clock::between;
 use crate::controller::build::volume::checked_export;
 use crate::source;
-use crate::tower::{Error, NewBookmark};
+use crate::tower::{Error, Host, NewBookmark};
 
 const OWNER: &str = "999:999";
 /// Between two tries of what somebody else's work stands in the way of, and how long it may.
@@ -149,7 +149,9 @@ impl Life<'_> {
 
     async fn enabled(&self, id: &str, first: bool) -> Result<Vdb, String> {
         let job = self
-            .patient("enable", async || self.check.dct.enable(id, OWNER).await)
+            .patient("enable", async || {
+                self.check.dct.enable(id, Some(OWNER)).await
+            })
             .await?;
         self.done("enable", job).await?;
         let vdb = self.read(id).await?;
@@ -170,7 +172,9 @@ impl Life<'_> {
 
     async fn disabled(&self, id: &str) -> Result<Vdb, String> {
         let job = self
-            .patient("disable", async || self.check.dct.disable(id).await)
+            .patient("disable", async || {
+                self.check.dct.disable(id, Host::Pod).await
+            })
             .await?;
         let job = job.ok_or("it was gone when it was to be disabled")?;
         self.done("disable", job).await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::world::{State, World, faults};
 
-fn action(kind: Kind, name: &str, spec: &Value) -> Action {
+pub(crate) fn action(kind: Kind, name: &str, spec: &Value) -> Action {
     let mut spec = spec.clone();
     spec["vdb"] = json!("dev-vdb");
     let object = json!({
@@ -20,7 +20,7 @@ fn action(kind: Kind, name: &str, spec: &Value) -> Action {
     definition::parse(kind, serde_json::from_value(object).unwrap()).unwrap()
 }
 
-fn add(state: &mut State, mut action: Action) {
+pub(crate) fn add(state: &mut State, mut action: Action) {
     action.metadata.creation_timestamp = Some(Time(state.now));
     let name = action.key().name;
     state.actions.insert(name, action);

@@ -17,5 +17,6 @@ mod hooks;
 mod manifests;
 mod mutants;
 mod refresh;
+mod remote;
 mod schedule;
 mod world;

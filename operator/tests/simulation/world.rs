@@ -65,6 +65,8 @@ pub(crate) struct Data {
     prepared: Option<String>,
     roles: BTreeSet<String>,
     passwords: BTreeMap<String, String>,
+    /// What the hook on a target host gave the platform's role.
+    verifier: Option<String>,
 }
 
 impl SimVdb {
@@ -77,6 +79,37 @@ impl SimVdb {
         let before = self.vdb.current_timeflow_id.replace(flow.to_owned());
         self.vdb.previous_timeflow_id = before;
         self.vdb.parent_timeflow_timestamp = Some(self.flows[flow].as_of.clone());
+    }
+
+    /// A timeflow of its own for other data.
+    fn begin(&mut self, data: Data) {
+        let next = format!("tf-{}", self.flows.len() + 1);
+        self.flows.insert(next.clone(), data);
+        self.switch(&next);
+    }
+
+    fn is_remote(&self) -> bool {
+        self.vdb.ip_address.is_some()
+    }
+
+    /// The hook of a target host on new data.
+    fn configure_clone(&mut self) {
+        let hooks = self.vdb.hooks.as_ref();
+        let command = hooks
+            .and_then(|h| h.configure_clone.as_ref()?.first()?.command.as_deref())
+            .unwrap_or_default();
+        let verifier = command
+            .split('\'')
+            .find(|part| part.starts_with("SCRAM-SHA-256$"))
+            .map(str::to_owned);
+        let flow = self.vdb.current_timeflow_id.clone().unwrap();
+        let data = self.flows.get_mut(&flow).unwrap();
+        if verifier.is_none() {
+            // The roles are those of the source.
+            let known = ("app".to_owned(), "of-the-source".to_owned());
+            data.passwords.extend([known]);
+        }
+        data.verifier = verifier;
     }
 
     fn directory(&self) -> String {
@@ -126,6 +159,8 @@ pub(crate) struct State {
     pub(crate) failing: Vec<&'static str>,
     pub(crate) refusing: Vec<&'static str>,
     pub(crate) bookmarks: BTreeMap<String, (Bookmark, Data)>,
+    /// The engine serves the copies itself, on a target host.
+    pub(crate) remote: bool,
     /// Virtual databases of others, and what their namespaces consent to.
     pub(crate) foreign: BTreeMap<String, Vdb>,
     pub(crate) shares: BTreeMap<String, String>,
@@ -205,15 +240,17 @@ fn start() -> Timestamp {
     "2026-11-23T10:00:00Z".parse().unwrap()
 }
 
+pub(crate) const TARGET_HOST: &str = "10.0.2.7";
+
 pub(crate) fn settings() -> Settings {
-    static SETTINGS: LazyLock<Settings> = LazyLock::new(read_settings);
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(|| settings_with(""));
     SETTINGS.clone()
 }
 
-fn read_settings() -> Settings {
+fn settings_with(more: &str) -> Settings {
     let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5s }\n\
                 export: { kind: local, prefix: /pool/vdbs, node: node1 }\ndeletionDeadline: 10m\n";
-    environment::yaml::read(text).unwrap()
+    environment::yaml::read(&format!("{text}{more}")).unwrap()
 }
 
 impl World {
@@ -237,6 +274,7 @@ impl World {
             failing: Vec::new(),
             refusing: Vec::new(),
             bookmarks: BTreeMap::new(),
+            remote: false,
             foreign: BTreeMap::new(),
             shares: BTreeMap::new(),
             exchanges: Vec::new(),
@@ -285,7 +323,13 @@ impl World {
             sql: ports.clone(),
             clock: ports,
             poller: Arc::new(Poller::new(finished)),
-            settings: settings(),
+            settings: if self.state().remote {
+                settings_with(
+                    "remote: { sources: ['10.0.1.54:*'], hosts: [10.0.2.0/24], repository: pg16 }",
+                )
+            } else {
+                settings()
+            },
             helper: Helper::new(b"helper".to_vec()),
             memory: Memory::default(),
             metrics: Arc::new(Metrics::default()),
@@ -623,12 +667,18 @@ fn claim_of(pod: &PodSpec) -> String {
 
 /// What a job does to its virtual database.
 fn work(found: &mut SimVdb, job: &SimJob, queried: &mut bool) {
-    let next = format!("tf-{}", found.flows.len() + 1);
-    let mut begin = |data: Data| {
-        found.flows.insert(next.clone(), data);
-        found.switch(&next);
-    };
+    if found.is_remote() {
+        // The server is moved: whoever was connected no longer is.
+        *queried = false;
+        match job.operation {
+            "enable" => found.vdb.enabled = Some(true),
+            "disable" => found.vdb.enabled = Some(false),
+            "provision" => found.configure_clone(),
+            _ => {}
+        }
+    }
     match job.operation {
+        "enable" | "disable" if found.is_remote() => {}
         "enable" => {
             found.vdb.containerization_state = Some(ContainerizationState::RunningInContainer);
             found.vdb.exported_data_directory = Some(found.directory());
@@ -638,12 +688,23 @@ fn work(found: &mut SimVdb, job: &SimJob, queried: &mut bool) {
             found.vdb.exported_data_directory = None;
             *queried = false;
         }
-        "refresh" => begin(Data {
-            origin: "refreshed".into(),
-            as_of: "2026-11-23T10:30:00Z".into(),
-            ..Data::default()
-        }),
-        "rewind" => begin(job.data.clone().unwrap()),
+        "refresh" => {
+            found.begin(Data {
+                origin: "refreshed".into(),
+                as_of: "2026-11-23T10:30:00Z".into(),
+                ..Data::default()
+            });
+            if found.is_remote() {
+                found.configure_clone();
+            }
+        }
+        "rewind" => {
+            found.begin(job.data.clone().unwrap());
+            if found.is_remote() && found.data().verifier.is_none() {
+                // Its own earlier data has been through the hook.
+                found.configure_clone();
+            }
+        }
         "undo" => {
             let before = found.vdb.previous_timeflow_id.clone().unwrap();
             found.switch(&before);

@@ -122,15 +122,22 @@ fn env(frame: &Frame<'_>, hook: &Hook) -> Value {
         "PGDATABASE",
         hook.database.as_deref().unwrap_or(&database.name),
     );
-    add("PGUSER", ADMIN);
     add("PGCONNECT_TIMEOUT", "10");
     add("PGAPPNAME", &format!("hook {}", hook.name));
-    if hook.run_as != Some(HookRole::Admin) {
+    let own = database
+        .password_secret_ref
+        .clone()
+        .filter(|_| frame.has_own_role());
+    match &own {
+        Some(_) => add("PGUSER", &database.user),
+        None => add("PGUSER", ADMIN),
+    }
+    if own.is_none() && hook.run_as != Some(HookRole::Admin) {
         // What the hook makes belongs to the application.
         add("PGOPTIONS", &format!("-c role={}", database.user));
     }
-    let admin = Names::of(frame).admin().name;
-    env.push(json!({ "name": "PGPASSWORD", "valueFrom": { "secretKeyRef": { "name": admin, "key": "password" } } }));
+    let secret = own.unwrap_or_else(|| Names::of(frame).admin().name);
+    env.push(json!({ "name": "PGPASSWORD", "valueFrom": { "secretKeyRef": { "name": secret, "key": "password" } } }));
     json!(env)
 }
 

@@ -9,7 +9,7 @@ use super::{COMPONENT_LABEL, Frame, Names, SERVER_PORT, meta, typed};
 /// `Ready` of the resource is decided by the operator's own query.
 pub fn service(frame: &Frame<'_>) -> Service {
     let name = Names::of(frame).service();
-    typed(json!({
+    let mut service = json!({
         "metadata": meta(frame.cr, &name, "database"),
         "spec": {
             "type": "ClusterIP",
@@ -17,5 +17,10 @@ pub fn service(frame: &Frame<'_>) -> Service {
             "selector": { environment::names::INSTANCE_LABEL: frame.cr.key().name, COMPONENT_LABEL: "database" },
             "ports": [{ "name": "postgres", "port": frame.cr.spec.port, "targetPort": SERVER_PORT, "protocol": "TCP" }],
         },
-    }))
+    });
+    if frame.is_remote() {
+        // Its endpoint is an address outside (endpoint.rs).
+        service["spec"]["selector"] = json!(null);
+    }
+    typed(service)
 }

@@ -57,7 +57,8 @@ fn medium(spec: &mut Value, export: &Export, path: &str) {
         ExportKind::Nfs => {
             spec["nfs"] = json!({ "server": export.server, "path": path });
             // A soft mount would turn a slow engine into a damaged database.
-            spec["mountOptions"] = json!(["hard", "noatime"]);
+            let options = ["hard", "noatime"].map(str::to_owned);
+            spec["mountOptions"] = json!([options.as_slice(), &export.mount_options].concat());
         }
     }
 }
@@ -113,12 +114,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_engine_that_exports_by_nfs_is_mounted_hard() {
+        let mut spec = json!({});
+        let export = Export {
+            kind: ExportKind::Nfs,
+            prefix: "/domain0".into(),
+            node: None,
+            server: Some("10.0.1.20".into()),
+            mount_options: vec!["vers=4.1".into()],
+        };
+        let path = "domain0/group-1/vdb-7/datafile";
+        let path = checked_export(&export, path).unwrap();
+        medium(&mut spec, &export, &path);
+        assert_eq!(
+            spec,
+            json!({
+                "nfs": { "server": "10.0.1.20", "path": "/domain0/group-1/vdb-7/datafile" },
+                "mountOptions": ["hard", "noatime", "vers=4.1"],
+            })
+        );
+    }
+
+    #[test]
     fn only_directories_below_the_prefix_are_mounted() {
         let export = Export {
             kind: ExportKind::Local,
             prefix: "/pool/vdbs/".into(),
             node: None,
             server: None,
+            mount_options: Vec::new(),
         };
         assert_eq!(
             checked_export(&export, "/pool/vdbs/v-1/").as_deref(),

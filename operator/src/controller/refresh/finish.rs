@@ -15,7 +15,7 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
             generation,
             ..*frame
         });
-        for (name, what) in [(names.claim(), "a claim"), (names.volume(), "a volume")] {
+        for (name, what) in names.data() {
             if let Some(plan) = remove(observed, &name, what, Reason::Refreshing) {
                 return plan;
             }

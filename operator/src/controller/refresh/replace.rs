@@ -26,14 +26,14 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
         return fail(why);
     }
     let changed = timeflow(vdb) != refresh.timeflow.as_deref();
-    match (changed, runs(seen, vdb)) {
+    match (changed, runs(frame, seen, vdb, changed)) {
         (false, true) => Plan::Act(Step::DisableVdb { id: vdb.id.clone() }),
         (false, false) if is_overdue(observed, frame, refresh, seen, &Exchange::Forward) => {
             fail("the job is over, but the data is still the one before")
         }
         (false, false) => send(observed, frame, refresh, seen, &Exchange::Forward),
         (true, false) if seen.work.has_done("enable") => {
-            fail("the virtual database was enabled, but offers no directory")
+            fail("the virtual database was enabled, but does not run")
         }
         (true, false) => enable(vdb, frame),
         (true, true) => {
@@ -56,7 +56,10 @@ pub(super) fn ground<'a>(
     frame: &Frame<'_>,
     reason: Reason,
 ) -> Result<(&'a Seen, &'a Vdb), Box<Plan>> {
-    if let Some(plan) = plan::stop(observed, frame, reason) {
+    // On a target host the engine moves the server itself.
+    if !frame.is_remote()
+        && let Some(plan) = plan::stop(observed, frame, reason)
+    {
         return Err(Box::new(plan));
     }
     let seen = match &observed.exchange {
@@ -84,8 +87,12 @@ pub(super) fn ground<'a>(
     }
 }
 
-/// Offered to the pod's node. What a job has just taken away may still be shown for a moment.
-pub(super) fn runs(seen: &Seen, vdb: &Vdb) -> bool {
+/// Offered to the pod's node, or running on its host with the wanted data: there nothing has to be taken away before.
+/// What a job has just taken away may still be shown for a moment.
+pub(super) fn runs(frame: &Frame<'_>, seen: &Seen, vdb: &Vdb, wanted: bool) -> bool {
+    if frame.is_remote() {
+        return wanted && vdb.enabled != Some(false);
+    }
     let offered = vdb.containerization_state == Some(ContainerizationState::RunningInContainer)
         && vdb
             .exported_data_directory
@@ -97,7 +104,7 @@ pub(super) fn runs(seen: &Seen, vdb: &Vdb) -> bool {
 pub(super) fn enable(vdb: &Vdb, frame: &Frame<'_>) -> Plan {
     Plan::Act(Step::Enable {
         vdb: vdb.id.clone(),
-        owner: frame.cr.spec.ownership().to_owned(),
+        owner: frame.owner(),
     })
 }
 

@@ -6,7 +6,7 @@ use super::judge::other_way;
 use super::look::{Seen, Work};
 use super::replace::{LOOK_AGAIN, enable, ground, is_overdue, runs, send};
 use super::{Exchange, entered, timeflow, write};
-use crate::controller::build::{Copy, Frame, Names, volume};
+use crate::controller::build::{Copy, Frame, Names};
 use crate::controller::observe::{self, Observed};
 use crate::controller::plan::{Plan, Step};
 use crate::reason::Reason;
@@ -23,14 +23,14 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
     let rolled_back =
         refresh.rollback && refresh.replaced_by.is_some() && now != refresh.replaced_by.as_deref();
     let back = now == refresh.timeflow.as_deref() || rolled_back;
-    match (back, runs(seen, vdb)) {
+    match (back, runs(frame, seen, vdb, back)) {
         (true, true) if seen.running.is_some() => {
             let message = "waiting for an operation on the virtual database to end";
             Plan::wait(Reason::Undoing, message, LOOK_AGAIN)
         }
         (true, true) => restored(observed, frame, refresh, seen),
         (true, false) if seen.work.has_done("enable") => {
-            let why = "the virtual database was enabled, but offers no directory";
+            let why = "the virtual database was enabled, but does not run";
             Plan::Done(other_way(observed, refresh, why))
         }
         (true, false) => enable(vdb, frame),
@@ -52,10 +52,7 @@ pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) ->
 
 /// The old volume serves again if it names what the tower offers now; otherwise the same data gets a volume of its own.
 fn restored(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh, seen: &Seen) -> Plan {
-    let offered = seen
-        .vdb
-        .as_ref()
-        .and_then(|vdb| volume::offered(&frame.settings.export, vdb).ok());
+    let offered = seen.vdb.as_ref().and_then(|vdb| frame.offered(vdb).ok());
     let old = refresh.from.unwrap_or(frame.generation);
     let names = Names::of(&Frame {
         generation: old,

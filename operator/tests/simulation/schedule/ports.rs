@@ -14,7 +14,7 @@ use operator::cluster::{self, Cluster, Ending, HookRun, Kind, Name, Notice, Obje
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
 use operator::sql::{self, Login, Preparation, Server, Sql};
-use operator::tower::{self, Accepted, Dct, Inventory, NewBookmark};
+use operator::tower::{self, Accepted, Dct, Host, Inventory, NewBookmark};
 
 use super::super::world::World;
 use super::hub::Port;
@@ -248,14 +248,14 @@ impl Dct for Port {
         .await
     }
 
-    async fn enable(&self, id: &str, owner: &str) -> Result<Job, tower::Error> {
+    async fn enable(&self, id: &str, owner: Option<&str>) -> Result<Job, tower::Error> {
         let effect = self.hub.of(id).enable(id, owner);
         self.write(|| format!("enable {id}"), effect).await
     }
 
-    async fn disable(&self, id: &str) -> Result<Option<Job>, tower::Error> {
-        self.write(|| format!("disable {id}"), self.hub.of(id).disable(id))
-            .await
+    async fn disable(&self, id: &str, host: Host) -> Result<Option<Job>, tower::Error> {
+        let effect = self.hub.of(id).disable(id, host);
+        self.write(|| format!("disable {id}"), effect).await
     }
 
     async fn delete(&self, id: &str) -> Result<Option<Job>, tower::Error> {

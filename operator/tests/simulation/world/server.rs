@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use operator::cluster::{Kind, Object};
-use operator::scram::Password;
+use operator::scram::{self, Password};
 use operator::sql::{self, Login, Preparation, Server, Sql};
 
 use super::{Data, State, World};
@@ -10,6 +10,9 @@ use super::{Data, State, World};
 impl State {
     /// The server runs on the data that its claim's volume names; the tower must still offer it.
     fn server(&mut self) -> Result<&mut Data, sql::Error> {
+        if self.remote {
+            return self.server_of_a_host();
+        }
         let down = || sql::Error::NotYet("connection refused".into());
         let served = self.object(Kind::Service, "dev-vdb").is_some();
         let pod = self.object(Kind::Pod, "dev-vdb-0").filter(|_| served);
@@ -39,6 +42,56 @@ impl State {
         let flow = found.vdb.current_timeflow_id.clone().unwrap();
         Ok(found.flows.get_mut(&flow).unwrap())
     }
+
+    /// The Service leads to the addresses of its slices; nothing else in the cluster has to do with it.
+    fn server_of_a_host(&mut self) -> Result<&mut Data, sql::Error> {
+        let down = || sql::Error::NotYet("connection refused".into());
+        let service = self.object(Kind::Service, "dev-vdb").cloned();
+        let Some(Object::Service(service)) = service else {
+            return Err(down());
+        };
+        assert!(service.spec.as_ref().unwrap().selector.is_none());
+        let slices = self.objects.values().filter_map(|object| match object {
+            Object::EndpointSlice(slice) => Some(slice),
+            _ => None,
+        });
+        let addresses: Vec<(String, i32)> = slices
+            .map(|slice| {
+                assert_eq!(
+                    slice.metadata.labels.as_ref().unwrap()["kubernetes.io/service-name"],
+                    "dev-vdb"
+                );
+                let port = slice.ports.as_ref().unwrap()[0].port.unwrap();
+                (slice.endpoints[0].addresses[0].clone(), port)
+            })
+            .collect();
+        let leads = |vdb: &dct::types::Vdb| {
+            let port = vdb.appdata_source_params.as_ref().unwrap()["postgresPort"].as_i64();
+            addresses.iter().any(|(address, at)| {
+                vdb.ip_address.as_ref() == Some(address) && port == Some(i64::from(*at))
+            })
+        };
+        let found = self
+            .vdbs
+            .values_mut()
+            .find(|v| v.visible && v.vdb.enabled == Some(true) && leads(&v.vdb))
+            .ok_or_else(down)?;
+        let flow = found.vdb.current_timeflow_id.clone().unwrap();
+        Ok(found.flows.get_mut(&flow).unwrap())
+    }
+
+    /// On a host the platform gets in by what its hook has made; in a pod by the helper, which is not simulated.
+    fn lets_in(&mut self, admin: &Password) -> Result<(), sql::Error> {
+        if !self.remote {
+            return Ok(());
+        }
+        let verifier = self.server()?.verifier.clone().unwrap_or_default();
+        if scram::verifies(&verifier, admin.reveal()) {
+            Ok(())
+        } else {
+            Err(sql::Error::Refused("vdb_admin is not let in".into()))
+        }
+    }
 }
 
 #[async_trait]
@@ -46,10 +99,11 @@ impl Sql for World {
     async fn prepare(
         &self,
         _: &Server,
-        _: &Password,
+        admin: &Password,
         order: &Preparation,
     ) -> Result<(), sql::Error> {
         self.call(format_args!("prepare"), |s| {
+            s.lets_in(admin)?;
             if !s.databases.contains(&order.database) && !order.create_if_missing {
                 return Err(sql::Error::DatabaseNotFound {
                     wanted: order.database.clone(),
@@ -66,11 +120,12 @@ impl Sql for World {
     async fn set_password(
         &self,
         _: &Server,
-        _: &Password,
+        admin: &Password,
         user: &str,
         password: &Password,
     ) -> Result<(), sql::Error> {
         self.call(format_args!("set the password"), |s| {
+            s.lets_in(admin)?;
             let found = s.server()?;
             if !found.roles.contains(user) {
                 return Err(sql::Error::Failed(format!("no role {user}")));
@@ -87,7 +142,7 @@ impl Sql for World {
             let host = format!("dev-vdb.{}.svc.cluster.local", s.namespace);
             assert_eq!(server.host, host);
             let found = s.server()?;
-            assert!(found.prepared.is_some());
+            assert!(found.prepared.is_some() || found.verifier.is_none());
             let known = found
                 .passwords
                 .get(&login.user)

@@ -8,7 +8,8 @@ use dct::types::{
     Snapshot, Tag, Vdb,
 };
 use environment::spec::Point;
-use operator::tower::{self, Accepted, Dct, Inventory, NewBookmark};
+use operator::tower::{self, Accepted, Dct, Host, Inventory, NewBookmark};
+use serde_json::json;
 
 use super::{Data, SimJob, SimVdb, State, World};
 
@@ -194,7 +195,16 @@ impl Dct for World {
                     .tags
                     .clone()
                     .map(|t| t.into_iter().map(|t| Tag::new(t.key, t.value)).collect()),
-                containerization_state: Some(ContainerizationState::ReadyForContainer),
+                containerization_state: request
+                    .container_mode
+                    .map(|_| ContainerizationState::ReadyForContainer),
+                ip_address: request
+                    .container_mode
+                    .is_none()
+                    .then(|| super::TARGET_HOST.into()),
+                appdata_source_params: Some(json!({ "postgresPort": 5433 + s.provisioned })),
+                enabled: Some(true),
+                hooks: Some(request.hooks.clone()),
                 current_timeflow_id: Some("tf-1".into()),
                 root_parent_id: Some("d".into()),
                 parent_timeflow_timestamp: Some("2026-11-23T09:59:00Z".into()),
@@ -338,18 +348,20 @@ impl Dct for World {
         })
     }
 
-    async fn enable(&self, id: &str, owner: &str) -> Result<Job, tower::Error> {
-        let ordered = self
-            .state()
-            .cr
-            .as_ref()
-            .map(|cr| cr.spec.ownership().to_owned());
-        assert!(ordered.is_none_or(|ordered| ordered == owner));
+    async fn enable(&self, id: &str, owner: Option<&str>) -> Result<Job, tower::Error> {
+        let ordered = {
+            let state = self.state();
+            let ordered = state.cr.as_ref().map(|cr| cr.spec.ownership().to_owned());
+            assert!(owner.is_some() != state.remote, "{owner:?}");
+            ordered.filter(|_| !state.remote)
+        };
+        assert!(ordered.is_none_or(|ordered| Some(ordered.as_str()) == owner));
         self.order(id, "enable")?
             .ok_or(refused(dct::Class::NotFound, false, "no such VDB"))
     }
 
-    async fn disable(&self, id: &str) -> Result<Option<Job>, tower::Error> {
+    async fn disable(&self, id: &str, host: Host) -> Result<Option<Job>, tower::Error> {
+        assert_eq!(host == Host::Target, self.state().remote);
         self.order(id, "disable")
     }
 
