@@ -24,6 +24,7 @@ mod doctor;
 mod form;
 mod harmless;
 mod kills;
+mod manifests;
 mod policies;
 mod refusals;
 mod renewal;
@@ -33,7 +34,7 @@ mod tower;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 21] = [
+const ALL: [(&str, Scenario); 22] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -71,6 +72,9 @@ const ALL: [(&str, Scenario); 21] = [
     ),
     ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
         Box::pin(admission::refused(c))
+    }),
+    ("manifests_of_others_run_as_they_are", |c| {
+        Box::pin(manifests::run(c))
     }),
     (
         "the_doctor_names_the_first_broken_link_of_an_environment",
