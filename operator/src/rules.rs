@@ -25,10 +25,18 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
         let why = "mode Standby is not supported: a read-only copy allows no password, hook or query as the application's user";
         return Err((Reason::ModeUnsupported, why.to_owned()));
     }
-    if spec.source.kind != SourceType::DctSource {
+    let other = match spec.source.kind {
+        SourceType::DctSource => None,
+        SourceType::PvcClone => Some("pvc-clone"),
+        SourceType::K8sSnapshot => Some("k8s-snapshot"),
+        SourceType::PvcAdopt => Some("pvc-adopt"),
+    };
+    if let Some(other) = other {
         return Err((
             Reason::SourceTypeUnsupported,
-            "only sources of type dct-source are supported".to_owned(),
+            format!(
+                "source.type {other} is not delivered: copies are made by Data Control Tower alone, of a dct-source; nothing was ordered and no claim was touched"
+            ),
         ));
     }
     period("errorBackoffPeriod", &spec.error_backoff_period)?;

@@ -21,7 +21,7 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
     }
     let plain: Vec<_> = named(inventory, reference).collect();
     if !plain.is_empty() {
-        return one(reference, &plain);
+        return one(reference, &plain, inventory);
     }
     let Some((host, dataset)) = reference.rsplit_once(':') else {
         return Err(absent(reference, inventory));
@@ -34,11 +34,7 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
         .collect();
     if found.is_empty() && !same_name.is_empty() {
         let known: BTreeSet<String> = same_name.iter().flat_map(|d| hosts(inventory, d)).collect();
-        let known = if known.is_empty() {
-            "an unknown host".to_owned()
-        } else {
-            known.into_iter().collect::<Vec<_>>().join(", ")
-        };
+        let known = listed(known);
         return Err((
             Reason::SourceNotFound,
             format!("source {dataset:?} exists, but not on {host:?}; it is on {known}"),
@@ -47,7 +43,7 @@ pub fn resolve<'a>(reference: &'a str, inventory: &'a Inventory) -> Result<&'a D
     if found.is_empty() {
         Err(absent(reference, inventory))
     } else {
-        one(reference, &found)
+        one(reference, &found, inventory)
     }
 }
 
@@ -128,21 +124,35 @@ fn named<'a>(inventory: &'a Inventory, name: &'a str) -> impl Iterator<Item = &'
         .filter(move |d| d.id == name || d.name.as_deref() == Some(name))
 }
 
-fn one<'a>(reference: &str, found: &[&'a DSource]) -> Result<&'a DSource, Refusal> {
+fn one<'a>(
+    reference: &str,
+    found: &[&'a DSource],
+    inventory: &Inventory,
+) -> Result<&'a DSource, Refusal> {
     match found {
         [only] => Ok(only),
         several => {
-            let ids: Vec<_> = several.iter().map(|d| d.id.as_str()).collect();
+            let each: Vec<_> = several
+                .iter()
+                .map(|d| format!("{} on {}", d.id, listed(hosts(inventory, d))))
+                .collect();
             Err((
                 Reason::SourceAmbiguous,
                 format!(
                     "source {reference:?} names {} sources: {}",
-                    ids.len(),
-                    ids.join(", ")
+                    each.len(),
+                    each.join("; ")
                 ),
             ))
         }
     }
+}
+
+fn listed(hosts: BTreeSet<String>) -> String {
+    if hosts.is_empty() {
+        return "an unknown host".to_owned();
+    }
+    hosts.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Everything that may stand before the colon: where the source runs, and the engine that holds its copy.
@@ -155,10 +165,7 @@ fn hosts(inventory: &Inventory, dsource: &DSource) -> BTreeSet<String> {
                 .map(str::to_lowercase),
         );
     };
-    let source = inventory.sources.iter().find(|s| {
-        Some(&s.id) == dsource.source_id.as_ref() || s.name.is_some() && s.name == dsource.name
-    });
-    if let Some(source) = source {
+    for source in origins(inventory, dsource) {
         add(&source.ip_address);
         add(&source.fqdn);
         add(&source.environment_name);
@@ -189,6 +196,26 @@ fn hosts(inventory: &Inventory, dsource: &DSource) -> BTreeSet<String> {
     hosts
 }
 
+/// The database that a linked source is of, and the staging server that keeps it; by name where no id is told.
+fn origins<'a>(
+    inventory: &'a Inventory,
+    dsource: &DSource,
+) -> impl Iterator<Item = &'a dct::types::Source> {
+    let ids = [&dsource.source_id, &dsource.staging_source_id].map(Clone::clone);
+    let known = ids.iter().any(Option::is_some);
+    let name = dsource.name.clone().filter(|_| !known);
+    inventory.sources.iter().filter(move |source| {
+        ids.iter().flatten().any(|id| *id == source.id) || name.is_some() && source.name == name
+    })
+}
+
+/// Data Control Tower may know a database that nobody has linked.
+fn unlinked<'a>(reference: &str, inventory: &'a Inventory) -> Option<&'a dct::types::Source> {
+    let name = reference.rsplit_once(':').map_or(reference, |(_, n)| n);
+    let mut sources = inventory.sources.iter();
+    sources.find(|s| s.name.as_deref() == Some(name) && s.is_dsource != Some(true))
+}
+
 fn absent(reference: &str, inventory: &Inventory) -> Refusal {
     let names: BTreeSet<_> = inventory
         .dsources
@@ -205,9 +232,14 @@ fn absent(reference: &str, inventory: &Inventory) -> Refusal {
             names.len() - LISTED
         ),
     };
+    let there = unlinked(reference, inventory).map_or_else(String::new, |source| {
+        let at = source.ip_address.as_deref().or(source.fqdn.as_deref());
+        let at = at.unwrap_or("an unknown host");
+        format!(" though Data Control Tower knows such a database on {at}")
+    });
     (
         Reason::SourceNotFound,
-        format!("source {reference:?} is not linked; {known}"),
+        format!("source {reference:?} is not linked{there}; {known}"),
     )
 }
 
@@ -223,11 +255,14 @@ mod tests {
             id: id.into(),
             name: Some(name.into()),
             source_id: Some(source.into()),
+            staging_source_id: Some(format!("{source}-staging")),
             engine_id: Some("1".into()),
             ..Default::default()
         };
         let source = |id: &str, ip: &str| Source {
             id: id.into(),
+            // Databases on several hosts may have one name.
+            name: Some("orders".into()),
             ip_address: Some(ip.into()),
             fqdn: Some(format!("{id}.example")),
             ..Default::default()
@@ -242,6 +277,11 @@ mod tests {
                 source("s-1", "10.0.1.54"),
                 source("s-2", "10.0.1.55"),
                 source("s-3", "10.0.1.56"),
+                source("s-1-staging", "10.0.1.60"),
+                Source {
+                    name: Some("ledger".into()),
+                    ..source("s-4", "10.0.1.57")
+                },
             ],
             engines: vec![Engine {
                 id: "1".into(),
@@ -260,14 +300,26 @@ mod tests {
     #[case("d-2", "d-2")]
     #[case("10.0.1.56:orders", "d-3")]
     #[case("10.0.1.56:d-3", "d-3")]
+    #[case("10.0.1.60:largedb", "d-1")]
+    #[case("ENGINE.example:largedb", "d-1")]
     fn a_reference_finds_its_source(#[case] reference: &str, #[case] id: &str) {
         assert_eq!(resolve(reference, &inventory()).unwrap().id, id);
     }
 
     #[rstest]
     #[case("10.0.1.99:largedb", Reason::SourceNotFound, "10.0.1.54")]
-    #[case("orders", Reason::SourceAmbiguous, "d-2, d-3")]
-    #[case("engine.example:orders", Reason::SourceAmbiguous, "d-2, d-3")]
+    #[case(
+        "orders",
+        Reason::SourceAmbiguous,
+        "2 sources: d-2 on 10.0.1.55, engine.example, s-2.example; d-3 on 10.0.1.56"
+    )]
+    #[case("engine.example:orders", Reason::SourceAmbiguous, "d-2 on 10.0.1.55")]
+    #[case("10.0.1.55:largedb", Reason::SourceNotFound, "it is on 10.0.1.54")]
+    #[case(
+        "10.0.1.57:ledger",
+        Reason::SourceNotFound,
+        "knows such a database on 10.0.1.57; linked are"
+    )]
     #[case("nothing", Reason::SourceNotFound, "linked are largedb, orders")]
     #[case("h:nothing", Reason::SourceNotFound, "linked are largedb, orders")]
     fn a_reference_that_means_nothing_says_what_exists(

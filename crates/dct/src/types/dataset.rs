@@ -155,6 +155,7 @@ wire! {
         is_detached: bool,
         is_appdata: bool,
         source_id: String,
+        staging_source_id: String,
         current_timeflow_id: String,
         creation_date: String,
         #[serde(deserialize_with = "lenient::integer")]
