@@ -185,6 +185,8 @@ pub enum Progress {
 pub struct HookRun {
     pub job: String,
     pub progress: Progress,
+    /// Why it was ended, where that was not its own doing: then its pod may be gone, and its log with it.
+    pub ended: Option<String>,
 }
 
 impl HookRun {
@@ -202,9 +204,24 @@ impl HookRun {
             (_, true) => Progress::Failed,
             _ => Progress::Running,
         };
+        let conditions = job
+            .status
+            .iter()
+            .flat_map(|s| s.conditions.iter().flatten());
+        let ended = conditions
+            .filter(|c| c.type_ == "Failed" && c.status == "True")
+            .find(|c| c.reason.as_deref() != Some("BackoffLimitExceeded"));
+        let deadline = job.spec.as_ref().and_then(|s| s.active_deadline_seconds);
+        let ended = ended.map(|condition| match (condition.reason.as_deref(), deadline) {
+            (Some("DeadlineExceeded"), Some(seconds)) => {
+                format!("it was ended at its deadline of {seconds} s")
+            }
+            _ => condition.message.clone().unwrap_or_default(),
+        });
         Self {
             job: job.metadata.name.clone().unwrap_or_default(),
             progress,
+            ended,
         }
     }
 }
@@ -264,4 +281,30 @@ pub trait Cluster: Send + Sync {
     async fn cluster_id(&self) -> Result<String, Error>;
     async fn record_orphan(&self, orphan: &Orphan) -> Result<(), Error>;
     async fn notify(&self, cr: &PostgresVdb, notice: &Notice) -> Result<(), Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_ended_says_why_and_one_that_failed_by_itself_has_its_log() {
+        let of = |reason: &str| {
+            let failed = json!({ "type": "Failed", "status": "True", "reason": reason, "message": "as it says" });
+            let job = json!({
+                "metadata": { "name": "j" },
+                "spec": { "activeDeadlineSeconds": 8, "template": {} },
+                "status": { "conditions": [failed] },
+            });
+            HookRun::of(&serde_json::from_value(job).unwrap()).ended
+        };
+        assert_eq!(of("BackoffLimitExceeded"), None);
+        assert_eq!(
+            of("DeadlineExceeded").as_deref(),
+            Some("it was ended at its deadline of 8 s")
+        );
+        assert_eq!(of("PodFailurePolicy").as_deref(), Some("as it says"));
+    }
 }

@@ -16,6 +16,8 @@ use crate::tower::{Dct, Error};
 const BATCH: usize = 100;
 /// A job that so many polls in a row did not show is gone (the tower drops old jobs): look at its object instead.
 const MISSES: u32 = 5;
+/// One lost connection is no news; so many failed polls in a row are.
+const TROUBLE: u32 = 2;
 
 /// What is known of a job.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ struct Jobs {
 
 pub struct Poller {
     jobs: Mutex<Jobs>,
+    /// Failed polls in a row, and what the last one met.
+    failures: Mutex<(u32, Option<Error>)>,
     wake: Notify,
     finished: mpsc::UnboundedSender<Key>,
 }
@@ -50,6 +54,7 @@ impl Poller {
     pub fn new(finished: mpsc::UnboundedSender<Key>) -> Self {
         Self {
             jobs: Mutex::default(),
+            failures: Mutex::default(),
             wake: Notify::new(),
             finished,
         }
@@ -86,8 +91,28 @@ impl Poller {
         self.lock().all.remove(id);
     }
 
+    /// Why nothing is known of running jobs at present.
+    pub fn trouble(&self) -> Option<Error> {
+        let failures = self.failures.lock();
+        let (count, error) = &*failures.unwrap_or_else(std::sync::PoisonError::into_inner);
+        error.clone().filter(|_| *count >= TROUBLE)
+    }
+
     /// Asks once for every job that is not over; says whether one of them came to its end.
     pub async fn poll_once(&self, dct: &dyn Dct) -> Result<bool, Error> {
+        let polled = self.poll(dct).await;
+        self.met(polled.as_ref().err().cloned());
+        polled
+    }
+
+    fn met(&self, error: Option<Error>) {
+        let failures = self.failures.lock();
+        let mut failures = failures.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count = failures.0.saturating_add(1);
+        *failures = (error.as_ref().map_or(0, |_| count), error);
+    }
+
+    async fn poll(&self, dct: &dyn Dct) -> Result<bool, Error> {
         let mut changed = false;
         for batch in self.running().chunks(BATCH) {
             let found = dct.jobs(batch).await?;
@@ -126,6 +151,8 @@ impl Poller {
         loop {
             let running = self.running().len();
             if running == 0 {
+                // Whoever had jobs is gone; what was met then says nothing about the next.
+                self.met(None);
                 self.wake.notified().await;
                 interval = shortest;
             } else if running > known {

@@ -41,7 +41,9 @@ pub(super) async fn step(
         ctx.cluster.apply(&Object::from(job)).await?;
         return Ok(Step::Runs(Box::new(running)));
     };
-    let progress = HookRun::of(&found).progress;
+    let HookRun {
+        progress, ended, ..
+    } = HookRun::of(&found);
     if progress == Progress::Running {
         return Ok(Step::Runs(Box::new(running)));
     }
@@ -58,6 +60,7 @@ pub(super) async fn step(
         }))
     } else {
         let last = crate::one_line(output.lines().last().unwrap_or_default());
+        let last = ended.filter(|_| last.is_empty()).unwrap_or(last);
         Step::Failed("TaskFailed", format!("Job {name} failed: {last}"))
     })
 }

@@ -255,9 +255,20 @@ async fn hook_failed(
         .take(LOG_TAIL)
         .last()
         .map_or(0, |(at, _)| at);
+    let runs = &observed.children.hook_runs;
+    let ended = runs.iter().find(|run| run.job == job);
+    let ended = ended.and_then(|run| run.ended.clone()).unwrap_or_default();
+    let said: Vec<&str> = [ended.as_str(), &tail[from..]]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect();
+    let said = match said.join(": ") {
+        said if said.is_empty() => "it left no log".to_owned(),
+        said => said,
+    };
     Ok(stopped(
         Reason::HookFailed,
-        format!("hook {hook:?} failed (Job {job}): {}", &tail[from..]),
+        format!("hook {hook:?} failed (Job {job}): {said}"),
     ))
 }
 

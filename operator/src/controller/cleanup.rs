@@ -96,20 +96,42 @@ fn skips_hooks(observed: &Observed) -> bool {
 }
 
 /// What people are told of hooks that are passed over.
-pub fn passed_over(observed: &Observed) -> Option<String> {
-    let stages = [HookStage::PreDelete, HookStage::PostDelete];
-    let hooks = observed.cr.spec.hooks.iter();
-    let names: Vec<&str> = hooks
-        .filter(|hook| stages.contains(&hook.stage))
-        .map(|hook| hook.name.as_str())
-        .collect();
-    let why = if observed.namespace_ends {
-        "the namespace ends"
+pub fn passed_over(observed: &Observed, frame: &Frame<'_>) -> Option<String> {
+    if !observed.cr.is_deleting() {
+        return None;
+    }
+    let (stages, why): (&[HookStage], _) = if observed.namespace_ends {
+        (
+            &[HookStage::PreDelete, HookStage::PostDelete],
+            "the namespace ends",
+        )
+    } else if skips_hooks(observed) {
+        (
+            &[HookStage::PreDelete, HookStage::PostDelete],
+            "the deletion is in the foreground",
+        )
+    } else if goes(observed, frame) {
+        // A deletion in the foreground takes the server away at once, and soon looks like any other.
+        (
+            &[HookStage::PreDelete],
+            "there was no running server for them",
+        )
     } else {
-        "the deletion is in the foreground"
+        return None;
     };
-    let told = observed.cr.is_deleting() && skips_hooks(observed) && !names.is_empty();
-    told.then(|| format!("skipped, because {why}: hooks {}", names.join(", ")))
+    let names: Vec<&str> = stages
+        .iter()
+        .flat_map(|stage| hooks::not_ended(observed, frame, *stage))
+        .collect();
+    (!names.is_empty()).then(|| format!("skipped, because {why}: hooks {}", names.join(", ")))
+}
+
+/// The server is gone, or on its way.
+fn goes(observed: &Observed, frame: &Frame<'_>) -> bool {
+    observed
+        .children
+        .own(&Names::of(frame).stateful_set(), &observed.cr)
+        .is_none_or(|set| set.meta().deletion_timestamp.is_some())
 }
 
 fn before_the_end(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {

@@ -52,6 +52,21 @@ pub fn next_before_end(observed: &Observed, frame: &Frame<'_>, stage: HookStage)
     None
 }
 
+/// Names of a stage's hooks that have come to no end.
+pub fn not_ended<'a>(observed: &'a Observed, frame: &Frame<'_>, stage: HookStage) -> Vec<&'a str> {
+    let ended = |hook: &Hook| {
+        matches!(
+            progress(observed, &hook_job::name(frame, hook)),
+            Some(Progress::Succeeded | Progress::Failed)
+        )
+    };
+    hook_job::of_stage(&observed.cr.spec.hooks, stage)
+        .into_iter()
+        .filter(|hook| !ended(hook))
+        .map(|hook| hook.name.as_str())
+        .collect()
+}
+
 fn job(frame: &Frame<'_>, hook: &Hook) -> Job {
     match stamped(hook_job::hook_job(frame, hook)) {
         Object::Job(job) => std::sync::Arc::unwrap_or_clone(job),

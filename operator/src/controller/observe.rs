@@ -274,7 +274,11 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
         return Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new)));
     };
     match ctx.poller.progress(&job.id, &observed.cr.key()) {
-        Progress::Running => Ok(Tower::Running),
+        // Nobody knows how far the job is while the tower does not say.
+        Progress::Running => match ctx.poller.trouble() {
+            Some(error) => Err(error.into()),
+            None => Ok(Tower::Running),
+        },
         Progress::Over(over)
             if over.status == dct::types::JobStatus::Completed || over.status.is_inconclusive() =>
         {

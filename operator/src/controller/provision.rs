@@ -176,6 +176,9 @@ fn lookup(
     let grace = frame.settings.dct.visibility_grace;
     if waited < grace {
         let after = grace.saturating_sub(waited).min(Duration::from_secs(1));
+        if let Some((reason, message)) = refused(observed) {
+            return Plan::wait(reason, message, after);
+        }
         return Plan::wait(
             Reason::Provisioning,
             "looking for a virtual database that may have been ordered already",
@@ -189,6 +192,20 @@ fn lookup(
             source: source.clone(),
         }),
     }
+}
+
+/// What the tower said to the order, as people were told. It stays said until another answer comes: the pauses between two
+/// tries are longer than the tries.
+pub fn refused(observed: &Observed) -> Option<(Reason, String)> {
+    const SAID: [Reason; 4] = [
+        Reason::EngineRefused,
+        Reason::EngineUnauthorized,
+        Reason::EngineForbidden,
+        Reason::EngineUnavailable,
+    ];
+    let ready = observed.cr.status.as_ref()?.condition("Ready")?;
+    let reason = SAID.into_iter().find(|r| r.as_str() == ready.reason)?;
+    Some((reason, ready.message.clone()))
 }
 
 /// What does not depend on the copy is written while the engine works.

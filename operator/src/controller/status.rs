@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
-use super::{cleanup, expiry, refresh};
+use super::{cleanup, expiry, provision, refresh};
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -24,7 +24,7 @@ pub fn of(
     now: Timestamp,
 ) -> Option<PostgresVdbStatus> {
     let (reason, mut message) = told(observed, frame, outcome)?;
-    if let Some(passed_over) = cleanup::passed_over(observed) {
+    if let Some(passed_over) = cleanup::passed_over(observed, frame) {
         let _ = write!(message, "; {passed_over}");
     }
     let before = observed.cr.status.clone().unwrap_or_default();
@@ -150,6 +150,10 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
             "the virtual database is being removed".to_owned(),
         ),
         Outcome::Recorded(Record::Refresh(change)) => told_of(&change.refresh),
+        // The order is about to be sent again, and how that ends is not known yet.
+        Outcome::Recorded(Record::Intent { .. }) if provision::refused(observed).is_some() => {
+            provision::refused(observed)?
+        }
         Outcome::Recorded(Record::Job(_)) if refresh::under_way(&observed.cr).is_some() => {
             refresh::recorded(&observed.cr).map(told_of)?
         }
@@ -493,7 +497,14 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
         let holds = |kind: &str| status.condition(kind).map(|c| c.status.clone());
         (holds("Ready"), holds("Stalled"), holds("Suspended"))
     };
+    // A cause is news at once: the next pass may only be waiting, and then it would never be said.
+    let reason = after.condition("Ready").map(|c| c.reason.as_str());
+    let cause = Reason::ALL
+        .iter()
+        .any(|r| Some(r.as_str()) == reason && r.kind() != Kind::Progress);
+    let said = reason == before.condition("Ready").map(|c| c.reason.as_str());
     !before.conditions.is_empty()
+        && (said || !cause)
         && before.vdb == after.vdb
         && before.verified == after.verified
         && before.refresh == after.refresh

@@ -71,6 +71,37 @@ async fn an_engine_in_trouble_is_named_and_waited_for(#[case] class: Class, #[ca
     assert_eq!(world.state().provisioned, 1);
 }
 
+/// The order is sent again and again, and between two tries what the first may have left is looked for.
+#[tokio::test]
+async fn a_refused_order_is_called_refused_all_the_while() {
+    let world = World::new(json!({}));
+    world.state().refusing = vec!["provision"];
+    world.drive(|s| s.reason() == "EngineRefused").await;
+    let since = world.state().now;
+    world
+        .drive(|s| {
+            let (_, _, message) = s.condition("Ready").unwrap();
+            assert_eq!(s.reason(), "EngineRefused");
+            assert!(message.contains("it is not to be; read what"), "{message}");
+            s.now.duration_since(since).as_secs() > 1800
+        })
+        .await;
+    world.state().refusing.clear();
+    world.drive(State::is_ready).await;
+    assert_eq!(world.state().provisioned, 1);
+}
+
+#[tokio::test]
+async fn a_tower_that_goes_away_while_its_job_runs_is_named() {
+    let world = World::new(json!({}));
+    world.drive(|s| s.reason() == "Provisioning").await;
+    world.state().tower_answers = Err((Class::Unavailable, "in maintenance"));
+    world.drive(|s| s.reason() == "EngineUnavailable").await;
+    world.state().tower_answers = Ok(());
+    world.drive(State::is_ready).await;
+    assert_eq!(world.state().provisioned, 1);
+}
+
 #[tokio::test]
 async fn a_failed_job_is_told_and_tried_again_after_the_backoff() {
     let world = World::new(json!({}));

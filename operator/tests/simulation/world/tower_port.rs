@@ -180,6 +180,9 @@ impl Dct for World {
         point: &Point,
     ) -> Result<Accepted, tower::Error> {
         self.ask(format_args!("provision"), |s| {
+            if s.refusing.contains(&"provision") {
+                return Err(refused(dct::Class::Rejected, false, "it is not to be"));
+            }
             if s.unique_names && s.vdbs.values().any(|v| v.vdb.name == request.name) {
                 return Err(refused(dct::Class::Rejected, true, "the name is taken"));
             }
