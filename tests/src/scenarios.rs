@@ -24,6 +24,7 @@ mod doctor;
 mod form;
 mod harmless;
 mod kills;
+mod limits;
 mod manifests;
 mod policies;
 mod refusals;
@@ -34,7 +35,7 @@ mod tower;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-const ALL: [(&str, Scenario); 22] = [
+const ALL: [(&str, Scenario); 24] = [
     ("the_first_environment_of_an_empty_repository", |c| {
         Box::pin(command_line::first_environment(c))
     }),
@@ -108,6 +109,10 @@ const ALL: [(&str, Scenario); 22] = [
         |c| Box::pin(tower::answers(c)),
     ),
     (
+        "hooks_pools_and_lives_end_and_so_does_every_deletion",
+        |c| Box::pin(limits::all(c)),
+    ),
+    (
         "with_a_protected_branch_orders_and_deletions_are_pull_requests",
         |c| Box::pin(deletion::protected_branch(c)),
     ),
@@ -117,6 +122,10 @@ const ALL: [(&str, Scenario); 22] = [
     (
         "a_deletion_that_nobody_finishes_is_forced_and_its_orphan_recorded",
         |c| Box::pin(deletion::forced(c)),
+    ),
+    (
+        "databases_whose_operator_is_gone_are_released_and_written_down",
+        |c| Box::pin(limits::released(c)),
     ),
 ];
 

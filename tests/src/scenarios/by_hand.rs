@@ -2,16 +2,19 @@
 //! be true of them whatever happened meanwhile.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::admission;
 use crate::context::Context;
 use crate::kubernetes::{Kubernetes, condition};
 use crate::node::Node;
+use crate::process::{self, Finished};
 use crate::wait;
 
 const KIND: &str = "postgresvdb";
@@ -82,24 +85,31 @@ impl<'a> ByHand<'a> {
             .await
     }
 
-    /// Waits until Ready carries this reason and its message these words.
+    /// Waits until Ready is False for this reason, and its message has these words and the hint that people are promised.
     pub(crate) async fn explains(
         &self,
         name: &str,
         reason: &str,
         words: &[&str],
     ) -> anyhow::Result<()> {
-        let seen = self.says(name, reason).await?;
-        let ready = condition(&seen, "Ready").context("no Ready condition")?;
-        let message = ready["message"].as_str().unwrap_or_default();
-        anyhow::ensure!(ready["status"] == "False", "{name} is Ready: {ready}");
-        for word in words.iter().chain(&[hint(reason)?.as_str()]) {
+        let hint = hint(reason)?;
+        let what = format!("{name} to say {reason}, {words:?} and its hint");
+        wait::until(&what, Duration::from_secs(120), || async {
+            let get = ["-n", self.namespace, "get", KIND, name];
+            let seen = self.kubernetes.json(&get).await?;
+            let ready = condition(&seen, "Ready").context("no Ready condition")?;
+            let message = ready["message"].as_str().unwrap_or_default();
+            let says = ready["reason"] == reason && ready["status"] == "False";
+            let explained = words.iter().all(|word| message.contains(word));
             anyhow::ensure!(
-                message.contains(word),
-                "{name} says {reason} without {word:?}: {message}"
+                says && explained && message.contains(&hint),
+                "Ready={} {}: {message}",
+                ready["status"],
+                ready["reason"]
             );
-        }
-        Ok(())
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// The namespace's resources, by `kubectl get -o json`.
@@ -167,6 +177,35 @@ impl<'a> ByHand<'a> {
                 owners.len()
             );
             Ok(Some(()))
+        })
+        .await
+    }
+
+    /// `vdb doctor` against the stack, as people run it.
+    pub(crate) async fn doctor(&self, more: &[&str]) -> anyhow::Result<Finished> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut vdb = Command::new(root.join("target/debug/vdb"));
+        vdb.arg("doctor").args(more);
+        vdb.env_remove("KUBECONFIG")
+            .env("VDB_KUBECONFIG", self.context.get("VDB_KUBECONFIG")?);
+        process::run(&mut vdb).await
+    }
+
+    /// Deletes a virtual database in the engine by hand and waits until it is gone.
+    pub(crate) async fn remove(&self, vdb: &str) -> anyhow::Result<()> {
+        let delete = self
+            .context
+            .engine(Method::POST, &format!("/vdbs/{vdb}/delete"))?;
+        let deleted = delete.json(&json!({})).send().await?;
+        deleted.error_for_status()?;
+        self.absent(vdb).await
+    }
+
+    pub(crate) async fn absent(&self, vdb: &str) -> anyhow::Result<()> {
+        let deadline = Duration::from_secs(60);
+        wait::until(&format!("{vdb} to go"), deadline, || async {
+            let asked = self.context.engine(Method::GET, &format!("/vdbs/{vdb}"))?;
+            Ok((asked.send().await?.status() == 404).then_some(()))
         })
         .await
     }

@@ -1,16 +1,12 @@
 //! What the cluster keeps from happening: volumes that are none of the operator's, the end of what is protected, and a
 //! namespace that goes without its databases.
 
-use std::time::Duration;
-
-use anyhow::Context as _;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::admission::{NAMESPACE, vdb};
+use super::by_hand::ByHand;
 use crate::context::Context;
 use crate::kubernetes::Kubernetes;
-use crate::wait;
 
 const OPERATOR: &str = "--as=system:serviceaccount:vdb-system:vdb-operator";
 const PROTECTED: &str = "x-protected";
@@ -111,34 +107,8 @@ pub(crate) async fn protected(context: &Context) -> anyhow::Result<()> {
 
 /// The namespace takes the operator's role with it before it takes the resource.
 pub(crate) async fn namespace_by_hand(context: &Context) -> anyhow::Result<()> {
-    let kubernetes = Kubernetes::new(context);
-    let labels = json!({ "app.kubernetes.io/part-of": "postgres-vdb-platform" });
-    kubernetes.namespace(ENDING, &labels).await?;
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": { "name": "postgres-vdb-operator", "namespace": ENDING },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "postgres-vdb-platform-environment" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "vdb-operator", "namespace": "vdb-system" }],
-    });
-    let mut resource = vdb("x-ends", |_| ());
-    resource["metadata"]["namespace"] = json!(ENDING);
-    for manifest in [&binding, &resource] {
-        let applied = kubernetes.apply(manifest).await?;
-        anyhow::ensure!(applied.ok, "{manifest}: {}", applied.text());
-    }
-    let ready = kubernetes
-        .reason(ENDING, "x-ends", "Verified", Duration::from_secs(120))
-        .await?;
-    let id = ready["status"]["vdb"]["id"].as_str().context("no VDB id")?;
-    kubernetes
-        .ok(&["delete", "namespace", ENDING, "--timeout=150s"])
-        .await?;
-    let volume = format!("{ENDING}-x-ends-g1");
-    wait::until("volume and VDB to go", Duration::from_secs(60), || async {
-        let asked = context.engine(Method::GET, &format!("/vdbs/{id}"))?;
-        let vdb_is_gone = asked.send().await?.status() == 404;
-        let volume_is_gone = !kubernetes.exists(&["persistentvolume", &volume]).await?;
-        Ok((vdb_is_gone && volume_is_gone).then_some(()))
-    })
-    .await
+    let ours = ByHand::begin(context, ENDING).await?;
+    ours.order("x-ends", |_| ()).await?;
+    ours.says("x-ends", "Verified").await?;
+    ours.end().await
 }

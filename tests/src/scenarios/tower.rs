@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::by_hand::ByHand;
@@ -111,12 +110,30 @@ async fn refusals(ours: &ByHand<'_>, tower: &Tower) -> anyhow::Result<()> {
         ours.order(name, |_| ()).await?;
         ours.explains(name, reason, words).await?;
     }
-    // It is still said when the order has been tried again and again.
-    tower.met().await?;
-    ours.explains("x-refused", "EngineRefused", &["422"])
-        .await?;
+    tokio::time::timeout(SOON, always_refused(ours, tower, "x-refused"))
+        .await
+        .context("the refused order is not sent again")??;
     tower.fault(Fault::None);
     ours.one_each(SOON).await
+}
+
+/// Between two tries nothing else is said.
+async fn always_refused(ours: &ByHand<'_>, tower: &Tower, name: &str) -> anyhow::Result<()> {
+    let tries = tower.met();
+    while tower.met() < tries + 2 {
+        let get = ["-n", NAMESPACE, "get", "postgresvdb", name];
+        let seen = ours.kubernetes.json(&get).await?;
+        let ready = condition(&seen, "Ready").context("no Ready condition")?;
+        anyhow::ensure!(ready["reason"] == "EngineRefused", "{name}: {ready}");
+    }
+    Ok(())
+}
+
+async fn met(tower: &Tower) -> anyhow::Result<()> {
+    wait::until("a call of the operator", SOON, || async {
+        Ok((tower.met() > 0).then_some(()))
+    })
+    .await
 }
 
 /// Jobs that end badly, or of which nobody knows how they ended.
@@ -139,7 +156,7 @@ async fn jobs(ours: &ByHand<'_>, tower: &Tower) -> anyhow::Result<()> {
     ] {
         tower.fault(Fault::Job { kind, status });
         ours.order(name, |_| ()).await?;
-        tower.met().await?;
+        met(tower).await?;
         if let Some(reason) = reason {
             ours.explains(name, reason, &[ORDERED]).await?;
         }
@@ -155,7 +172,7 @@ async fn jobs(ours: &ByHand<'_>, tower: &Tower) -> anyhow::Result<()> {
             status,
         });
         delete(ours, name).await?;
-        tower.met().await?;
+        met(tower).await?;
         if let Some(reason) = reason {
             ours.explains(name, reason, &[ORDERED]).await?;
         }
@@ -228,12 +245,7 @@ async fn swept(ours: &ByHand<'_>, orphan: &str) -> anyhow::Result<()> {
     let get = ["-n", NAMESPACE, "get", "postgresvdb", robbed];
     let resource = ours.kubernetes.json(&get).await?;
     let lost = resource["status"]["vdb"]["id"].as_str().context("no id")?;
-    let taken = ours
-        .context
-        .engine(Method::POST, &format!("/vdbs/{lost}/delete"))?;
-    let taken = taken.json(&json!({})).send().await?;
-    taken.error_for_status()?;
-    absent(ours, lost).await?;
+    ours.remove(lost).await?;
     let volume = volume();
     let applied = ours.kubernetes.apply(&volume).await?;
     anyhow::ensure!(applied.ok, "{}", applied.text());
@@ -262,20 +274,12 @@ async fn swept(ours: &ByHand<'_>, orphan: &str) -> anyhow::Result<()> {
         "what is young was not left alone: {young}"
     );
     sweep(ours, &["--older-than=0s", "--delete"]).await?;
-    absent(ours, orphan).await?;
+    ours.absent(orphan).await?;
     delete(ours, robbed).await?;
     gone(ours, robbed).await?;
     let after = sweep(ours, &["--older-than=0s"]).await?;
     anyhow::ensure!(after.trim() == "nothing is left behind", "{after}");
     ours.one_each(SOON).await
-}
-
-async fn absent(ours: &ByHand<'_>, vdb: &str) -> anyhow::Result<()> {
-    wait::until(&format!("{vdb} to go"), SOON, || async {
-        let asked = ours.context.engine(Method::GET, &format!("/vdbs/{vdb}"))?;
-        Ok((asked.send().await?.status() == 404).then_some(()))
-    })
-    .await
 }
 
 fn volume() -> Value {
