@@ -257,6 +257,8 @@ fn requeue(
             let due = refresh::schedule::until_due(&observed.cr, observed.now);
             due.map_or(*probe, |due| due.min(*probe))
         }
+        // Nothing else wakes it, so what could not be written yet is written then.
+        Outcome::Suspended(_) if written == Written::Later => PROGRESS_INTERVAL,
         Outcome::Suspended(_) => return Some(Requeue::OnChange),
         Outcome::Gone => {
             ctx.memory.forget(&key);

@@ -52,6 +52,20 @@ async fn a_server_stops_when_its_life_is_over_and_starts_when_it_is_extended() {
     assert_eq!(world.state().provisioned, 1);
 }
 
+/// The last words come so soon after the ones before them that they have to wait.
+#[tokio::test]
+async fn a_server_that_stopped_soon_is_not_said_to_be_stopping_for_ever() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.state().stuck_pod = true;
+    let end = after(&world, 3);
+    expire_at(&world, &end);
+    let says = |s: &State, word: &str| s.condition("Ready").unwrap().2.contains(word);
+    world.drive(|s| says(s, "is stopping")).await;
+    world.state().stuck_pod = false;
+    world.drive(|s| says(s, "expired at")).await;
+}
+
 /// Nobody has to look at it: the operator asks to be woken no later than at the end.
 #[tokio::test]
 async fn the_operator_wakes_at_the_end_of_a_life_and_not_with_the_next_probe() {
