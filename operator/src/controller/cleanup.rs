@@ -55,7 +55,8 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
             return plan;
         }
     }
-    let retained = cr.spec.deletion_policy == DeletionPolicy::Retain && recorded(cr).id.is_some();
+    let there = recorded(cr).id.is_some() && !matches!(observed.tower, Tower::Vdb(None));
+    let retained = cr.spec.deletion_policy == DeletionPolicy::Retain && there;
     Plan::Act(Step::Release { retained })
 }
 
@@ -238,20 +239,15 @@ fn end(observed: &Observed, vdb: &Vdb) -> Option<Plan> {
     }
 }
 
-/// A failed job of another kind says nothing against deleting; a failed deletion is told and tried again.
+/// A failed deletion is told and tried again.
 fn after_failure(observed: &Observed, job: &TowerJob) -> Option<Plan> {
-    let vdb = recorded(&observed.cr);
-    let deleting = vdb
-        .job
-        .as_ref()
-        .is_some_and(|j| matches!(j.operation.as_str(), "delete" | "disable"));
     let told = observed
         .cr
         .status
         .as_ref()
         .and_then(|s| s.condition("Ready"))
         .is_some_and(|c| c.reason == Reason::DeletionFailed.as_str());
-    if deleting && !told {
+    if !told {
         let details = job
             .error_details
             .as_deref()
@@ -266,7 +262,7 @@ fn after_failure(observed: &Observed, job: &TowerJob) -> Option<Plan> {
             ),
         ));
     }
-    let id = vdb.id?;
+    let id = recorded(&observed.cr).id?;
     Some(Plan::Act(match observed.cr.spec.deletion_policy {
         DeletionPolicy::Retain => Step::DisableVdb { id },
         DeletionPolicy::Delete => Step::DeleteVdb { id },

@@ -287,6 +287,14 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
             }
             Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new)))
         }
+        // What a failed job has left decides how a deletion goes on; of a failed order, that may be nothing.
+        Progress::Over(over) if observed.cr.is_deleting() => {
+            let ends = matches!(job.operation.as_str(), "delete" | "disable");
+            Ok(match ctx.dct.vdb(&id).await? {
+                Some(_) if ends => Tower::JobFailed(over),
+                found => Tower::Vdb(found.map(Box::new)),
+            })
+        }
         Progress::Over(over) => Ok(Tower::JobFailed(over)),
         Progress::Gone => Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new))),
     }

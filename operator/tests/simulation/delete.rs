@@ -169,3 +169,20 @@ async fn a_hook_with_an_impossible_deadline_does_not_keep_a_resource() {
     settle(&world).await;
     assert_gone(&world.state());
 }
+
+#[rstest::rstest]
+#[case("Delete")]
+#[case("Retain")]
+#[tokio::test]
+async fn the_deletion_of_an_order_that_failed_does_not_wait_for_its_deadline(#[case] policy: &str) {
+    let world = World::new(json!({ "deletionPolicy": policy }));
+    world.state().job_fails = Some("out of space");
+    world.drive(|s| s.reason() == "ProvisionFailed").await;
+    world.delete();
+    let began = world.state().now;
+    world.drive(gone).await;
+    let state = world.state();
+    // Neither in the ledger nor asked for again and again: there is no virtual database.
+    assert_gone(&state);
+    assert!(state.now.duration_since(began) < jiff::SignedDuration::from_mins(1));
+}
