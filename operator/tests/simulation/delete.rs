@@ -186,3 +186,25 @@ async fn the_deletion_of_an_order_that_failed_does_not_wait_for_its_deadline(#[c
     assert_gone(&state);
     assert!(state.now.duration_since(began) < jiff::SignedDuration::from_mins(1));
 }
+
+#[tokio::test]
+async fn a_deletion_that_is_refused_in_the_middle_of_a_refresh_says_so() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.state().change(|cr| {
+        cr.spec.refresh = serde_json::from_value(json!({ "token": "t-1" })).unwrap();
+    });
+    world.drive(|s| s.exchanges.len() == 1).await;
+    world.delete();
+    world.state().refusing = vec!["delete"];
+    world.drive(|s| s.reason() == "EngineRefused").await;
+    let state = world.state().refresh().and_then(|r| r.state);
+    assert_eq!(
+        state,
+        Some(environment::status::RefreshState::Replacing),
+        "a deletion undoes no exchange"
+    );
+    world.state().refusing.clear();
+    settle(&world).await;
+    assert_gone(&world.state());
+}

@@ -9,9 +9,11 @@ use crate::controller::observe::Observed;
 use crate::controller::plan::Outcome;
 use crate::reason::{Kind, Reason};
 
-/// Turns an outcome that an exchange cannot go on from into its way back.
+/// Turns an outcome that an exchange cannot go on from into its way back. In a deletion there is none: the step that
+/// failed was one of the deletion, and so is its reason.
 pub fn judge(observed: &Observed, frame: &Frame<'_>, outcome: Outcome) -> Outcome {
-    let Some((refresh, state)) = under_way(&observed.cr) else {
+    let Some((refresh, state)) = under_way(&observed.cr).filter(|_| !observed.cr.is_deleting())
+    else {
         return outcome;
     };
     let late = is_late(observed, frame, refresh);
