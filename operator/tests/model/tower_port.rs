@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use dct::Class;
 use dct::types::{Bookmark, DSource, Job, ProvisionBySnapshot, Snapshot, Source, Vdb};
 use environment::spec::Point;
-use operator::tower::{Accepted, Dct, Error, Inventory, NewBookmark};
+use operator::tower::{Accepted, Dct, Error, Host, Inventory, NewBookmark};
 
 use super::defect::Defect;
 use super::run::{Lost, Ports};
@@ -206,11 +206,11 @@ impl Dct for Ports {
         })
     }
 
-    async fn enable(&self, _: &str, _: &str) -> Result<Job, Error> {
+    async fn enable(&self, _: &str, _: Option<&str>) -> Result<Job, Error> {
         self.must(Operation::Enable).await
     }
 
-    async fn disable(&self, _: &str) -> Result<Option<Job>, Error> {
+    async fn disable(&self, _: &str, _: Host) -> Result<Option<Job>, Error> {
         self.order(Operation::Disable).await
     }
 
