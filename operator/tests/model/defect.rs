@@ -45,7 +45,7 @@ impl Defect {
         match self {
             Self::DeletionUnseen => cr.metadata.deletion_timestamp = None,
             Self::DeletionImagined if ordered => {
-                cr.metadata.deletion_timestamp = Some(Time(time::now()))
+                cr.metadata.deletion_timestamp = Some(Time(time::now()));
             }
             Self::RestImagined => cr.spec.enabled = false,
             _ => {}

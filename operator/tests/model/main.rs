@@ -13,6 +13,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::struct_excessive_bools,
     reason = "a wrong test stops"
 )]
 

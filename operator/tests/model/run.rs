@@ -124,7 +124,7 @@ impl Ports {
             std::mem::replace(&mut run.begun, true)
         };
         if again {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -154,19 +154,14 @@ impl Ports {
             let mut run = self.run();
             let next = run.at + 1;
             let segment = run.segments.get(next).cloned();
-            match segment {
-                Some(segment) => {
-                    run.at = next;
-                    run.world = (*segment.world).clone();
-                    Some(segment.fate)
-                }
-                None => {
-                    run.next = Some(Call {
-                        what,
-                        tower: refusal.is_some(),
-                    });
-                    None
-                }
+            if let Some(segment) = segment {
+                run.at = next;
+                run.world = (*segment.world).clone();
+                Some(segment.fate)
+            } else {
+                let tower = refusal.is_some();
+                run.next = Some(Call { what, tower });
+                None
             }
         };
         let Some(fate) = fate else {
@@ -299,7 +294,7 @@ fn remembered(context: &Context, world: &World, mind: Option<&Mind>) -> Option<M
         Some(PAST_GRACES)
     };
     let proves = matches!(exchange, None | Some(RefreshState::Restoring));
-    let proved = proves && status.is_some_and(|s| s.is_ready(0));
+    let stands = proves && status.is_some_and(|s| s.is_ready(0));
     let own =
         |(intent, source): (Intent, String)| (Some(intent) == recorded.intent).then_some(source);
     let run = |(run, done): (String, Preparation)| (run, done.identity);
@@ -310,7 +305,7 @@ fn remembered(context: &Context, world: &World, mind: Option<&Mind>) -> Option<M
         proof: m
             .last_proof
             .map(|at| age(at).min(PAST_PROBES))
-            .filter(|_| proved),
+            .filter(|_| stands),
         over: over.filter(|over| job == Some(tower::job_id(over.number))),
     })
 }

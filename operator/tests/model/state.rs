@@ -227,15 +227,15 @@ impl Model {
                 world.tower.end(place, end);
             }
             Action::PodMade => world.make_pod(&state.known_pods()),
-            Action::PodStarts => state.pod_becomes(world, PodPhase::Running),
+            Action::PodStarts => world.pod_becomes(PodPhase::Running),
             Action::PodBreaks => {
                 next.faults -= 1;
                 if let Some(flow) = world.tower.flow() {
                     flow.broken = true;
                 }
-                state.pod_becomes(world, PodPhase::Broken);
+                world.pod_becomes(PodPhase::Broken);
             }
-            Action::PodFails => state.pod_becomes(world, PodPhase::Broken),
+            Action::PodFails => world.pod_becomes(PodPhase::Broken),
             Action::PodDies => {
                 next.faults -= 1;
                 world.pod_ends();
@@ -283,7 +283,7 @@ impl Model {
     }
 
     /// What a pass does depends on what it can see alone, so each one is run once.
-    fn step(&self, state: State, segments: Vec<Segment>) -> (State, bool) {
+    fn step(&self, mut state: State, segments: Vec<Segment>) -> (State, bool) {
         let key = fingerprint(&(&segments, &state.mind));
         let known = self.steps.lock().unwrap().get(&key).cloned();
         let done = known.unwrap_or_else(|| {
@@ -291,23 +291,12 @@ impl Model {
             self.steps.lock().unwrap().insert(key, done.clone());
             done
         });
-        let Stepped {
-            world,
-            mind,
-            pass,
-            asked,
-            again,
-        } = (*done).clone();
-        (
-            self.heard(State {
-                world,
-                mind,
-                pass,
-                again,
-                ..state
-            }),
-            asked,
-        )
+        let done = (*done).clone();
+        state.world = done.world;
+        state.mind = done.mind;
+        state.pass = done.pass;
+        state.again = done.again;
+        (self.heard(state), done.asked)
     }
 }
 
@@ -439,12 +428,6 @@ impl State {
         let mut jobs = self.world.tower.jobs.iter();
         let job = jobs.find(|j| j.end.is_some() && job_id(j.number) == recorded)?;
         (mind.over.as_ref() != Some(job)).then_some(job)
-    }
-
-    fn pod_becomes(&self, world: &mut World, phase: PodPhase) {
-        if let Some(pod) = &mut world.pod {
-            pod.phase = phase;
-        }
     }
 
     /// Pods that the status or the process still knows.

@@ -25,8 +25,8 @@ fn answer(class: Class, conflict: bool) -> Error {
     }
 }
 
-fn refusal() -> Option<Error> {
-    Some(answer(Class::Rejected, false))
+fn refusal() -> Error {
+    answer(Class::Rejected, false)
 }
 
 /// What every order has to keep to.
@@ -80,7 +80,7 @@ fn order(world: &mut World, operation: Operation) -> Result<Option<Job>, Error> 
 
 impl Ports {
     async fn order(&self, operation: Operation) -> Result<Option<Job>, Error> {
-        self.effect(format!("{operation:?}"), refusal(), |run| {
+        self.effect(format!("{operation:?}"), Some(refusal()), |run| {
             order(&mut run.world, operation)
         })
         .await
@@ -124,7 +124,7 @@ impl Dct for Ports {
     }
 
     async fn provision(&self, _: &ProvisionBySnapshot, _: &Point) -> Result<Accepted, Error> {
-        self.effect("Provision".into(), refusal(), |run| {
+        self.effect("Provision".into(), Some(refusal()), |run| {
             let world = &mut run.world;
             check(world, Operation::Provision);
             if world.tower.vdb.is_some() || world.tower.made {
@@ -150,7 +150,7 @@ impl Dct for Ports {
     }
 
     async fn keep(&self, _: &NewBookmark<'_>) -> Result<Option<Job>, Error> {
-        self.effect("Bookmark".into(), refusal(), |run| {
+        self.effect("Bookmark".into(), Some(refusal()), |run| {
             let world = &mut run.world;
             check(world, Operation::Bookmark);
             if world.tower.busy() || world.tower.mark.is_some() {
@@ -167,7 +167,7 @@ impl Dct for Ports {
     }
 
     async fn forget(&self, _: &str) -> Result<(), Error> {
-        self.effect("Forget".into(), refusal(), |run| {
+        self.effect("Forget".into(), Some(refusal()), |run| {
             run.world.tower.mark = None;
             Ok(())
         })

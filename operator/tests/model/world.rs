@@ -219,6 +219,12 @@ impl World {
             .is_some_and(|pod| pod.leaving || self.wanted() != Some(pod.generation))
     }
 
+    pub(crate) fn pod_becomes(&mut self, phase: PodPhase) {
+        if let Some(pod) = &mut self.pod {
+            pod.phase = phase;
+        }
+    }
+
     pub(crate) fn pod_ends(&mut self) {
         self.pod = None;
     }
