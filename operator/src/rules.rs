@@ -56,6 +56,10 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
             format!("database.user {:?} is reserved", spec.database.user),
         ));
     }
+    if spec.database.password.as_deref() == Some("") {
+        let why = "database.password is empty; write one of 8 to 128 characters, or none";
+        return Err((Reason::InvalidSpec, why.to_owned()));
+    }
     for hook in &spec.hooks {
         if let Some(deadline) = &hook.deadline {
             period(&format!("deadline of hook {:?}:", hook.name), deadline)?;

@@ -355,7 +355,7 @@ pub(super) fn password(
     let missing = || {
         (
             Reason::PasswordSecretMissing,
-            format!("Secret {reference} with the key password does not exist"),
+            format!("there is no Secret {reference} with a password under the key password"),
         )
     };
     desired::ordered_password(observed, frame)

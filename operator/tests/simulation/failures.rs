@@ -1,6 +1,9 @@
 //! Every way to fail has its reason, its message and, where it can, its way back.
 
 use dct::Class;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use operator::cluster::{Name, Object};
 use rstest::rstest;
 use serde_json::json;
 
@@ -14,6 +17,7 @@ use super::world::{State, World};
 #[case(json!({ "source": { "reference": "other" } }), "SourceNotFound", "largedb")]
 #[case(json!({ "image": "evil:16" }), "NotAllowed", "postgres:*")]
 #[case(json!({ "database": { "user": "vdb_admin" } }), "InvalidSpec", "reserved")]
+#[case(json!({ "database": { "password": "" } }), "InvalidSpec", "database.password")]
 #[case(json!({ "errorBackoffPeriod": "0s" }), "InvalidSpec", "errorBackoffPeriod")]
 #[case(json!({ "hooks": [{ "name": "seed", "stage": "post-create", "type": "sql", "script": "x", "deadline": "5124095576030431h" }] }), "InvalidSpec", "deadline of hook")]
 #[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
@@ -197,4 +201,24 @@ async fn a_refusal_is_looked_at_again_at_most_once_a_second_whatever_is_ordered(
     let second = std::time::Duration::from_secs(1);
     let wanted = operator::controller::Requeue::After(second);
     assert_eq!(wait.await.unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn a_secret_with_an_empty_password_is_refused_and_named() {
+    let world = World::new(json!({ "database": { "passwordSecretRef": "mine" } }));
+    let secret = |password: &str| -> Secret {
+        let data = json!({ "password": ByteString(password.as_bytes().to_vec()) });
+        let metadata = json!({ "name": "mine", "namespace": "postgres-vdbs-dev" });
+        serde_json::from_value(json!({ "metadata": metadata, "data": data })).unwrap()
+    };
+    let put = |password: &str| {
+        let object = Object::from(secret(password));
+        let name = Name::of(&object);
+        world.state().objects.insert(name, object);
+    };
+    put("\n");
+    world.drive(|s| s.reason() == "PasswordSecretMissing").await;
+    assert!(world.state().condition("Ready").unwrap().2.contains("mine"));
+    put("correct-horse");
+    world.drive(State::is_ready).await;
 }
