@@ -18,7 +18,7 @@ VDB := target/debug/vdb
 endif
 
 # `value` takes a variable as it was typed, without expanding what looks like a reference in it.
-VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR BOOKMARK DAYS YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN SCHEDULES SEED
+VARIABLES := ENV OWNER SOURCE SNAPSHOT DATABASE ROLE IMAGE CPU MEMORY INIT_SQL DESCRIPTION SET UNTIL FOR BOOKMARK DAYS YES PUSH FORCE WAIT DEADLINE KEY SQL PORT FILES CONTEXT VDB REGISTRY TAG BUILDER SETTINGS DRY_RUN SCHEDULES SEED SCALE IDLE
 $(foreach variable,$(VARIABLES),$(if $(filter-out undefined,$(origin $(variable))),\
 	$(eval override $(variable) := $$(value $(variable)))$(eval export $(variable))))
 # Programs called from here see no definition of this command line.
@@ -55,7 +55,7 @@ demo: ## Start the local platform, place one order, print addresses and logins
 down: ## Stop the local platform
 	@cargo run --quiet --package vdb-stack -- down --instance demo
 
-bench: ## Measure rendering and lists, and on the running demo orders, clones and memory
+bench: ## Measure rendering, lists, the operator with many databases (SCALE=1000), and on the running demo orders, clones and memory
 	@.ci/parts bench
 	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench

@@ -22,8 +22,10 @@ use crate::tower::{self, Tower};
 
 /// Rounds of orders; with a comparison each is followed by one without the operator.
 const ROUNDS: usize = 4;
-/// Databases that are changed one by one, for the time from the change to the operator's first question.
-const CHANGED: usize = 100;
+/// Databases that are changed one by one, for the time from the change to the operator's first question, and orders
+/// that come alone. Where only counts are checked, few are enough.
+const CHANGED: [usize; 2] = [100, 10];
+const SINGLE: [usize; 2] = [20, 3];
 const LONGEST: Duration = Duration::from_mins(60);
 
 struct World {
@@ -198,7 +200,7 @@ impl World {
         self.limit("tower calls per database", each(counted.calls, vdbs), 8.0);
     }
 
-    /// A few may be hit by a pause of the machine, so the last tenth is not looked at.
+    /// What one database costs is the same among many.
     fn grows(&mut self, few: &Counted, many: &Counted) {
         let both = |of: fn(&Counted) -> usize| (each(of(few), few.vdbs), each(of(many), many.vdbs));
         let writes = both(|c| c.totals.writes.saturating_sub(c.namespaces));
@@ -246,8 +248,9 @@ impl World {
     /// From a change of the order to the operator's first question about it, by the API server's clock.
     async fn latency(&mut self, all: &[Key]) -> anyhow::Result<()> {
         let mut waited = Vec::new();
-        let step = (all.len() / CHANGED).max(1);
-        let keys: Vec<_> = all.iter().step_by(step).take(CHANGED).cloned().collect();
+        let changed = CHANGED[usize::from(self.check)];
+        let step = (all.len() / changed).max(1);
+        let keys: Vec<_> = all.iter().step_by(step).take(changed).cloned().collect();
         for key in &keys {
             drop(self.log.since(OPERATOR)?);
             let api = Api::<PostgresVdb>::namespaced(self.client.clone(), &key.namespace);
@@ -287,7 +290,7 @@ impl World {
     /// One order at a time beside all that are there: what the platform adds to the tower's jobs.
     async fn single(&mut self, operator: &Operator) -> anyhow::Result<()> {
         let mut took = Vec::new();
-        for number in 0..20 {
+        for number in 0..SINGLE[usize::from(self.check)] {
             let one = [key("single", number, 1)];
             database::make_namespaces(&self.client, &one).await?;
             let started = Instant::now();
