@@ -12,15 +12,21 @@ use crate::reason::Reason;
 use crate::scram::Password;
 
 /// What does not depend on the copy.
-pub fn early(frame: &Frame<'_>) -> Vec<Object> {
+pub fn early(observed: &Observed, frame: &Frame<'_>) -> Vec<Object> {
     if frame.is_remote() {
         return vec![stamped(service::service(frame))];
     }
-    vec![
-        stamped(config_map::helper(frame)),
+    let own = [
         stamped(config_map::config(frame)),
         stamped(service::service(frame)),
-    ]
+    ];
+    helper(observed, frame).into_iter().chain(own).collect()
+}
+
+/// Built only where it is missing: its name says what is in it, and that is a megabyte.
+fn helper(observed: &Observed, frame: &Frame<'_>) -> Option<Object> {
+    let there = observed.children.get(&Names::of(frame).helper()).is_some();
+    (!there).then(|| stamped(config_map::helper(frame)))
 }
 
 /// In the order in which they are needed: configuration, volume before claim, the pod's set last.
@@ -36,18 +42,21 @@ pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
         ..Inputs::of(frame)
     };
     let mut objects = observed.memory.built.objects(inputs, || {
-        let mut objects = early(frame);
-        objects.push(stamped(volume::persistent_volume(frame, copy)));
-        objects.push(stamped(volume::persistent_volume_claim(frame)));
+        let mut objects = vec![
+            stamped(config_map::config(frame)),
+            stamped(service::service(frame)),
+            stamped(volume::persistent_volume(frame, copy)),
+            stamped(volume::persistent_volume_claim(frame)),
+        ];
         objects.extend(sets(observed, frame, copy, 1));
         objects
     });
     let sets = objects.split_off(BEFORE_THE_SET);
     objects.extend(chosen(observed, sets));
-    objects
+    helper(observed, frame).into_iter().chain(objects).collect()
 }
 
-const BEFORE_THE_SET: usize = 5;
+const BEFORE_THE_SET: usize = 4;
 
 /// A running server keeps the helper that it was started with: a new version of the operator restarts no database.
 pub fn set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {

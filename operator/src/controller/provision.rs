@@ -210,7 +210,7 @@ pub fn refused(observed: &Observed) -> Option<(Reason, String)> {
 
 /// What does not depend on the copy is written while the engine works.
 fn while_running(observed: &Observed, frame: &Frame<'_>) -> Plan {
-    if let Some(plan) = desired::step(observed, frame, desired::early(frame)) {
+    if let Some(plan) = desired::step(observed, frame, desired::early(observed, frame)) {
         return plan;
     }
     let enabling = recorded(&observed.cr)
