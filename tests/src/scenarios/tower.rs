@@ -14,7 +14,7 @@ use crate::wait;
 const NAMESPACE: &str = "postgres-vdbs-x-tower";
 const SYSTEM: &str = "vdb-system";
 const ENGINE: &str = "http://vdb-engine.vdb-system.svc.cluster.local:8080";
-const DEADLINE: &str = "30s";
+const DEADLINE: &str = "20s";
 const SOON: Duration = Duration::from_secs(120);
 const PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head></html>";
 const BAD_GATEWAY: &str = "<html><head><title>502 Bad Gateway</title></head></html>";
