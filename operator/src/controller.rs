@@ -122,7 +122,7 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
             ctx.memory.sight.visit(key, comes, now);
             comes
         });
-        let mut observed = observe::observe(ctx, cr, comes).await?;
+        let mut observed = Box::pin(observe::observe(ctx, cr, comes)).await?;
         let frame = ctx.frame(&observed.cr);
         let outcome = match plan::plan(&observed, &frame) {
             Plan::Act(step) => {
