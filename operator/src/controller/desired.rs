@@ -32,7 +32,7 @@ fn helper(observed: &Observed, frame: &Frame<'_>) -> Option<Object> {
 /// In the order in which they are needed: configuration, volume before claim, the pod's set last.
 pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
     if frame.is_remote() {
-        let mut objects = early(frame);
+        let mut objects = early(observed, frame);
         objects.push(stamped(endpoint::endpoint_slice(frame, copy)));
         return objects;
     }

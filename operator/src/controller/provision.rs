@@ -42,7 +42,7 @@ pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
         Tower::Fresh(source) => match order(observed, frame, source) {
             Some(order) => Plan::Act(Step::Provision(Box::new(order))),
             // The order carries what the platform's Secret says.
-            None => desired::step(observed, frame, desired::early(frame))
+            None => desired::step(observed, frame, desired::early(observed, frame))
                 .unwrap_or(Plan::Done(Outcome::Again)),
         },
         Tower::Lookup { vdb, job, source } => {
