@@ -73,9 +73,9 @@ async fn while_killing(
         let _ = over.send(true);
         result
     };
-    let (killed, done) = tokio::join!(killer, work);
+    let (count, done) = tokio::join!(killer, work);
     done?;
-    killed
+    count
 }
 
 async fn killer(

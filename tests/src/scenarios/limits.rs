@@ -73,9 +73,9 @@ async fn endless_hook(ours: &ByHand<'_>) -> anyhow::Result<()> {
 async fn full_pool(ours: &ByHand<'_>) -> anyhow::Result<()> {
     let name = "x-full";
     let filler = ours.node.pool().join("filler");
-    let filled = process::run(Command::new("sh").args(["-c", FILL, "fill"]).arg(&filler)).await?;
+    let full = process::run(Command::new("sh").args(["-c", FILL, "fill"]).arg(&filler)).await?;
     let said = async {
-        anyhow::ensure!(filled.ok, "fill the pool: {}", filled.text());
+        anyhow::ensure!(full.ok, "fill the pool: {}", full.text());
         ours.order(name, |_| ()).await?;
         ours.explains(name, "EngineUnavailable", &["no room", "enlarge the pool"])
             .await
