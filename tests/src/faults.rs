@@ -68,7 +68,7 @@ pub(crate) struct Tower {
 }
 
 impl Tower {
-    pub(crate) async fn start(context: &Context) -> anyhow::Result<Self> {
+    pub(crate) fn start(context: &Context) -> anyhow::Result<Self> {
         let socket = Path::new(context.get("VDB_STATE_DIR")?).join("sockets/faults");
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket)

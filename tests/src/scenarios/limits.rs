@@ -26,7 +26,7 @@ pub(crate) async fn all(context: &Context) -> anyhow::Result<()> {
     let ours = ByHand::begin(context, NAMESPACE).await?;
     let soon = Timestamp::now() + SignedDuration::from_secs(25);
     ours.order(ENDLESS, |spec| {
-        spec["hooks"] = hook("select pg_sleep(3600)")
+        spec["hooks"] = hook("select pg_sleep(3600)");
     })
     .await?;
     ours.order(EXPIRES, |spec| {

@@ -22,7 +22,7 @@ const ORDERED: &str = "the fault that was ordered";
 
 pub(crate) async fn answers(context: &Context) -> anyhow::Result<()> {
     let ours = ByHand::begin(context, NAMESPACE).await?;
-    let tower = Tower::start(context).await?;
+    let tower = Tower::start(context)?;
     let before = settings(&ours.kubernetes).await?;
     let changed = before
         .replace(ENGINE, &format!("http://{ADDRESS}"))
