@@ -1,11 +1,13 @@
-//! The scenarios, in the order in which they run: later ones use what earlier ones made.
+//! The scenarios: one that others build on, those that can run side by side, and those that need the stack for themselves.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::context::Context;
 use crate::gitea::{self, Gitea};
@@ -34,31 +36,69 @@ mod secrets;
 mod tower;
 
 type Scenario = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+/// Scenarios that run one after the other.
+type Lane = &'static [(&'static str, Scenario)];
 
-const ALL: [(&str, Scenario); 24] = [
-    ("the_first_environment_of_an_empty_repository", |c| {
-        Box::pin(command_line::first_environment(c))
-    }),
-    (
-        "a_copy_contacts_nothing_and_knows_no_password_of_the_source",
-        |c| Box::pin(harmless::copy(c)),
-    ),
-    (
-        "an_order_through_the_browser_is_queried_and_leaves_the_source_untouched",
-        |c| Box::pin(form::order(c)),
-    ),
-    (
-        "one_of_two_environments_with_a_common_prefix_is_retired_alone",
-        |c| Box::pin(form::retire(c)),
-    ),
-    (
+/// Others work in the environment that it makes.
+const FIRST: Lane = &[("the_first_environment_of_an_empty_repository", |c| {
+    Box::pin(command_line::first_environment(c))
+})];
+
+/// Each has databases of its own and looks at nothing else, so these lanes run side by side.
+const SIDE_BY_SIDE: [Lane; 4] = [
+    &[
+        (
+            "an_order_through_the_browser_is_queried_and_leaves_the_source_untouched",
+            |c| Box::pin(form::order(c)),
+        ),
+        (
+            "one_of_two_environments_with_a_common_prefix_is_retired_alone",
+            |c| Box::pin(form::retire(c)),
+        ),
+    ],
+    &[(
         "a_database_gets_more_memory_and_then_other_data_through_the_portal",
         |c| Box::pin(day2::change(c)),
-    ),
-    (
+    )],
+    &[(
         "a_database_is_refreshed_by_git_and_rewound_by_an_action",
         |c| Box::pin(renewal::exchange(c)),
-    ),
+    )],
+    &[
+        (
+            "a_copy_contacts_nothing_and_knows_no_password_of_the_source",
+            |c| Box::pin(harmless::copy(c)),
+        ),
+        ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
+            Box::pin(admission::refused(c))
+        }),
+        ("manifests_of_others_run_as_they_are", |c| {
+            Box::pin(manifests::run(c))
+        }),
+        (
+            "the_doctor_names_the_first_broken_link_of_an_environment",
+            |c| Box::pin(doctor::environment(c)),
+        ),
+        ("what_cannot_be_delivered_says_why", |c| {
+            Box::pin(admission::explained(c))
+        }),
+        (
+            "the_operators_account_makes_no_other_volumes_and_reads_no_other_secrets",
+            |c| Box::pin(policies::account(c)),
+        ),
+        (
+            "what_is_protected_is_not_deleted_before_it_is_released",
+            |c| Box::pin(policies::protected(c)),
+        ),
+        (
+            "a_namespace_deleted_by_hand_leaves_neither_database_nor_volume",
+            |c| Box::pin(policies::namespace_by_hand(c)),
+        ),
+    ],
+];
+
+/// These count what there is, or take a part of the platform away from all.
+const ALONE: Lane = &[
     (
         "wrong_orders_are_refused_with_one_clear_error_and_nothing_is_created",
         |c| Box::pin(refusals::orders(c)),
@@ -70,31 +110,6 @@ const ALL: [(&str, Scenario); 24] = [
     (
         "the_forges_adapter_passes_its_suite_on_the_real_forge",
         |c| Box::pin(adapter::gitea(c)),
-    ),
-    ("the_cluster_refuses_what_a_schema_can_refuse", |c| {
-        Box::pin(admission::refused(c))
-    }),
-    ("manifests_of_others_run_as_they_are", |c| {
-        Box::pin(manifests::run(c))
-    }),
-    (
-        "the_doctor_names_the_first_broken_link_of_an_environment",
-        |c| Box::pin(doctor::environment(c)),
-    ),
-    ("what_cannot_be_delivered_says_why", |c| {
-        Box::pin(admission::explained(c))
-    }),
-    (
-        "the_operators_account_makes_no_other_volumes_and_reads_no_other_secrets",
-        |c| Box::pin(policies::account(c)),
-    ),
-    (
-        "what_is_protected_is_not_deleted_before_it_is_released",
-        |c| Box::pin(policies::protected(c)),
-    ),
-    (
-        "a_namespace_deleted_by_hand_leaves_neither_database_nor_volume",
-        |c| Box::pin(policies::namespace_by_hand(c)),
     ),
     (
         "an_engine_that_is_down_is_said_and_orders_go_on_when_it_is_back",
@@ -130,25 +145,30 @@ const ALL: [(&str, Scenario); 24] = [
 ];
 
 pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<ExitCode> {
-    let chosen: Vec<_> = ALL
-        .iter()
-        .filter(|(name, _)| names.is_empty() || names.iter().any(|n| name.contains(n.as_str())))
-        .collect();
+    let chosen =
+        |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    let rounds: [&[Lane]; 3] = [&[FIRST], &SIDE_BY_SIDE, &[ALONE]];
     anyhow::ensure!(
-        !chosen.is_empty(),
+        rounds
+            .iter()
+            .any(|round| round.concat().iter().any(|(name, _)| chosen(name))),
         "no scenario is named {}",
         names.join(", ")
     );
-    let mut secrets = secrets::Secrets::of_the_stack(context)?;
+    let secrets = Mutex::new(secrets::Secrets::of_the_stack(context)?);
     let mut score = Score::default();
-    for (name, scenario) in chosen {
-        let start = Instant::now();
-        let result = scenario(context).await;
-        score.count(name, start, result);
-        secrets.look(context).await?;
+    for round in rounds {
+        let lanes = round.iter().map(|lane| {
+            let chosen = lane.iter().filter(|(name, _)| chosen(name));
+            one_after_the_other(context, chosen, &secrets)
+        });
+        for lane in try_join_all(lanes).await? {
+            score.passed += lane.passed;
+            score.failed += lane.failed;
+        }
     }
     let start = Instant::now();
-    let result = secrets::nowhere(context, secrets).await;
+    let result = secrets::nowhere(context, secrets.into_inner()).await;
     score.count("no_secret_shows_where_it_must_not", start, result);
     let Score { passed, failed } = score;
     line(format!("{passed} passed, {failed} failed"));
@@ -157,6 +177,21 @@ pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<E
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn one_after_the_other(
+    context: &Context,
+    lane: impl Iterator<Item = &'static (&'static str, Scenario)>,
+    secrets: &Mutex<secrets::Secrets>,
+) -> anyhow::Result<Score> {
+    let mut score = Score::default();
+    for (name, scenario) in lane {
+        let start = Instant::now();
+        let result = scenario(context).await;
+        score.count(name, start, result);
+        secrets.lock().await.look(context).await?;
+    }
+    Ok(score)
 }
 
 /// The long form, for `make soak`.
