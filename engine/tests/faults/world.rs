@@ -35,8 +35,8 @@ impl Ground {
     pub(crate) fn new(bin: &Path, dir: &Path, small: &Path) -> Result<Self, String> {
         static WORKERS: AtomicU16 = AtomicU16::new(0);
         let source_port = free_port();
-        let worker = WORKERS.fetch_add(1, Ordering::Relaxed) % 2;
-        let first = 10_000 + (source_port % 50 * 2 + worker) * 200;
+        let worker = WORKERS.fetch_add(1, Ordering::Relaxed) % 4;
+        let first = 10_000 + (source_port % 25 * 4 + worker) * 200;
         let source = source(bin, dir, source_port)?;
         std::fs::write(dir.join("key"), KEY).map_err(|e| e.to_string())?;
         std::fs::write(dir.join("password"), "secret").map_err(|e| e.to_string())?;
@@ -326,7 +326,10 @@ impl World<'_> {
                 let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
                 if String::from_utf8_lossy(&line).contains(&pool) {
                     found = true;
-                    let _ = signal("QUIT", &process.file_name().to_string_lossy());
+                    // A receiver may have been started with the latter ignored; to a server it is the stronger one.
+                    for name in ["TERM", "QUIT"] {
+                        let _ = signal(name, &process.file_name().to_string_lossy());
+                    }
                 }
             }
             if !found {

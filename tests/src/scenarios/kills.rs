@@ -15,7 +15,7 @@ use crate::output::line;
 const NAMESPACE: &str = "postgres-vdbs-x-kills";
 const SYSTEM: &str = "vdb-system";
 /// In `make test`; `make soak` gives twenty.
-const FEW: usize = 6;
+const FEW: usize = 4;
 /// The kubelet waits longer before each further start of a container; a pod that is made anew starts at once.
 const IN_PLACE: f64 = 0.5;
 
