@@ -83,6 +83,7 @@ impl Tower {
             .in_network(&std::env::current_exe()?)
             .args(["relay", "--listen", ADDRESS, "--to"])
             .arg(&socket)
+            .stdin(std::process::Stdio::piped())
             .spawn()
             .context("start the relay")?;
         Ok(Self {
@@ -235,13 +236,22 @@ async fn pass(
     Ok(response)
 }
 
-/// Joins what connects to an address with a socket: the half inside the instance's network.
+/// Joins what connects to an address with a socket: the half inside the instance's network. Ends with its standard input,
+/// so also with a scenario that was killed.
 pub(crate) async fn relay(listen: &str, to: &Path) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
+    let (over, mut told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        over.send(())
+    });
     loop {
-        let (mut outer, _): (TcpStream, _) = listener.accept().await?;
+        let (mut outer, _): (TcpStream, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = &mut told => return Ok(()),
+        };
         let to = to.to_owned();
         tokio::spawn(async move {
             // The scenario is over: the connection closes, as a refused one would.
