@@ -2,10 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The end of a program's complaints is what matters.
 const TAIL: usize = 600;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -91,6 +95,24 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
         program: name(&program),
         said,
     })
+}
+
+/// Asks a program to end, and kills it if it has not in time. Returns how it ended by itself.
+pub(crate) fn end(child: &mut Child, how: Signal, within: Duration) -> Option<ExitStatus> {
+    let mut ended = child.try_wait().unwrap_or_default();
+    if ended.is_none() {
+        let _ = kill_process(Pid::from_child(child), how);
+    }
+    let begun = Instant::now();
+    while ended.is_none() && begun.elapsed() < within {
+        std::thread::sleep(LOOK_EVERY);
+        ended = child.try_wait().unwrap_or_default();
+    }
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ended
 }
 
 /// The last lines as one, without control characters.

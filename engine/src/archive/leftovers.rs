@@ -1,54 +1,21 @@
 //! Programs of an engine that was killed: they hold the directories and the slot that its successor needs.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::REPLAYED;
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::processes::{self, Process};
 
 /// Ends what works on parts of the pool that only this engine's own programs work on.
 pub(crate) fn end_leftovers(pool: &Path) {
-    let found = running(pool);
-    for pid in &found {
-        tracing::warn!(pid, "ends a program of an engine that was killed");
-        // A server stops at once, leaving what a crash would.
-        tell(*pid, Signal::QUIT);
-    }
-    let begun = Instant::now();
-    while !found.is_empty() {
-        let left = running(pool);
-        if left.is_empty() {
-            return;
-        }
-        if begun.elapsed() > PATIENCE {
-            for pid in left {
-                tell(pid, Signal::KILL);
-            }
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    processes::end_those(|process| works_on(process, pool));
 }
 
-fn tell(pid: i32, signal: Signal) {
-    // It may have ended just now.
-    let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
-}
-
-fn running(pool: &Path) -> Vec<i32> {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        is_ours(&line.split('\0').collect::<Vec<_>>(), pool)
-    })
-    .collect()
+fn works_on(process: &Process, pool: &Path) -> bool {
+    let arguments = process.arguments();
+    is_ours(
+        &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+        pool,
+    )
 }
 
 /// Receivers, base backups, and servers that recover one. A server of a finished copy is none of these.
@@ -69,6 +36,8 @@ fn is_ours(arguments: &[&str], pool: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -104,10 +73,12 @@ mod tests {
         };
         let (mut receiver, mut copy) = (left("wal/1/1"), left("vdbs/1/data"));
         let pid = |child: &std::process::Child| child.id().cast_signed();
+        let is_seen = |child| Process::open(pid(child)).is_some_and(|p| works_on(&p, pool.path()));
         let begun = Instant::now();
-        while running(pool.path()) != [pid(&receiver)] {
-            assert!(begun.elapsed() < PATIENCE);
+        while !is_seen(&receiver) {
+            assert!(begun.elapsed() < Duration::from_secs(10));
         }
+        assert!(!is_seen(&copy));
         end_leftovers(pool.path());
         assert!(!receiver.wait().unwrap().success());
         assert!(copy.try_wait().unwrap().is_none());

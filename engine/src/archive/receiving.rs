@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgdata::wal;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::engine::{Engine, children};
 use crate::model::Kind;
@@ -111,16 +111,7 @@ impl Receiver {
 /// What was received so far stays: it goes on there.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok();
-        let _ = pid
-            .and_then(Pid::from_raw)
-            .map(|pid| kill_process(pid, Signal::INT));
-        let begun = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < ENDS_WITHIN {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        process::end(&mut self.child, Signal::INT, ENDS_WITHIN);
         let _ = std::fs::remove_dir_all(&self.scratch);
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use pgdata::{Control, State, conf, harmless, sql};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::origin::psql::Psql;
 use crate::origin::{DataPoint, Error, Location, files};
@@ -22,7 +22,6 @@ const RECOVERY_DEADLINE: Duration = Duration::from_hours(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The last checkpoint is done before, so that this takes moments.
 const STOP_DEADLINE: Duration = Duration::from_mins(5);
-const STOP_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The role that strips secrets: the one initdb made, if it may still log in.
 const SUPERUSER: &str =
@@ -302,20 +301,7 @@ impl<'a> Server<'a> {
 
     /// Its process is asked, not its files: on a full disk these may stay after its end.
     fn stop(mut self, how: Signal) -> Result<(), Error> {
-        let mut ended = self.child.try_wait().unwrap_or_default();
-        if ended.is_none() {
-            let _ = kill_process(Pid::from_child(&self.child), how);
-        }
-        let begun = Instant::now();
-        while ended.is_none() && begun.elapsed() < STOP_DEADLINE {
-            std::thread::sleep(STOP_LOOK_EVERY);
-            ended = self.child.try_wait().unwrap_or_default();
-        }
-        if ended.is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        match ended {
+        match process::end(&mut self.child, how, STOP_DEADLINE) {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(Error::Server(format!("{status}: {}", self.log()))),
             None => Err(Error::Server(format!("it does not stop: {}", self.log()))),

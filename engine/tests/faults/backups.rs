@@ -7,44 +7,30 @@ use serde_json::{Value, json};
 
 use crate::http::text;
 use crate::source::{self, Fault};
-use crate::support::programs::as_nobody;
 use crate::verify::{looked_at, same_data};
-use crate::world::{Ground, World};
+use crate::world::World;
+use crate::{linked, on_small_pools};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_base_backup_that_breaks_is_told_and_made_anew() {
-    if std::env::var_os("VDB_TEST_SMALL").is_none() {
-        println!(
-            "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults a_base_backup makes them"
-        );
-        return;
-    }
-    as_nobody(
+    on_small_pools(
         "backups::a_base_backup_that_breaks_is_told_and_made_anew",
         all,
     );
 }
 
 fn all(bin: &Path) {
-    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
-    let pool = std::env::split_paths(&pools).next().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
-    let world = World::new(&ground, 0, false).unwrap();
-    world.up().unwrap();
-    until("the source is linked", || {
-        !world.api.list("/snapshots").unwrap().is_empty()
+    linked(bin, false, |world| {
+        for (fault, said) in [
+            (Fault::Corrupted, "checksum"),
+            (Fault::Cut, "broke off"),
+            (Fault::Lost, "broke off"),
+        ] {
+            broken(world, fault, said);
+        }
     });
-    world.settled().unwrap();
-    for (fault, said) in [
-        (Fault::Corrupted, "checksum"),
-        (Fault::Cut, "broke off"),
-        (Fault::Lost, "broke off"),
-    ] {
-        broken(&world, fault, said);
-    }
 }
 
 fn broken(world: &World<'_>, fault: Fault, said: &str) {

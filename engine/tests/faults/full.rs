@@ -1,6 +1,5 @@
 //! Without room the engine refuses what it cannot write down, and goes on as soon as there is some.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -8,49 +7,35 @@ use serde_json::json;
 use crate::http::text;
 use crate::model::Model;
 use crate::source;
-use crate::support::programs::as_nobody;
 use crate::verify::looked_at;
-use crate::world::{Ground, World};
+use crate::world::World;
+use crate::{linked, on_small_pools};
 
 const ROUNDS: usize = 40;
 
 #[test]
 fn a_full_disk_ends_no_engine() {
-    if std::env::var_os("VDB_TEST_SMALL").is_none() {
-        println!(
-            "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults a_full_disk makes them"
-        );
-        return;
-    }
-    as_nobody("full::a_full_disk_ends_no_engine", full);
+    on_small_pools("full::a_full_disk_ends_no_engine", |bin| {
+        linked(bin, false, full);
+    });
 }
 
 #[test]
 fn a_replay_without_room_ends() {
-    if std::env::var_os("VDB_TEST_SMALL").is_none() {
-        println!(
-            "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults a_replay makes them"
-        );
-        return;
-    }
-    as_nobody("full::a_replay_without_room_ends", replay);
+    on_small_pools("full::a_replay_without_room_ends", |bin| {
+        linked(bin, true, replay);
+    });
 }
 
 /// Whatever of it finds no room: it ends, and the next with room is whole.
-fn replay(bin: &Path) {
-    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
-    let pool = std::env::split_paths(&pools).next().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
-    let world = World::new(&ground, 0, true).unwrap();
+fn replay(world: &World<'_>) {
     let mut model = Model {
         logged: true,
         ..Model::default()
     };
-    linked(&world);
     model.dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
     for _ in 0..3 {
-        source::change(&ground.source, &mut model, 0).unwrap();
+        source::change(&world.ground.source, &mut model, 0).unwrap();
     }
     let path = "/vdbs/provision_by_timestamp";
     let moment = &model.moments[1];
@@ -78,29 +63,10 @@ fn replay(bin: &Path) {
             world.done("POST", &path, &json!({})).unwrap();
         }
     }
-    looked_at(&world, path, &body, "moment", &moment.data).unwrap();
+    looked_at(world, path, &body, "moment", &moment.data).unwrap();
 }
 
-fn linked(world: &World<'_>) {
-    world.up().unwrap();
-    let begun = Instant::now();
-    while world.api.list("/snapshots").unwrap().is_empty() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the source is not linked"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    world.settled().unwrap();
-}
-
-fn full(bin: &Path) {
-    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
-    let pool = std::env::split_paths(&pools).next().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
-    let world = World::new(&ground, 0, false).unwrap();
-    linked(&world);
+fn full(world: &World<'_>) {
     let dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
     let path = format!("/dsources/{dsource}/tags");
     let write = |number: usize| {

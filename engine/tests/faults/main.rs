@@ -27,24 +27,53 @@ mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use support::programs::as_nobody;
-use world::Ground;
+use world::{Ground, World};
 
 const SEEDS: u64 = 25;
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_and_nothing_is_left() {
+    on_small_pools(
+        "whatever_goes_wrong_nothing_is_lost_and_nothing_is_left",
+        all,
+    );
+}
+
+/// Runs a test as another user where there are pools that it may fill up.
+fn on_small_pools(name: &str, test: fn(&Path)) {
     if std::env::var_os("VDB_TEST_SMALL").is_none() {
         println!(
             "SKIPPED: VDB_TEST_SMALL names no small btrfs pools; .ci/real-engine faults makes them"
         );
         return;
     }
-    as_nobody(
-        "whatever_goes_wrong_nothing_is_lost_and_nothing_is_left",
-        all,
-    );
+    as_nobody(name, test);
+}
+
+fn small_pools() -> Vec<PathBuf> {
+    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
+    std::env::split_paths(&pools).collect()
+}
+
+/// An engine on one of them, with its source linked.
+fn linked(bin: &Path, logged: bool, test: impl FnOnce(&World<'_>)) {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Ground::new(bin, dir.path(), &small_pools()[0]).unwrap();
+    let world = World::new(&ground, 0, logged).unwrap();
+    world.up().unwrap();
+    let begun = Instant::now();
+    while world.api.list("/snapshots").unwrap().is_empty() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the source is not linked"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.settled().unwrap();
+    test(&world);
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -56,8 +85,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// One worker for each small pool, so that a full one is nobody else's.
 fn all(bin: &Path) {
-    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
-    let pools: Vec<PathBuf> = std::env::split_paths(&pools).collect();
+    let pools = small_pools();
     let first = number("SEED").or(number("FIRST")).unwrap_or(1);
     let many = match number("SEED") {
         Some(_) => 1,

@@ -7,21 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::programs::{as_nobody, certificate, client};
-use crate::world::{Ground, World, signal};
+use crate::support::programs::{certificate, client};
+use crate::world::{World, signal};
+use crate::{linked, on_small_pools};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "s'e\"c$r\\et";
 
 #[test]
 fn a_server_lives_with_its_virtual_database() {
-    if std::env::var_os("VDB_TEST_SMALL").is_none() {
-        println!(
-            "SKIPPED: VDB_TEST_SMALL names no btrfs pools; .ci/real-engine faults a_server makes them"
-        );
-        return;
-    }
-    as_nobody("servers::a_server_lives_with_its_virtual_database", life);
+    on_small_pools("servers::a_server_lives_with_its_virtual_database", |bin| {
+        linked(bin, false, life);
+    });
 }
 
 struct Life<'a> {
@@ -103,23 +100,7 @@ impl Life<'_> {
     }
 }
 
-fn life(bin: &Path) {
-    let pools = std::env::var_os("VDB_TEST_SMALL").unwrap();
-    let pool = std::env::split_paths(&pools).next().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let ground = Ground::new(bin, dir.path(), &pool).unwrap();
-    let world = World::new(&ground, 0, false).unwrap();
-    world.up().unwrap();
-    let begun = Instant::now();
-    while world.api.list("/snapshots").unwrap().is_empty() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the source is not linked"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    world.settled().unwrap();
-
+fn life(world: &World<'_>) {
     let order = json!({"name": "classic", "source_data_id": "largedb", "db_username": "app", "db_password": PASSWORD,
         "config_params": {"work_mem": "7MB", "port": 1}});
     let answer = world
@@ -127,7 +108,7 @@ fn life(bin: &Path) {
         .unwrap();
     let id = answer["vdb_id"].as_str().unwrap().to_owned();
     let it = Life {
-        world: &world,
+        world,
         id,
         role: "app",
         database: "largedb",
@@ -140,7 +121,7 @@ fn life(bin: &Path) {
     outlives_the_engine(&it);
     follows_the_engine(&it);
     hits_no_stranger(&it);
-    empty(&world);
+    empty(world);
     let servers = std::fs::read_dir(world.pool.join("servers")).unwrap();
     assert_eq!(servers.count(), 0);
     no_password_below(&world.pool);

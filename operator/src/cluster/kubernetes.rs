@@ -1,10 +1,8 @@
 //! The adapter over kube's client.
 
-use std::fmt::Debug;
-use std::sync::Arc;
-
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use environment::PostgresVdbStatus;
