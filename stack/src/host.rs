@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::process::Command;
@@ -86,7 +85,7 @@ impl Running {
         for process in [self.init, self.host] {
             if process.is_alive() {
                 // It may have ended between the two looks.
-                let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+                let _ = Pid::from_raw(process.pid).map(|pid| kill_process(pid, Signal::KILL));
             }
         }
         while self.init.is_alive() || self.host.is_alive() {

@@ -26,7 +26,7 @@ const TOOLS: [(&str, &str); 4] = [
 
 pub(crate) fn check(instance: &Instance, cache: &Cache) -> Result<()> {
     let mut problems = Vec::new();
-    if !nix::unistd::geteuid().is_root() {
+    if !rustix::process::geteuid().is_root() {
         problems.push("must run as root: namespaces, mounts and cgroups need it".to_owned());
     }
     for (tool, remedy) in TOOLS {
@@ -107,8 +107,8 @@ fn listener_inode(table: &str, port: u16) -> Option<&str> {
 
 fn little_space(place: &Path) -> Option<String> {
     let existing = place.ancestors().find(|path| path.exists())?;
-    let stat = nix::sys::statvfs::statvfs(existing).ok()?;
-    let free = stat.blocks_available() * stat.fragment_size() / 1_000_000_000;
+    let stat = rustix::fs::statvfs(existing).ok()?;
+    let free = stat.f_bavail * stat.f_frsize / 1_000_000_000;
     (free < FREE_GB).then(|| {
         format!(
             "{free} GB free on {}, {FREE_GB} GB are needed",

@@ -5,7 +5,7 @@
 
 mod control;
 mod forward;
-mod mounts;
+pub(crate) mod mounts;
 mod table;
 
 pub(crate) use control::{Request, ask, wait_ready};

@@ -30,10 +30,7 @@ fn main() -> ExitCode {
 /// SIGINT is the server's fast shutdown; SIGTERM, which the kubelet sends next, would wait for every session and is
 /// ignored once a fast one is under way.
 fn stop() -> ExitCode {
-    match nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(1),
-        nix::sys::signal::Signal::SIGINT,
-    ) {
+    match rustix::process::kill_process(rustix::process::Pid::INIT, rustix::process::Signal::INT) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use nix::mount::{MsFlags, mount};
+use rustix::mount::{MountFlags, mount};
 
 use crate::command::{feed, output, program, run};
 use crate::files;
 use crate::instance::{Instance, SOURCE};
 use crate::steps::{Inside, Service};
+use crate::supervisor::mounts::{bind, tmpfs};
 use crate::wait;
 
 const CONFIGURATION: &str = include_str!("../../source/postgresql.conf");
@@ -89,38 +90,9 @@ fn prepare_root(inside: &Inside, data: &Path) -> Result<PathBuf> {
     bind(&archive, &root.join("mnt/postgres"))?;
     bind(Path::new("/dev"), &root.join("dev"))?;
     bind(Path::new("/dev/shm"), &root.join("dev/shm"))?;
-    mount(
-        Some("proc"),
-        &root.join("proc"),
-        Some("proc"),
-        MsFlags::empty(),
-        None::<&str>,
-    )?;
-    mount(
-        Some("tmpfs"),
-        &root.join("tmp"),
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some("mode=1777"),
-    )?;
+    mount("proc", root.join("proc"), "proc", MountFlags::empty(), None)?;
+    tmpfs(&root.join("tmp"), c"mode=1777")?;
     Ok(root)
-}
-
-fn bind(what: &Path, place: &Path) -> Result<()> {
-    mount(
-        Some(what),
-        place,
-        None::<&str>,
-        MsFlags::MS_BIND,
-        None::<&str>,
-    )
-    .map_err(|error| {
-        anyhow::anyhow!(
-            "cannot bind {} on {}: {error}",
-            what.display(),
-            place.display()
-        )
-    })
 }
 
 fn psql(root: &Path, database: &str) -> tokio::process::Command {

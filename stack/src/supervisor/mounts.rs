@@ -1,10 +1,11 @@
 //! The instance's own view of a few system folders. Nothing of it is visible outside its mount namespace.
 
+use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use nix::mount::{MsFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_bind};
 
 use crate::files;
 use crate::instance::{DNS, Instance, NODE, NODE_NAME};
@@ -19,8 +20,8 @@ pub(crate) const OWN: [(&str, &str); 3] = [
 pub(crate) fn prepare(instance: &Instance) -> Result<()> {
     let resolver = resolved(Path::new("/etc/resolv.conf"));
     // containerd's shim sockets, network namespaces and locks all live in /run.
-    tmpfs("/run", "mode=755")?;
-    tmpfs("/dev/shm", "mode=1777")?;
+    tmpfs(Path::new("/run"), c"mode=755")?;
+    tmpfs(Path::new("/dev/shm"), c"mode=1777")?;
     for (place, name) in OWN {
         let own = instance.path(name);
         files::make_dir(&own, 0o755)?;
@@ -55,19 +56,13 @@ fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn tmpfs(place: &str, options: &str) -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options))
-        .with_context(|| format!("cannot mount a tmpfs on {place}"))
+pub(crate) fn tmpfs(place: &Path, options: &CStr) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", place, "tmpfs", flags, options)
+        .with_context(|| format!("cannot mount a tmpfs on {}", place.display()))
 }
 
-fn bind(what: &Path, place: &Path) -> Result<()> {
-    mount(
-        Some(what),
-        place,
-        None::<&str>,
-        MsFlags::MS_BIND,
-        None::<&str>,
-    )
-    .with_context(|| format!("cannot bind {} on {}", what.display(), place.display()))
+pub(crate) fn bind(what: &Path, place: &Path) -> Result<()> {
+    mount_bind(what, place)
+        .with_context(|| format!("cannot bind {} on {}", what.display(), place.display()))
 }

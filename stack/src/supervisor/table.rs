@@ -13,9 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
 use serde::{Deserialize, Serialize};
 
 /// A program that ran this long starts again at once; one that keeps failing is slowed down.
@@ -97,11 +95,11 @@ impl Table {
         };
         entry.wanted = false;
         let deadline = Instant::now() + Duration::from_secs(entry.process.grace);
-        signal(entry.pid, Signal::SIGTERM);
+        signal(entry.pid, Signal::TERM);
         while let Some(pid) = entries.get(name).and_then(|entry| entry.pid) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                signal(Some(pid), Signal::SIGKILL);
+                signal(Some(pid), Signal::KILL);
             }
             let wait = left.max(Duration::from_millis(200));
             (entries, _) = self
@@ -117,7 +115,7 @@ impl Table {
             .values()
             .map(|entry| State {
                 name: entry.process.name.clone(),
-                pid: entry.pid.map(Pid::as_raw),
+                pid: entry.pid.map(Pid::as_raw_pid),
                 restarts: entry.restarts,
                 seconds: entry.started.elapsed().as_secs(),
             })
@@ -172,16 +170,16 @@ pub(crate) fn reap_forever(table: &Arc<Table>) {
     let table = Arc::clone(table);
     std::thread::spawn(move || {
         loop {
-            match waitpid(None, None) {
-                Ok(WaitStatus::Exited(pid, code)) => {
-                    table.ended(pid, &format!("exited with {code}"));
+            match wait(WaitOptions::empty()) {
+                Ok(Some((pid, status))) => {
+                    if let Some(code) = status.exit_status() {
+                        table.ended(pid, &format!("exited with {code}"));
+                    } else if let Some(signal) = status.terminating_signal() {
+                        table.ended(pid, &format!("killed by signal {signal}"));
+                    }
                 }
-                Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                    table.ended(pid, &format!("killed by {signal}"));
-                }
-                Ok(_) => {}
                 // No child yet, or interrupted.
-                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                Ok(None) | Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
     });
@@ -206,7 +204,7 @@ fn spawn(process: &Process) -> Result<Pid> {
                 process.program.display()
             )
         })?;
-    Ok(Pid::from_raw(i32::try_from(child.id())?))
+    Ok(Pid::from_child(&child))
 }
 
 fn open_log(process: &Process) -> Result<std::fs::File> {
@@ -229,7 +227,7 @@ fn note(process: &Process, what: &str) {
 fn signal(pid: Option<Pid>, signal: Signal) {
     if let Some(pid) = pid {
         // The group: npm, git and helm leave children. It may be gone already.
-        let _ = kill(Pid::from_raw(-pid.as_raw()), signal);
+        let _ = kill_process_group(pid, signal);
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
@@ -37,10 +38,8 @@ impl Operator {
 
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.child.id().context("the operator has ended")?)?;
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGTERM,
-        )?;
+        let pid = Pid::from_raw(pid).context("the operator has no process")?;
+        kill_process(pid, Signal::TERM)?;
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await??;
         anyhow::ensure!(ended.success(), "the operator ended: {ended}");
         Ok(())
