@@ -78,6 +78,12 @@ pub fn examine(settings: &Settings, scratch: &Path) -> Vec<Finding> {
         Ok(major) => good(format!("client programs of PostgreSQL {major}")),
         Err(error) => bad(format!("clientBin: {}", error_chain(&error))),
     });
+    if let Err(error) = postgres.check_major() {
+        findings.push(bad(format!(
+            "clientBin: base backups cannot be checked, and none is made without that: {} (it comes with pg_basebackup)",
+            error_chain(&error)
+        )));
+    }
     for source in &settings.sources {
         findings.extend(examine_source(&postgres, source, scratch));
     }
@@ -189,6 +195,15 @@ fn lacks(source: &SourceSettings, facts: &Facts, postgres: &Postgres) -> Vec<Str
     let mut lacks = Vec::new();
     if let Err(error) = postgres.server_of(facts.major, "it") {
         lacks.push(error_chain(&error));
+    }
+    if postgres
+        .check_major()
+        .is_ok_and(|major| major < facts.major)
+    {
+        lacks.push(format!(
+            "pg_verifybackup of clientBin is older than PostgreSQL {0}: it must be of {0} or newer",
+            facts.major
+        ));
     }
     let logged = source.wal.is_some();
     let senders = if logged { 3 } else { 2 };

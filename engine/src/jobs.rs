@@ -141,9 +141,6 @@ impl Engine {
             Err(error) => tracing::error!(job, ?intent, "{}", error_chain(error)),
         }
         self.conclude(job, &intent, &result);
-        if let Intent::Provision { vdb, .. } | Intent::Refresh { vdb, .. } = &intent {
-            self.size_of(vdb);
-        }
     }
 
     fn conclude(&self, job: &str, intent: &Intent, result: &Result<Outcome, Error>) {

@@ -1,10 +1,12 @@
 //! Where data comes from: a source is looked at, backed up, and its backup made into a template.
 
+mod backup;
 mod postgres;
 mod progress;
-mod psql;
+pub(crate) mod psql;
 pub(crate) mod servers;
 mod stream;
+pub(crate) mod superuser;
 mod template;
 
 use std::io;
@@ -140,6 +142,12 @@ pub enum Error {
     Unfit(String),
     #[error("the base backup of {source_name} broke off")]
     BrokeOff {
+        source_name: String,
+        #[source]
+        source: process::Error,
+    },
+    #[error("the base backup of {source_name} arrived damaged")]
+    Damaged {
         source_name: String,
         #[source]
         source: process::Error,

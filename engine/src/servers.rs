@@ -20,6 +20,8 @@ use crate::actions::typed;
 use crate::engine::Engine;
 use crate::jobs::Error;
 use crate::model::{Kind, Object};
+use crate::origin::psql::Psql;
+use crate::origin::superuser::Superuser;
 use crate::settings::ServerSettings;
 use crate::store::{self, Draft, State};
 use crate::{origin, storage, timeflows};
@@ -97,12 +99,18 @@ impl Engine {
         }
         let encrypted = settings.tls.is_some();
         let text = config::text(&object, &place, listen, port, encrypted)?;
-        config::write(&home, &text, self.settings.run_hooks.is_some(), encrypted)?;
+        let rules = config::rules(self.settings.run_hooks.is_some(), encrypted);
         place.clear()?;
-        if !known {
-            login::apply(&place, root)?;
+        if known {
+            config::write(&home, &text, &rules)?;
+            return place.start();
         }
-        place.start()
+        config::write(&home, &text, config::FOR_OWNER)?;
+        let psql = Superuser::read(root).map(|superuser| {
+            let (role, database) = (&superuser.role, &superuser.database);
+            Psql::socket(&self.settings.client_bin, &home, role, database).secretly(port, major)
+        });
+        login::start(&place, root, &rules, psql.as_ref())
     }
 
     /// Before a root is made anew: without its server, and without what was given to its data.

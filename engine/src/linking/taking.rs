@@ -72,7 +72,7 @@ impl Engine {
         }
     }
 
-    /// Until it is there. A backup that broke off is begun anew after a pause, a few times.
+    /// Until it is there. A backup that broke off or arrived damaged is begun anew after a pause, a few times.
     fn back_up(
         &self,
         snapshot: &str,
@@ -88,12 +88,20 @@ impl Engine {
                 Err(error) => error,
             };
             // Until it once began, whoever ordered it is told at once what is wrong.
-            broke_off |= matches!(error, jobs::Error::Origin(origin::Error::BrokeOff { .. }));
-            let again = matches!(
+            broke_off |= matches!(
                 error,
-                jobs::Error::Origin(origin::Error::BrokeOff { .. } | origin::Error::Command(_))
+                jobs::Error::Origin(origin::Error::BrokeOff { .. } | origin::Error::Damaged { .. })
             );
-            let pause = pauses.next().filter(|_| broke_off && again);
+            let again = broke_off
+                && matches!(
+                    error,
+                    jobs::Error::Origin(
+                        origin::Error::BrokeOff { .. }
+                            | origin::Error::Damaged { .. }
+                            | origin::Error::Command(_)
+                    )
+                );
+            let pause = pauses.next().filter(|_| again);
             let Some(pause) = pause else {
                 return Err(error);
             };

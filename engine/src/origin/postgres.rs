@@ -1,13 +1,13 @@
 //! A real PostgreSQL as origin: `psql` to look, `pg_basebackup` to copy, the server's own programs for the template.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Mutex, PoisonError};
 
 use pgdata::wal::{self, Index, Segments};
 
+use crate::origin::backup;
 use crate::origin::psql::{Psql, conninfo, passfile};
 use crate::origin::stream::{self, STANDS};
 use crate::origin::template::{self, Stop};
@@ -17,7 +17,6 @@ use crate::origin::{
 };
 use crate::process;
 use crate::settings::{ServerPrograms, Settings, SourceSettings};
-use crate::storage;
 
 /// In the order of [`Facts`]' fields. The log's place is read before the clock.
 fn look() -> String {
@@ -66,6 +65,11 @@ impl Postgres {
         servers::version(&self.client_bin.join("pg_basebackup"))
     }
 
+    /// The major version of the program that checks them.
+    pub fn check_major(&self) -> Result<u32, Error> {
+        servers::version(&self.client_bin.join(backup::CHECK))
+    }
+
     /// Whether the role may open a replication connection from here.
     pub fn try_replication(&self, source: &SourceSettings, scratch: &Path) -> Result<(), Error> {
         let mut pairs = connection(source);
@@ -93,6 +97,14 @@ impl Postgres {
             return Err(Error::Unfit(format!(
                 "pg_basebackup {client} cannot back up PostgreSQL {}: clientBin must be {} or newer",
                 facts.version, facts.major
+            )));
+        }
+        if self.check_major()? < facts.major {
+            return Err(Error::Unfit(format!(
+                "{} of clientBin cannot check backups of PostgreSQL {}: it must be of {} or newer",
+                backup::CHECK,
+                facts.version,
+                facts.major
             )));
         }
         if !facts.may_replicate {
@@ -174,46 +186,7 @@ impl Origin for Postgres {
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), Error> {
         self.check(source, facts)?;
-        let data = root.join("data");
-        storage::private_directory(&data).map_err(|e| Error::Unfit(crate::error_chain(&e)))?;
-        let mut command = process::command(&self.client_bin.join("pg_basebackup"));
-        // The WAL comes along in a second connection with a temporary slot, which ends with that connection.
-        command.args([
-            "-X",
-            "stream",
-            "-F",
-            "plain",
-            "--checkpoint=fast",
-            "--no-manifest",
-            "--no-password",
-            "--progress",
-        ]);
-        command
-            .args(["-d", &conninfo(&connection(source))])
-            .arg("-D")
-            .arg(&data);
-        if let Some(rate) = &source.max_rate {
-            command.arg(format!("--max-rate={rate}"));
-        }
-        for (id, path) in &facts.tablespaces {
-            let new = root.join("tablespaces").join(id);
-            command.arg(format!(
-                "--tablespace-mapping={}={}",
-                path.replace('=', "\\="),
-                new.to_string_lossy().replace('=', "\\=")
-            ));
-        }
-        command.env("PGPASSFILE", passfile(source, scratch)?);
-        let mut keep = |line: &str| {
-            let progress = Progress::parse(line);
-            progress.into_iter().for_each(&mut *tell);
-            progress.is_none()
-        };
-        process::run_told(&mut command, &mut keep).map_err(|error| Error::BrokeOff {
-            source_name: source.name.clone(),
-            source: error,
-        })?;
-        relative_tablespaces(&data, facts)
+        backup::take(&self.client_bin, source, facts, root, scratch, tell)
     }
 
     fn tidy(&self, root: &Path) -> Result<(), Error> {
@@ -322,7 +295,7 @@ impl Postgres {
             server_bin: &self.server_of(major, &format!("the backup of {}", source.name))?,
             client_bin: &self.client_bin,
         };
-        template::make(&programs, &source.user, &data, scratch, stop)
+        template::make(&programs, source, &data, scratch, stop)
     }
 }
 
@@ -334,20 +307,6 @@ pub(super) fn connection(source: &SourceSettings) -> Vec<(&'static str, String)>
         ("connect_timeout", "10".to_owned()),
         ("application_name", "vdb-engine".to_owned()),
     ]
-}
-
-/// Links that lead out of a copy would make all copies share one tablespace.
-fn relative_tablespaces(data: &Path, facts: &Facts) -> Result<(), Error> {
-    for (id, _) in &facts.tablespaces {
-        let link = data.join("pg_tblspc").join(id);
-        files("remove", &link, fs::remove_file(&link))?;
-        files(
-            "link",
-            &link,
-            std::os::unix::fs::symlink(format!("../../tablespaces/{id}"), &link),
-        )?;
-    }
-    Ok(())
 }
 
 /// As `df` says; nothing if it cannot.

@@ -1,6 +1,7 @@
 //! Questions to a server through `psql`: no driver in the engine, and the same password file as the base backup.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::origin::{Error, files};
 use crate::process;
@@ -9,13 +10,19 @@ use crate::settings::SourceSettings;
 /// Cannot occur in what is asked for.
 const SEPARATOR: char = '\u{1f}';
 
+/// What was attached to roles and databases does not get in the way.
+const OPTIONS: &str = "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog";
+/// Nothing of the copy's own runs, nothing waits for ever, and no statement is written down anywhere.
+const SECRETLY: &str = "-c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries= -c log_statement=none -c log_min_duration_statement=-1 \
+    -c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c log_min_error_statement=panic -c pg_stat_statements.track=none";
+
 /// A server, and how it is reached.
-pub(super) struct Psql {
+pub(crate) struct Psql {
     program: PathBuf,
     /// Key and value pairs of a connection string, without a password.
     connection: Vec<(&'static str, String)>,
     passfile: Option<PathBuf>,
-    options: Option<&'static str>,
+    options: Option<String>,
 }
 
 impl Psql {
@@ -41,7 +48,7 @@ impl Psql {
     }
 
     /// A server on a private socket. Settings that the source attached to roles and databases do not get in the way.
-    pub(super) fn socket(client_bin: &Path, directory: &Path, user: &str, database: &str) -> Self {
+    pub(crate) fn socket(client_bin: &Path, directory: &Path, user: &str, database: &str) -> Self {
         Self {
             program: client_bin.join("psql"),
             connection: vec![
@@ -51,10 +58,21 @@ impl Psql {
                 ("connect_timeout", "10".to_owned()),
             ],
             passfile: None,
-            options: Some(
-                "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog",
-            ),
+            options: Some(OPTIONS.to_owned()),
         }
+    }
+
+    /// For statements that are nobody's business, to a server of this major version.
+    pub(crate) fn secretly(mut self, port: u16, major: u32) -> Self {
+        self.connection.push(("port", port.to_string()));
+        // Versions before have no triggers that a login fires.
+        let triggers = if major < 17 {
+            ""
+        } else {
+            " -c event_triggers=off"
+        };
+        self.options = Some(format!("{OPTIONS} {SECRETLY}{triggers}"));
+        self
     }
 
     /// Without settings that only a superuser may change.
@@ -67,32 +85,35 @@ impl Psql {
 
     /// Rows of fields.
     pub(super) fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, process::Error> {
-        let mut command = process::command(&self.program);
-        command.args([
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-w",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-F",
-            &SEPARATOR.to_string(),
-        ]);
-        command
-            .args(["-d", &conninfo(&self.connection), "-c", sql])
-            .env("PGCLIENTENCODING", "UTF8");
-        if let Some(passfile) = &self.passfile {
-            command.env("PGPASSFILE", passfile);
-        }
-        if let Some(options) = self.options {
-            command.env("PGOPTIONS", options);
-        }
+        let mut command = self.command();
+        command.args(["-A", "-t", "-F", &SEPARATOR.to_string(), "-c", sql]);
         let output = process::run(&mut command)?;
         Ok(output
             .lines()
             .map(|line| line.split(SEPARATOR).map(str::to_owned).collect())
             .collect())
+    }
+
+    /// The statements of a file; none of them is an argument of the program or repeated in what it complains of.
+    pub(crate) fn file(&self, path: &Path) -> Result<(), process::Error> {
+        let mut command = self.command();
+        command.args(["-v", "VERBOSITY=terse", "-f"]).arg(path);
+        process::run(&mut command).map(drop)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = process::command(&self.program);
+        command.args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1"]);
+        command
+            .args(["-d", &conninfo(&self.connection)])
+            .env("PGCLIENTENCODING", "UTF8");
+        if let Some(passfile) = &self.passfile {
+            command.env("PGPASSFILE", passfile);
+        }
+        if let Some(options) = &self.options {
+            command.env("PGOPTIONS", options);
+        }
+        command
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which server's programs go with which major version.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::origin::Error;
 use crate::process;
@@ -22,11 +25,23 @@ pub(crate) fn of(programs: &ServerPrograms, major: u32, whose: &str) -> Result<P
     )))
 }
 
-/// The major version of a program.
+/// The major version of a program. It is asked once, and again when its file is another.
 pub(crate) fn version(program: &Path) -> Result<u32, Error> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, (SystemTime, u32)>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let changed = std::fs::metadata(program).and_then(|file| file.modified());
+    if let (Ok(changed), Some(found)) = (&changed, known().get(program))
+        && found.0 == *changed
+    {
+        return Ok(found.1);
+    }
     let text = process::run(process::command(program).arg("--version"))?;
-    major(&text)
-        .ok_or_else(|| Error::Unfit(format!("cannot read the version from {:?}", text.trim())))
+    let major = major(&text)
+        .ok_or_else(|| Error::Unfit(format!("cannot read the version from {:?}", text.trim())))?;
+    if let Ok(changed) = changed {
+        known().insert(program.to_owned(), (changed, major));
+    }
+    Ok(major)
 }
 
 /// `pg_basebackup (PostgreSQL) 17.2 (Debian 17.2-1)` is 17.

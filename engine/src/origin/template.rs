@@ -14,8 +14,10 @@ use pgdata::{Control, State, conf, harmless, sql};
 use rustix::process::Signal;
 
 use crate::origin::psql::Psql;
+use crate::origin::superuser::Superuser;
 use crate::origin::{DataPoint, Error, Location, files};
 use crate::process;
+use crate::settings::SourceSettings;
 
 /// Replaying what was written during a long backup of a busy source takes its time.
 const RECOVERY_DEADLINE: Duration = Duration::from_hours(1);
@@ -60,7 +62,7 @@ pub(super) enum Stop<'a> {
 
 pub(super) fn make(
     programs: &Programs<'_>,
-    role: &str,
+    source: &SourceSettings,
     data: &Path,
     scratch: &Path,
     stop: Stop<'_>,
@@ -70,7 +72,7 @@ pub(super) fn make(
     let control = Control::read(data)?;
     configure(&control, data, scratch, stop)?;
     let mut server = Server::start(programs, data, scratch)?;
-    let worked = strip(programs, role, &mut server, scratch);
+    let worked = strip(programs, source, &mut server, data, scratch);
     // Stopped in any case: a server left behind would hold the directory.
     let stopped = server.stop(if worked.is_ok() {
         Signal::INT
@@ -196,10 +198,12 @@ fn restore(wal: &Path, size: u64) -> String {
 
 fn strip(
     programs: &Programs<'_>,
-    role: &str,
+    source: &SourceSettings,
     server: &mut Server<'_>,
+    data: &Path,
     scratch: &Path,
 ) -> Result<DataPoint, Error> {
+    let role = source.user.as_str();
     let database = server.wait(role)?;
     let as_role =
         |user: &str, database: &str| Psql::socket(programs.client_bin, scratch, user, database);
@@ -232,6 +236,12 @@ fn strip(
             psql.rows(&alter(false))?;
         }
     }
+    let root = data.parent().unwrap_or(data);
+    let superuser = Superuser {
+        role: admin,
+        database: source.database.clone(),
+    };
+    superuser.write(root)?;
     let point = one(psql.rows(POINT)?).and_then(|row| <[String; 2]>::try_from(row).ok());
     let [timestamp, location] = point
         .ok_or_else(|| Error::Unfit("the server does not say what it recovered".to_owned()))?;

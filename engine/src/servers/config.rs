@@ -46,7 +46,7 @@ const OWN: [&str; 27] = [
 const RULES: &str = "host all all all scram-sha-256\n";
 const ENCRYPTED_RULES: &str = "hostssl all all all scram-sha-256\n";
 /// The socket lies in a directory of the engine's user alone, to whom the files belong as well.
-const FOR_HOOKS: &str = "local all all trust\n";
+pub(super) const FOR_OWNER: &str = "local all all trust\n";
 const FOR_NOBODY: &str = "local all all scram-sha-256\n";
 
 pub(super) fn text(
@@ -139,21 +139,22 @@ fn ordered(doc: &Value) -> Vec<(String, String)> {
     taken
 }
 
-pub(super) fn write(home: &Path, text: &str, hooks: bool, encrypted: bool) -> Result<(), Error> {
-    let rules = rules(hooks, encrypted);
-    for (name, text) in [
-        ("postgresql.conf", text),
-        ("pg_hba.conf", &rules),
-        ("pg_ident.conf", ""),
-    ] {
+pub(super) fn write(home: &Path, text: &str, rules: &str) -> Result<(), Error> {
+    for (name, text) in [("postgresql.conf", text), ("pg_ident.conf", "")] {
         let path = home.join(name);
         files("write", &path, std::fs::write(&path, text))?;
     }
-    Ok(())
+    write_rules(home, rules)
 }
 
-fn rules(hooks: bool, encrypted: bool) -> String {
-    let local = if hooks { FOR_HOOKS } else { FOR_NOBODY };
+/// Who may connect. A server that runs is to be told.
+pub(super) fn write_rules(home: &Path, rules: &str) -> Result<(), Error> {
+    let path = home.join("pg_hba.conf");
+    Ok(files("write", &path, std::fs::write(&path, rules))?)
+}
+
+pub(super) fn rules(hooks: bool, encrypted: bool) -> String {
+    let local = if hooks { FOR_OWNER } else { FOR_NOBODY };
     let network = if encrypted { ENCRYPTED_RULES } else { RULES };
     format!("{local}{network}")
 }

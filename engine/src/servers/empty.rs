@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::engine::Engine;
 use crate::jobs::Error;
+use crate::origin::superuser::Superuser;
 use crate::{origin, process, storage};
 
 impl Engine {
@@ -32,6 +33,11 @@ impl Engine {
             .args(["--data-checksums", "--no-instructions", "-D"])
             .arg(partial.join("data"));
         process::run(&mut command).map_err(storage::Error::from)?;
+        let superuser = Superuser {
+            role: "postgres".to_owned(),
+            database: "postgres".to_owned(),
+        };
+        superuser.write(partial)?;
         let data = partial.join("data");
         storage::files("sweep", &data, pgdata::harmless::sweep(&data))?;
         storage::files("rename", partial, std::fs::rename(partial, root))?;

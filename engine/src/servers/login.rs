@@ -1,5 +1,6 @@
 //! The role that an order names, and its password: kept as a verifier, never as a text, and given to every data
-//! directory of the VDB once, without a listening server.
+//! directory of the VDB once, before anybody can use its server: by a server that lets in nobody but the engine, or, where
+//! nobody knows a superuser of the copy who may log in, by one without connections.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,10 +9,12 @@ use std::process::Stdio;
 use pgdata::sql;
 use rustix::fs::{Mode, OFlags};
 
-use super::postmaster::Place;
+use super::config;
+use super::postmaster::{self, Place, Stop};
 use crate::actions::Refusal;
 use crate::jobs::Error;
 use crate::origin::files;
+use crate::origin::psql::Psql;
 use crate::{process, storage};
 
 /// Statements, one a line.
@@ -27,9 +30,9 @@ fn statements(role: &str, password: &str) -> String {
         "if not exists (select from pg_catalog.pg_roles where rolname = {text}) then create role {name} superuser; end if;"
     );
     sql::single_user(&[
-        &format!("do $do$ begin {make} end $do$"),
+        &format!("do $do$ begin {make} end $do$;"),
         &format!(
-            "alter role {name} with login valid until 'infinity' password {}",
+            "alter role {name} with login valid until 'infinity' password {};",
             sql::literal(&verifier)
         ),
     ])
@@ -78,6 +81,13 @@ pub(super) fn is_applied(home: &Path, root: &Path) -> bool {
     !storage::exists(&home.join(FILE)) || Path::new(&applied) == root
 }
 
+/// The root has it, and whoever knows the password may come.
+fn applied(home: &Path, root: &Path) -> Result<(), storage::Error> {
+    let marker = home.join(APPLIED);
+    let written = std::fs::write(&marker, root.as_os_str().as_encoded_bytes());
+    storage::files("write", &marker, written)
+}
+
 /// Other data comes to a root that this was given to.
 pub(super) fn forget(home: &Path) -> Result<(), storage::Error> {
     let marker = home.join(APPLIED);
@@ -88,9 +98,48 @@ pub(super) fn forget(home: &Path) -> Result<(), storage::Error> {
     storage::files("remove", &marker, removed)
 }
 
-/// In single-user mode: no listener, no name of a superuser needed.
-pub(super) fn apply(place: &Place<'_>, root: &Path) -> Result<(), Error> {
-    let (path, marker) = (place.home.join(FILE), place.home.join(APPLIED));
+/// Starts the server on data that lacks the login, under rules that let in nobody but the engine: what the data holds may be
+/// older passwords. The others' rules come with the login, and the port is theirs only then.
+pub(super) fn start(
+    place: &Place<'_>,
+    root: &Path,
+    rules: &str,
+    psql: Option<&Psql>,
+) -> Result<(), Error> {
+    if let Some(psql) = psql {
+        place.start()?;
+        match psql.file(&place.home.join(FILE)) {
+            Ok(()) => {
+                let opened = open(place, root, rules);
+                if opened.is_err() {
+                    postmaster::stop(place.data, Stop::Fast)?;
+                }
+                return opened;
+            }
+            Err(error) => tracing::warn!(
+                data = %place.data.display(),
+                "the login is set without connections, which takes longer: {}",
+                crate::error_chain(&error)
+            ),
+        }
+        postmaster::stop(place.data, Stop::Fast)?;
+    }
+    apply(place)?;
+    applied(place.home, root)?;
+    config::write_rules(place.home, rules)?;
+    place.start()
+}
+
+/// To everybody who knows a password, on a server that runs.
+fn open(place: &Place<'_>, root: &Path, rules: &str) -> Result<(), Error> {
+    config::write_rules(place.home, rules)?;
+    place.reload()?;
+    Ok(applied(place.home, root)?)
+}
+
+/// In single-user mode: several times slower, but no superuser needs to be known or allowed to log in.
+fn apply(place: &Place<'_>) -> Result<(), Error> {
+    let path = place.home.join(FILE);
     let statements = files("read", &path, std::fs::read(&path))?;
     let program = place.programs.join("postgres");
     let mut command = process::command(&program);
@@ -107,6 +156,8 @@ pub(super) fn apply(place: &Place<'_>, root: &Path) -> Result<(), Error> {
         "log_min_error_statement=panic",
         "-c",
         "log_statement=none",
+        "-c",
+        "lock_timeout=1min",
     ]);
     command.args(["-c", "default_transaction_read_only=off", "template1"]);
     command
@@ -129,10 +180,5 @@ pub(super) fn apply(place: &Place<'_>, root: &Path) -> Result<(), Error> {
         let said = process::tail(&String::from_utf8_lossy(&output.stderr));
         return Err(Error::Failed(format!("the login could not be set: {said}")));
     }
-    files(
-        "write",
-        &marker,
-        std::fs::write(&marker, root.as_os_str().as_encoded_bytes()),
-    )?;
     Ok(())
 }

@@ -106,6 +106,14 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// Tells the server that its rules are others. It reads them before it looks at whoever connects after this.
+    pub(super) fn reload(&self) -> Result<(), Error> {
+        let server = find(self.data)
+            .ok_or_else(|| Error::Failed("the server ended before it let anybody in".to_owned()))?;
+        server.signal(Signal::HUP);
+        Ok(())
+    }
+
     /// What a server that was killed has left. A running one was looked for before; its children may still write, though,
     /// and a number in its files may by now be another's.
     pub(super) fn clear(&self) -> Result<(), Error> {

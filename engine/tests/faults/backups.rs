@@ -1,5 +1,6 @@
 //! Base backups that something happens to, one after the other: told in the job, survived, and made anew after a pause.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,21 @@ use serde_json::{Value, json};
 
 use crate::http::text;
 use crate::source::{self, Fault};
+use crate::support::programs::client_links;
 use crate::verify::{looked_at, same_data};
 use crate::world::World;
 use crate::{linked, on_small_pools};
 
+/// What is damaged, the file and the place in it as the shell has them, and what is said of it.
+const DAMAGES: [(&str, &str, &str, &str); 2] = [
+    ("a page", "$cold", "8092", "checksum mismatch for file"),
+    (
+        "a record of the log",
+        "pg_wal/$first",
+        "0x$start % 16777216 + 30",
+        "the log cannot be read from",
+    ),
+];
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -29,6 +41,9 @@ fn all(bin: &Path) {
             (Fault::Lost, "broke off"),
         ] {
             broken(world, fault, said);
+        }
+        for fault in DAMAGES {
+            damaged(world, fault);
         }
     });
 }
@@ -65,9 +80,61 @@ fn broken(world: &World<'_>, fault: Fault, said: &str) {
     if let Some(mend) = mend {
         mend().unwrap();
     }
-    until("the backup is made anew", || {
+    made_anew(world, &job, &format!("{fault:?}"));
+}
+
+/// What arrived is not what the source sent, once: one byte of a file is another, or one of the log that came along.
+fn damaged(world: &World<'_>, (what, file, at, said): (&str, &str, &str, &str)) {
+    let ground = world.ground;
+    let link = client_links(&ground.bin, &ground.dir).join("pg_basebackup");
+    let program = std::fs::read_link(&link).unwrap();
+    let cold = ground
+        .source
+        .query("largedb", "select pg_relation_filepath('cold')");
+    let once = ground.dir.join("once");
+    let script = format!(
+        r#"#!/bin/sh
+'{}' "$@" || exit
+[ ! -e '{2}' ] || exit 0
+: >'{2}'
+for argument; do [ "$before" != -D ] || cd "$argument"; before=$argument; done
+cold='{1}'
+first=$(ls pg_wal | head -n 1)
+start=$(sed -n 's,.*"Start-LSN": "[0-9A-F]*/\([0-9A-F]*\)".*,\1,p' backup_manifest)
+byte=$(od -An -tu1 -j $(({at})) -N 1 {file})
+printf "\\$(printf %o $((255 - byte)))" | dd of={file} bs=1 seek=$(({at})) conv=notrunc status=none
+"#,
+        program.display(),
+        cold.unwrap(),
+        once.display(),
+    );
+    std::fs::remove_file(&link).unwrap();
+    std::fs::write(&link, script).unwrap();
+    std::fs::set_permissions(&link, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let dsource = text(&world.api.list("/dsources").unwrap()[0], "id");
+    let path = format!("/dsources/{dsource}/snapshots");
+    let (status, answer) = world.api.call("POST", &path, &Value::Null).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    let job = format!("/jobs/{}", text(&answer["job"], "id"));
+    until("the job tells that it arrived damaged", || {
         let job = world.api.get(&job).unwrap();
-        assert_ne!(job["status"], "FAILED", "{fault:?}: {job}");
+        assert_eq!(job["status"], "STARTED", "{what}: {job}");
+        let warning = text(&job, "warning_message");
+        warning.contains("arrived damaged")
+            && warning.contains(said)
+            && warning.contains("again in ")
+    });
+    made_anew(world, &job, what);
+    std::fs::remove_file(&once).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(program, link).unwrap();
+}
+
+fn made_anew(world: &World<'_>, job: &str, what: &str) {
+    let source = &world.ground.source;
+    until("the backup is made anew", || {
+        let job = world.api.get(job).unwrap();
+        assert_ne!(job["status"], "FAILED", "{what}: {job}");
         job["status"] == "COMPLETED"
     });
     // Nothing of what broke off is left in it.
@@ -76,7 +143,7 @@ fn broken(world: &World<'_>, fault: Fault, said: &str) {
     let data = source.holds().unwrap();
     let body = json!({"name": "look", "snapshot_id": snapshot, "container_mode": true});
     let path = "/vdbs/provision_by_snapshot";
-    looked_at(world, path, &body, &format!("{fault:?}"), &data).unwrap();
+    looked_at(world, path, &body, what, &data).unwrap();
     same_data("source", &source.holds().unwrap(), &data).unwrap();
 }
 

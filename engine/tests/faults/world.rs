@@ -16,7 +16,7 @@ use crate::http::{Api, text};
 use crate::postgres::{Server, free_port, source};
 use crate::source::drop_slots;
 use crate::support::KEY;
-use crate::support::programs::{certificate, client};
+use crate::support::programs::{certificate, client_links};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -79,7 +79,7 @@ impl<'a> World<'a> {
             pool.join("vdbs").display(),
             dir.join("key").display(),
             ground.bin.display(),
-            client(&ground.bin, dir).display(),
+            client_links(&ground.bin, dir).display(),
             ground.source_port,
             dir.join("password").display(),
             if logged { ", wal: {maxLag: 1G}" } else { "" },

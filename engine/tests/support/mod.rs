@@ -356,7 +356,7 @@ impl Pool {
             }],
             rate_limit: None,
             postgres_bin: self.path("bin").into(),
-            client_bin: "/nowhere".into(),
+            client_bin: self.path("bin"),
             servers: self.servers.clone(),
             sources: ["largedb", "down"].map(|name| self.source(name)).to_vec(),
             tls: None,

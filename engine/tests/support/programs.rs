@@ -47,7 +47,7 @@ pub(crate) fn client(bin: &Path, dir: &Path) -> PathBuf {
     std::fs::create_dir(&scripts).unwrap();
     let root = bin.ancestors().nth(5).unwrap().display();
     let libraries = format!("{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu");
-    for name in ["psql", "pg_basebackup", "pg_receivewal"] {
+    for name in ["psql", "pg_basebackup", "pg_verifybackup", "pg_receivewal"] {
         let script = scripts.join(name);
         let text = format!(
             "#!/bin/sh\nexec {root}/lib64/ld-linux-x86-64.so.2 --library-path {libraries} --argv0 {name} {root}/usr/lib/postgresql/17/bin/{name} \"$@\"\n"
@@ -56,6 +56,19 @@ pub(crate) fn client(bin: &Path, dir: &Path) -> PathBuf {
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     scripts
+}
+
+/// A folder of links to them, each of which a test may put a program of its own in the place of.
+pub(crate) fn client_links(bin: &Path, dir: &Path) -> PathBuf {
+    let links = dir.join("client-links");
+    if !links.exists() {
+        std::fs::create_dir(&links).unwrap();
+        for program in std::fs::read_dir(client(bin, dir)).unwrap() {
+            let program = program.unwrap();
+            std::os::unix::fs::symlink(program.path(), links.join(program.file_name())).unwrap();
+        }
+    }
+    links
 }
 
 /// As another number for the same user if that is root: the test runs again.
