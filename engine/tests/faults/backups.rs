@@ -19,7 +19,7 @@ const DAMAGES: [(&str, &str, &str, &str); 2] = [
     (
         "a record of the log",
         "pg_wal/$first",
-        "0x$start % 16777216 + 30",
+        "0x$start % $(stat -c %s pg_wal/$first) + 30",
         "the log cannot be read from",
     ),
 ];
@@ -95,7 +95,7 @@ fn damaged(world: &World<'_>, (what, file, at, said): (&str, &str, &str, &str)) 
     let script = format!(
         r#"#!/bin/sh
 '{}' "$@" || exit
-[ ! -e '{2}' ] || exit 0
+[ $# -gt 1 ] && [ ! -e '{2}' ] || exit 0
 : >'{2}'
 for argument; do [ "$before" != -D ] || cd "$argument"; before=$argument; done
 cold='{1}'
