@@ -12,6 +12,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// Whoever does not end when asked is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Line of postmaster.pid that says how far the server is; the first is its number.
+const STATUS_LINE: usize = 7;
 
 /// A running process of the engine's own user.
 pub(crate) struct Process {
@@ -99,6 +101,17 @@ fn since(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Whether this server of PostgreSQL says in its data directory that it takes connections. What the copy of a running
+/// server's directory says is said of another.
+pub(crate) fn is_ready(data: &Path, server: u32) -> bool {
+    let text = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let mut lines = text.lines();
+    lines.next() == Some(&server.to_string())
+        && lines
+            .nth(STATUS_LINE - 1)
+            .is_some_and(|status| status.trim() == "ready")
+}
+
 /// Ends every process of the engine's user that works in a directory, and waits for its end. A look at where a process
 /// works is all that most of them cost: servers by the hundred start beside each other.
 pub(crate) fn end_those_in(directory: &Path) {
@@ -174,6 +187,22 @@ mod tests {
         for pid in [i32::MIN, -4242, -1, 0, i32::MAX] {
             assert!(Process::open(pid).is_none(), "{pid}");
         }
+    }
+
+    #[test]
+    fn a_server_is_ready_by_its_own_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = |text: &str| {
+            fs::write(dir.path().join("postmaster.pid"), text).unwrap();
+            is_ready(dir.path(), 42)
+        };
+        let lines = |pid: u32, status: &str| format!("{pid}\n/d\n1\n5432\n/s\n\n  1 2\n{status}");
+        assert!(says(&lines(42, "ready   \n")));
+        assert!(!says(&lines(4, "ready   \n")));
+        for status in ["starting\n", "standby \n", ""] {
+            assert!(!says(&lines(42, status)), "{status}");
+        }
+        assert!(!says("42\n"));
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         .await
         .map_err(|e| Error::Listen(listen, e))?;
     tracing::info!(%listen, pool = %engine.settings.pool.display(), storage = engine.storage.name(), owner = engine.owner, "serving");
-    let router = http::router(Arc::clone(&engine), keys);
+    // Made once: a router by itself is made anew, with all its routes, for every connection.
+    let router = http::router(Arc::clone(&engine), keys).into_make_service();
     let served = match &engine.settings.tls {
         None => {
             let serving = axum::serve(listener, router);

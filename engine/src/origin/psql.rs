@@ -85,8 +85,14 @@ impl Psql {
 
     /// Rows of fields.
     pub(super) fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, process::Error> {
+        self.all(&[sql])
+    }
+
+    /// The rows of all statements. Each is a transaction of its own, and none follows one that failed.
+    pub(super) fn all(&self, statements: &[&str]) -> Result<Vec<Vec<String>>, process::Error> {
         let mut command = self.command();
-        command.args(["-A", "-t", "-F", &SEPARATOR.to_string(), "-c", sql]);
+        command.args(["-A", "-t", "-F", &SEPARATOR.to_string()]);
+        command.args(statements.iter().flat_map(|sql| ["-c", sql]));
         let output = process::run(&mut command)?;
         Ok(output
             .lines()

@@ -16,18 +16,21 @@ use rustix::process::Signal;
 use crate::origin::psql::Psql;
 use crate::origin::superuser::Superuser;
 use crate::origin::{DataPoint, Error, Location, files};
-use crate::process;
 use crate::settings::SourceSettings;
+use crate::{process, processes};
 
 /// Replaying what was written during a long backup of a busy source takes its time.
 const RECOVERY_DEADLINE: Duration = Duration::from_hours(1);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// On a full disk a server may be ready and unable to write that down.
+const ASK_AT_LATEST: Duration = Duration::from_secs(1);
 /// The last checkpoint is done before, so that this takes moments.
 const STOP_DEADLINE: Duration = Duration::from_mins(5);
 
-/// The role that strips secrets: the one initdb made, if it may still log in.
-const SUPERUSER: &str =
-    "select rolname from pg_roles where rolsuper and rolcanlogin order by oid <> 10, oid limit 1";
+/// Whether it still recovers, and the role that strips secrets: the one initdb made, if it may still log in.
+const SUPERUSER: &str = "select pg_is_in_recovery(), \
+    (select rolname from pg_roles where rolsuper and rolcanlogin order by oid <> 10, oid limit 1)";
 const DATABASES: &str = "select datname, datallowconn from pg_database where datname <> 'template0' and datconnlimit <> -2 order by oid";
 /// What was recovered of the source's own log, before this server wrote its own.
 const POINT: &str = "select coalesce(to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), ''), \
@@ -39,6 +42,8 @@ const FORGET_SHARED: [&str; 2] = [
     "vacuum full pg_catalog.pg_subscription",
 ];
 const FORGET_DATABASE: &str = "vacuum full pg_catalog.pg_user_mapping";
+/// A new segment first, so that the one with the source's last writes is no longer needed.
+const LEAVE: [&str; 2] = ["select pg_switch_wal()", "checkpoint"];
 
 pub(super) struct Programs<'a> {
     pub(super) server_bin: &'a Path,
@@ -151,6 +156,7 @@ fn configure(control: &Control, data: &Path, scratch: &Path, stop: Stop<'_>) -> 
         .into_iter()
         .chain(fixed.map(|(n, v)| (n, v.to_owned())))
         .chain(target(stop))
+        .chain(one_sync(data)?)
         .chain(limits);
     let lines = conf::write(all)
         .ok_or_else(|| Error::Unfit("a path of the pool holds a control character".to_owned()))?;
@@ -166,6 +172,13 @@ fn configure(control: &Control, data: &Path, scratch: &Path, stop: Stop<'_>) -> 
     }
     let signal = data.join("recovery.signal");
     files("write", &signal, fs::write(&signal, ""))
+}
+
+/// Before it recovers, a server syncs every file by itself. All at once takes less where there are many, and the pool is
+/// flushed anyway before anybody uses what was recovered. Older servers know no other way.
+fn one_sync(data: &Path) -> Result<Option<(&'static str, String)>, Error> {
+    let major = pgdata::version::major(data).map_err(|e| Error::Unfit(e.to_string()))?;
+    Ok((major >= 14).then(|| ("recovery_init_sync_method", "syncfs".to_owned())))
 }
 
 fn target(stop: Stop<'_>) -> Vec<(&'static str, String)> {
@@ -203,21 +216,17 @@ fn strip(
     data: &Path,
     scratch: &Path,
 ) -> Result<DataPoint, Error> {
-    let role = source.user.as_str();
-    let database = server.wait(role)?;
-    let as_role =
-        |user: &str, database: &str| Psql::socket(programs.client_bin, scratch, user, database);
-    let one = |rows: Vec<Vec<String>>| rows.into_iter().next();
-    let admin = one(as_role(role, database).plain().rows(SUPERUSER)?)
-        .and_then(|row| row.into_iter().next());
-    let admin = admin.ok_or_else(|| {
-        Error::Unfit("no superuser of the source may log in; one with LOGIN is needed".to_owned())
-    })?;
-    let psql = as_role(&admin, database);
-    for statement in sql::strip_shared().into_iter().chain(FORGET_SHARED) {
-        psql.rows(statement)?;
+    let (database, admin) = server.wait(source)?;
+    if admin.is_empty() {
+        let none = "no superuser of the source may log in; one with LOGIN is needed";
+        return Err(Error::Unfit(none.to_owned()));
     }
-    for row in psql.rows(DATABASES)? {
+    let as_admin = |database: &str| Psql::socket(programs.client_bin, scratch, &admin, database);
+    let psql = as_admin(&database);
+    let [passwords, subscriptions] = sql::strip_shared();
+    let [roles, own] = FORGET_SHARED;
+    let databases = psql.all(&[passwords, subscriptions, roles, own, DATABASES])?;
+    for row in databases {
         let [name, open] = <[String; 2]>::try_from(row)
             .map_err(|_| Error::Unfit("the list of databases cannot be read".to_owned()))?;
         let alter = |allowed: bool| {
@@ -229,25 +238,22 @@ fn strip(
         if open != "t" {
             psql.rows(&alter(true))?;
         }
-        let inside = as_role(&admin, &name);
-        inside.rows(sql::strip_database())?;
-        inside.rows(FORGET_DATABASE)?;
+        as_admin(&name).all(&[sql::strip_database(), FORGET_DATABASE])?;
         if open != "t" {
             psql.rows(&alter(false))?;
         }
     }
     let root = data.parent().unwrap_or(data);
     let superuser = Superuser {
-        role: admin,
+        role: admin.clone(),
         database: source.database.clone(),
     };
     superuser.write(root)?;
-    let point = one(psql.rows(POINT)?).and_then(|row| <[String; 2]>::try_from(row).ok());
+    let [switch, checkpoint] = LEAVE;
+    let point = psql.all(&[POINT, switch, checkpoint])?.into_iter().next();
+    let point = point.and_then(|row| <[String; 2]>::try_from(row).ok());
     let [timestamp, location] = point
         .ok_or_else(|| Error::Unfit("the server does not say what it recovered".to_owned()))?;
-    // A new segment first, so that the one with the source's last writes is no longer needed.
-    psql.rows("select pg_switch_wal()")?;
-    psql.rows("checkpoint")?;
     Ok(DataPoint {
         timestamp: Some(timestamp).filter(|t| !t.is_empty()),
         location,
@@ -257,6 +263,7 @@ fn strip(
 struct Server<'a> {
     programs: &'a Programs<'a>,
     scratch: &'a Path,
+    data: &'a Path,
     child: Child,
 }
 
@@ -278,22 +285,30 @@ impl<'a> Server<'a> {
         Ok(Self {
             programs,
             scratch,
+            data,
             child,
         })
     }
 
-    /// Until it is no longer in recovery. Returns a database that can be connected to.
-    fn wait(&mut self, role: &str) -> Result<&'static str, Error> {
+    /// Until it is no longer in recovery. Returns a database that can be connected to, and who may do everything there.
+    fn wait(&mut self, source: &SourceSettings) -> Result<(String, String), Error> {
         let begun = Instant::now();
+        let mut asked = None;
         loop {
-            for database in ["postgres", "template1"] {
-                let psql =
-                    Psql::socket(self.programs.client_bin, self.scratch, role, database).plain();
-                if psql
-                    .rows("select pg_is_in_recovery()")
-                    .is_ok_and(|rows| rows == [["f"]])
+            let ready = processes::is_ready(self.data, self.child.id());
+            let pause = if ready { ASK_EVERY } else { ASK_AT_LATEST };
+            let asks = ready && asked.is_none() || asked.unwrap_or(begun).elapsed() > pause;
+            let databases = [source.database.as_str(), "postgres", "template1"];
+            for database in databases.into_iter().filter(|_| asks) {
+                asked = Some(Instant::now());
+                let (client, user) = (self.programs.client_bin, &source.user);
+                let psql = Psql::socket(client, self.scratch, user, database).plain();
+                let row = psql.rows(SUPERUSER).unwrap_or_default().into_iter().next();
+                let row = row.and_then(|row| <[String; 2]>::try_from(row).ok());
+                if let Some([recovers, admin]) = row
+                    && recovers == "f"
                 {
-                    return Ok(database);
+                    return Ok((database.to_owned(), admin));
                 }
             }
             if let Ok(Some(status)) = self.child.try_wait() {

@@ -16,8 +16,6 @@ const START_DEADLINE: Duration = Duration::from_mins(15);
 const STOP_DEADLINE: Duration = Duration::from_mins(2);
 /// A server takes some tens of milliseconds to start.
 const LOOK_EVERY: Duration = Duration::from_millis(3);
-/// Line of postmaster.pid that says how far the server is.
-const STATUS_LINE: usize = 7;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
@@ -89,7 +87,7 @@ impl Place<'_> {
             .map_err(|source| process::Error::Start { program, source });
         let mut child = started.map_err(|error| Error::Failed(crate::error_chain(&error)))?;
         let begun = Instant::now();
-        while !self.is_ready() {
+        while !processes::is_ready(self.data, child.id()) {
             let over = begun.elapsed() > START_DEADLINE;
             if over || child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 stop(self.data, Stop::Immediate)?;
@@ -139,12 +137,5 @@ impl Place<'_> {
             "config_file={}",
             self.home.join("postgresql.conf").display()
         )
-    }
-
-    fn is_ready(&self) -> bool {
-        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
-        text.lines()
-            .nth(STATUS_LINE)
-            .is_some_and(|status| status.trim() == "ready")
     }
 }
