@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::text;
+use crate::postgres::{Asked as _, Stop};
 use crate::source::{self, Fault};
 use crate::support::programs::client_links;
 use crate::verify::{looked_at, same_data};
@@ -63,7 +64,7 @@ fn broken(world: &World<'_>, fault: Fault, said: &str) {
     // Before it has begun, a source that is away is told at once.
     until("the backup begins", || self::begun(world) > begun);
     if matches!(fault, Fault::Lost) {
-        source.stop("immediate");
+        source.stop(Stop::Immediate);
     }
     until("the job tells that it broke off", || {
         if matches!(fault, Fault::Cut) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::http::text;
-use crate::postgres::Server;
+use crate::postgres::{ADMIN, Asked as _, Server, Stop};
 use crate::support::programs::as_nobody;
 use crate::world::{Ground, World};
 
@@ -73,7 +73,7 @@ fn all(bin: &Path) {
         .map(|(index, (ground, gib))| linked(ground, index, gib))
         .collect();
     // The copies do not need it, and the room is somebody else's.
-    grounds[1].source.stop("immediate");
+    grounds[1].source.stop(Stop::Immediate);
     std::fs::remove_dir_all(dirs[1].path().join("source")).unwrap();
     usage::settle();
     // Alternating, so that both see the same machine.
@@ -114,7 +114,7 @@ fn fill(ground: &mut Ground, gib: f64) {
     let (bin, data) = (ground.bin.clone(), ground.dir.join("source"));
     let socket = ground.dir.join("source-socket");
     let restart = |ground: &mut Ground, options: &[&str]| {
-        ground.source.stop("fast");
+        ground.source.stop(Stop::Fast);
         let server = Server::start(&bin, &data, &socket, ground.source_port, options).unwrap();
         // The old one is stopped already, on the same directory.
         std::mem::forget(std::mem::replace(&mut ground.source, server));
@@ -133,8 +133,8 @@ fn fill(ground: &mut Ground, gib: f64) {
         .source
         .query("largedb", "select pg_relation_filepath('filler')")
         .unwrap();
-    ground.source.query("postgres", "checkpoint").unwrap();
-    ground.source.stop("fast");
+    ground.source.query(ADMIN, "checkpoint").unwrap();
+    ground.source.stop(Stop::Fast);
     // Segments of a gibibyte, all but the last full.
     for (segment, left) in (0..).zip(std::iter::successors(Some(gib), |left| Some(left - 1.0))) {
         if left <= 0.0 {
@@ -178,7 +178,7 @@ fn linked(ground: &Ground, index: usize, gib: f64) -> Size<'_> {
     }
     let mib = ground
         .source
-        .query("postgres", "select pg_database_size('largedb') >> 20");
+        .query(ADMIN, "select pg_database_size('largedb') >> 20");
     println!(
         "{gib:.1} GiB: a source of {} MiB, base backup and template in {:.0?}",
         mib.unwrap(),
@@ -264,10 +264,10 @@ fn others(size: &mut Size<'_>) {
         let source = &size.world.ground.source;
         let begun = Instant::now();
         source
-            .query("postgres", "create database twin template largedb")
+            .query(ADMIN, "create database twin template largedb")
             .unwrap();
         template.push(begun.elapsed());
-        source.query("postgres", "drop database twin").unwrap();
+        source.query(ADMIN, "drop database twin").unwrap();
     }
     let clone = median(&size.clones()[before..]);
     let times = |other: &[Duration]| median(other).as_secs_f64() / clone.as_secs_f64();

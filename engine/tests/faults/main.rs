@@ -11,10 +11,12 @@
 mod backups;
 mod bench;
 mod full;
+mod hook;
 mod http;
 mod mishaps;
 mod model;
 mod orders;
+mod pace;
 mod postgres;
 mod run;
 mod served;
@@ -23,6 +25,7 @@ mod source;
 #[path = "../support/mod.rs"]
 mod support;
 mod verify;
+mod wire;
 mod world;
 
 use std::path::{Path, PathBuf};

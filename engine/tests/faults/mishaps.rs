@@ -1,5 +1,6 @@
 //! What goes wrong while a batch of orders is placed and carried out.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rand::Rng as _;
@@ -13,46 +14,37 @@ use crate::served;
 use crate::source::{Fault, Trouble};
 use crate::world::World;
 
-/// How the engine ends, and after how many milliseconds.
+/// How the engine ends, and after what time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    Killed(u64),
-    Stopped(u64),
+    Killed(Duration),
+    Stopped(Duration),
 }
 
 /// Everything of one batch, drawn before it begins.
 #[derive(Debug, Default)]
 pub(crate) struct Mishaps {
     pub(crate) end: Option<End>,
-    /// The disk is full after so many milliseconds and for so many; at 0, before the orders are placed.
-    pub(crate) full: Option<(u64, u64)>,
+    /// The disk is full after so long and for so long; at 0, before the orders are placed.
+    pub(crate) full: Option<(Duration, Duration)>,
     /// For each order, where its caller hangs up.
     pub(crate) hang_ups: Vec<Option<HangUp>>,
     pub(crate) source: Option<Trouble>,
     /// The copy whose server somebody else ends, and when.
-    pub(crate) murdered: Option<(String, u64)>,
+    pub(crate) murdered: Option<(String, Duration)>,
 }
 
 impl Mishaps {
-    pub(crate) fn draw(model: &Model, orders: &[Order], random: &mut StdRng) -> Self {
+    pub(crate) fn draw(
+        model: &Model,
+        orders: &[Order],
+        within: Duration,
+        random: &mut StdRng,
+    ) -> Self {
         let backup = orders
             .iter()
             .any(|order| matches!(order, Order::SourceSnapshot));
-        let replay = orders
-            .iter()
-            .any(|order| matches!(order, Order::ProvisionAt { .. } | Order::RefreshAt { .. }));
-        let slow = orders.iter().any(|order| match order {
-            Order::Start { .. } | Order::Provision { served: true, .. } => true,
-            Order::Refresh { name, .. } | Order::Undo { name } => model.copies[name].running,
-            _ => false,
-        });
-        let within = match (backup, replay, slow) {
-            (true, ..) => 3000,
-            (_, true, _) => 1200,
-            (_, _, true) => 400,
-            _ => 120,
-        };
-        let after = random.random_range(0..within);
+        let after = moment(within, random);
         let end = random.random_bool(0.4).then(|| {
             if random.random_bool(0.2) {
                 End::Stopped(after)
@@ -70,11 +62,11 @@ impl Mishaps {
         let full = random.random_bool(0.2).then(|| {
             let later = random.random_bool(0.7);
             let after = if later {
-                random.random_range(0..within)
+                moment(within, random)
             } else {
-                0
+                Duration::ZERO
             };
-            (after, random.random_range(50..600))
+            (after, millis(50..600, random))
         });
         let source = trouble(model, backup, within, random);
         let murdered = running.choose(random).filter(|_| random.random_bool(0.15));
@@ -83,8 +75,13 @@ impl Mishaps {
             full,
             hang_ups: orders.iter().map(|_| hang_up(random)).collect(),
             source,
-            murdered: murdered.map(|name| ((*name).clone(), random.random_range(0..within))),
+            murdered: murdered.map(|name| ((*name).clone(), moment(within, random))),
         }
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        let sound = self.end.is_none() && self.full.is_none() && self.source.is_none();
+        sound && self.murdered.is_none() && self.hang_ups.iter().all(Option::is_none)
     }
 
     /// Whether a server may have ended without anybody having ordered it.
@@ -97,7 +94,16 @@ impl Mishaps {
     }
 }
 
-fn trouble(model: &Model, backup: bool, within: u64, random: &mut StdRng) -> Option<Trouble> {
+/// As many draws for any time, so that a seed's orders do not depend on how fast it goes.
+fn moment(within: Duration, random: &mut StdRng) -> Duration {
+    within.mul_f64(random.random())
+}
+
+fn millis(range: Range<u64>, random: &mut StdRng) -> Duration {
+    Duration::from_millis(random.random_range(range))
+}
+
+fn trouble(model: &Model, backup: bool, within: Duration, random: &mut StdRng) -> Option<Trouble> {
     let mut kinds = vec![Fault::Lost, Fault::Cut];
     if backup {
         kinds.push(Fault::Corrupted);
@@ -109,10 +115,10 @@ fn trouble(model: &Model, backup: bool, within: u64, random: &mut StdRng) -> Opt
     let what = *kinds.choose(random)?;
     // A damage that comes late hits no backup.
     let after = match what {
-        Fault::Corrupted => 0,
-        _ => random.random_range(0..within),
+        Fault::Corrupted => Duration::ZERO,
+        _ => moment(within, random),
     };
-    let lasts = random.random_range(100..1500);
+    let lasts = millis(100..1500, random);
     wanted.then_some(Trouble { what, after, lasts })
 }
 
@@ -123,23 +129,23 @@ pub(crate) fn place(
     orders: Vec<Order>,
     mishaps: &Mishaps,
 ) -> Result<Vec<Sent>, String> {
-    let copy: Option<(&Copy, u64)> = mishaps
+    let copy: Option<(&Copy, Duration)> = mishaps
         .murdered
         .as_ref()
         .and_then(|(name, after)| Some((model.copies.get(name)?, *after)));
-    if let Some((0, _)) = mishaps.full {
+    if mishaps.full.is_some_and(|(after, _)| after.is_zero()) {
         world.fill();
     }
     std::thread::scope(|scope| {
         let end = mishaps.end.map(|end| {
             scope.spawn(move || match end {
                 End::Killed(after) => {
-                    std::thread::sleep(Duration::from_millis(after));
+                    std::thread::sleep(after);
                     world.kill();
                     Ok(())
                 }
                 End::Stopped(after) => {
-                    std::thread::sleep(Duration::from_millis(after));
+                    std::thread::sleep(after);
                     world.stop()
                 }
             })
@@ -149,7 +155,7 @@ pub(crate) fn place(
             .map(|trouble| scope.spawn(move || trouble.make(&world.ground.source)));
         if let Some((copy, after)) = copy {
             scope.spawn(move || {
-                std::thread::sleep(Duration::from_millis(after));
+                std::thread::sleep(after);
                 served::murder(world, copy);
             });
         }
@@ -158,11 +164,11 @@ pub(crate) fn place(
             .map(|(order, hang_up)| send(&world.api, model, order, *hang_up))
             .collect();
         if let Some((after, lasts)) = mishaps.full {
-            if after > 0 {
-                std::thread::sleep(Duration::from_millis(after));
+            if !after.is_zero() {
+                std::thread::sleep(after);
                 world.fill();
             }
-            std::thread::sleep(Duration::from_millis(lasts));
+            std::thread::sleep(lasts);
             world.make_room();
         }
         for thread in end.into_iter().chain(source) {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::hook::Hook;
+
 /// Tokens that were written one by one, and a checksum of rows that the source changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Data {
@@ -19,6 +21,7 @@ pub(crate) struct Copy {
     /// The engine runs its server.
     pub(crate) served: bool,
     pub(crate) running: bool,
+    pub(crate) hook: Hook,
 }
 
 /// A moment of the source, after its last change and before the next.
@@ -179,10 +182,13 @@ impl Model {
             }
             _ => None,
         };
-        let data = data.cloned().unwrap_or_default();
+        let mut data = data.cloned().unwrap_or_default();
         match order {
             Order::Provision { name, served, .. } | Order::ProvisionAt { name, served, .. } => {
+                let hook = if *served { Hook::of(name) } else { Hook::None };
+                data.marks.extend(hook.mark(name));
                 let copy = Copy {
+                    hook,
                     id: target.to_owned(),
                     data,
                     previous: None,
@@ -196,6 +202,9 @@ impl Model {
             | Order::Rollback { name, .. }
             | Order::RefreshAt { name, .. } => {
                 let copy = self.copies.entry(name.clone()).or_default();
+                if !matches!(order, Order::Rollback { .. }) {
+                    data.marks.extend(copy.hook.mark(name));
+                }
                 copy.previous = Some(std::mem::replace(&mut copy.data, data));
             }
             Order::Undo { name } => {

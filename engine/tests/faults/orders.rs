@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
+use crate::hook::Hook;
 use crate::http::{Api, HangUp, text};
 use crate::model::{By, Model, Order};
 
@@ -212,7 +213,9 @@ fn request(model: &Model, order: &Order) -> (&'static str, &'static str, String,
             json!({"container_mode": true})
         };
         body["name"] = json!(name);
-        for (field, value) in from.as_object().into_iter().flatten() {
+        let hooks = Hook::of(name).ordered(name).filter(|_| served);
+        let others = [from, hooks.unwrap_or_default()];
+        for (field, value) in others.iter().filter_map(Value::as_object).flatten() {
             body[field] = value.clone();
         }
         let path = format!("/vdbs/provision_{action}");

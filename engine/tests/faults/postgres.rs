@@ -1,18 +1,31 @@
 //! Servers of the test itself: the source, and one on a copy as its pod would run it.
 
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::model::Data;
 use crate::support::programs::client;
+use crate::wire::Connection;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// A database that every server has.
+pub(crate) const ADMIN: &str = "template1";
 /// Of the rows of a table that the source changes.
 const SUM: &str = "select count(*), md5(string_agg(md5, '' order by n)) from orders";
 
-/// How a server is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    Fast,
+    /// As a power failure.
+    Immediate,
+}
+
+/// How a server is asked over the network, and checked.
 pub(crate) struct Client {
     pub(crate) programs: PathBuf,
     pub(crate) host: PathBuf,
@@ -21,45 +34,31 @@ pub(crate) struct Client {
     pub(crate) password: &'static str,
 }
 
-pub(crate) struct Server {
-    bin: PathBuf,
-    data: PathBuf,
-    options: Vec<String>,
-    client: Client,
-}
+/// One that can be asked, and whose tables and indexes can be checked.
+pub(crate) trait Asked {
+    fn query(&self, database: &str, sql: &str) -> Result<String, String>;
 
-impl Deref for Server {
-    type Target = Client;
+    fn client(&self) -> &Client;
 
-    fn deref(&self) -> &Client {
-        &self.client
-    }
-}
-
-impl Client {
-    pub(crate) fn query(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut command = Command::new(self.programs.join("psql"));
-        command.args(["-XAtqwv", "ON_ERROR_STOP=1", "-d", database, "-c", sql]);
-        self.run(&mut command)
-    }
-
-    pub(crate) fn mark(&self, token: &str) -> Result<(), String> {
+    fn mark(&self, token: &str) -> Result<(), String> {
         self.query("largedb", &format!("insert into marks values ('{token}')"))
             .map(drop)
     }
 
     /// Everything that must be as it was written.
-    pub(crate) fn holds(&self) -> Result<Data, String> {
-        let rows = self.query("largedb", "select token from marks")?;
+    fn holds(&self) -> Result<Data, String> {
+        let text = self.query("largedb", &format!("{SUM}; select token from marks"))?;
+        let mut lines = text.lines().map(str::to_owned);
         Ok(Data {
-            marks: rows.lines().map(str::to_owned).collect(),
-            sum: self.query("largedb", SUM)?,
+            sum: lines.next().unwrap_or_default(),
+            marks: lines.collect(),
         })
     }
 
     /// Every table and every index, each index against its table.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let mut command = Command::new(self.programs.join("pg_amcheck"));
+    fn check(&self) -> Result<(), String> {
+        let client = self.client();
+        let mut command = Command::new(client.programs.join("pg_amcheck"));
         command.args([
             "-w",
             "-d",
@@ -68,9 +67,23 @@ impl Client {
             "--heapallindexed",
             "--parent-check",
         ]);
-        self.run(&mut command).map(drop)
+        client.run(&mut command).map(drop)
+    }
+}
+
+impl Asked for Client {
+    fn query(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut command = Command::new(self.programs.join("psql"));
+        command.args(["-XAtqwv", "ON_ERROR_STOP=1", "-d", database, "-c", sql]);
+        self.run(&mut command)
     }
 
+    fn client(&self) -> &Client {
+        self
+    }
+}
+
+impl Client {
     fn run(&self, command: &mut Command) -> Result<String, String> {
         command
             .arg("-h")
@@ -83,6 +96,41 @@ impl Client {
             return Err(format!("{command:?}: {}", String::from_utf8_lossy(&said)));
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+pub(crate) struct Server {
+    bin: PathBuf,
+    data: PathBuf,
+    options: Vec<String>,
+    client: Client,
+    process: Mutex<Option<Child>>,
+    /// The last one that was asked by, with its database.
+    connection: Mutex<Option<(String, Connection)>>,
+}
+
+impl Asked for Server {
+    fn query(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut last = self.connection.lock().map_err(|e| e.to_string())?;
+        let fitting = last.take().filter(|(of, _)| of == database);
+        let mut connection = if let Some((_, connection)) = fitting {
+            connection
+        } else {
+            let Client {
+                host, port, user, ..
+            } = &self.client;
+            Connection::open(host, *port, user, database)?
+        };
+        let answer = connection
+            .query(sql)
+            .map_err(|why| format!("{sql}: {why}"))?;
+        // One that failed is not used again.
+        *last = Some((database.to_owned(), connection));
+        Ok(answer)
+    }
+
+    fn client(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -111,6 +159,8 @@ impl Server {
                 user: "boss",
                 password: "",
             },
+            process: Mutex::default(),
+            connection: Mutex::default(),
         };
         server.up()?;
         Ok(server)
@@ -143,25 +193,51 @@ impl Server {
             .stderr(log);
         let mut child = command.spawn().map_err(|e| e.to_string())?;
         let begun = Instant::now();
-        while self.query("postgres", "select 1").is_err() {
+        while !self.is_ready(child.id()) {
             let ended = child.try_wait().map_err(|e| e.to_string())?;
             if ended.is_some() || begun.elapsed() > DEADLINE {
+                let _ = child.kill();
+                let _ = child.wait();
                 let said = std::fs::read_to_string(socket.join("log")).unwrap_or_default();
                 return Err(format!("no server on {}: {said}", self.data.display()));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(LOOK_EVERY);
         }
-        // pg_ctl stops it; this reaps it.
-        std::thread::spawn(move || child.wait());
-        Ok(())
+        *self.process.lock().map_err(|e| e.to_string())? = Some(child);
+        self.query(ADMIN, "select 1").map(drop)
     }
 
-    pub(crate) fn stop(&self, mode: &str) {
-        let mut command = Command::new(self.bin.join("pg_ctl"));
-        command
-            .args(["stop", "-s", "-w", "-m", mode, "-D"])
-            .arg(&self.data);
-        let _ = command.stderr(Stdio::null()).status();
+    /// Its own word in the file that may be another's, left in the data.
+    fn is_ready(&self, pid: u32) -> bool {
+        let file = self.data.join("postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let mut lines = text.lines();
+        lines.next() == Some(&pid.to_string())
+            && lines.last().is_some_and(|status| status.trim() == "ready")
+    }
+
+    /// Waits for its end.
+    pub(crate) fn stop(&self, mode: Stop) {
+        if let Ok(mut last) = self.connection.lock() {
+            *last = None;
+        }
+        let Some(mut child) = self.process.lock().ok().and_then(|mut held| held.take()) else {
+            return;
+        };
+        let signal = match mode {
+            Stop::Fast => Signal::INT,
+            Stop::Immediate => Signal::QUIT,
+        };
+        let _ = kill_process(Pid::from_child(&child), signal);
+        let begun = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            assert!(
+                begun.elapsed() < DEADLINE,
+                "the server on {} does not stop",
+                self.data.display()
+            );
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// The file of a table.
@@ -175,64 +251,14 @@ impl Server {
 
     /// As a machine that loses power.
     pub(crate) fn crash(self) {
-        self.stop("immediate");
+        self.stop(Stop::Immediate);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop("fast");
+        self.stop(Stop::Fast);
     }
-}
-
-/// A small source with rows, an index, and checksums on its pages.
-pub(crate) fn source(bin: &Path, dir: &Path, port: u16) -> Result<Server, String> {
-    let data = dir.join("source");
-    let mut command = Command::new(bin.join("initdb"));
-    command.args([
-        "-U",
-        "boss",
-        "-A",
-        "trust",
-        "--locale=C.UTF-8",
-        "-E",
-        "UTF8",
-        "--no-sync",
-        "--data-checksums",
-        // A small log has as many segments as a large one of the usual size.
-        "--wal-segsize=1",
-        "-D",
-    ]);
-    let made = command.arg(&data).output().map_err(|e| e.to_string())?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
-    }
-    let options = [
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "wal_level=replica",
-    ];
-    let server = Server::start(bin, &data, &dir.join("source-socket"), port, &options)?;
-    server.query(
-        "postgres",
-        "create role replicator login replication password 'secret'",
-    )?;
-    server.query("postgres", "create database largedb")?;
-    server.query("largedb", "create table marks (token text primary key)")?;
-    server.query(
-        "largedb",
-        "create table orders as select n, md5(n::text) from generate_series(1, 20000) n",
-    )?;
-    server.query("largedb", "create unique index on orders (n)")?;
-    server.query("largedb", "create index on orders (md5)")?;
-    // Its pages are written once, and only on the disk can they be damaged.
-    server.query(
-        "largedb",
-        "create table cold as select n from generate_series(1, 5000) n",
-    )?;
-    server.query("postgres", "checkpoint")?;
-    Ok(server)
 }
 
 /// A port that nobody listened on a moment ago.

@@ -1,16 +1,20 @@
 //! One seed: a link, batches of orders with faults, and the reckoning.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
+use crate::hook::{self, Hook};
 use crate::http::text;
 use crate::mishaps::{Mishaps, place};
 use crate::model::{Model, Order};
 use crate::orders::{Sent, choose, send, subjects};
+use crate::pace::{Kind, Pace};
+use crate::postgres::Asked as _;
 use crate::served;
 use crate::source::{self, Fault};
 use crate::verify;
@@ -34,12 +38,15 @@ struct Counts {
     source: usize,
     murders: usize,
     moments: usize,
+    /// Jobs whose hooks did what they must: worked, or undid them.
+    hooks: usize,
 }
 
 /// A seed under way: what must be, what happened so far, and what is told of it.
 struct Run<'a> {
     world: &'a World<'a>,
     seed: u64,
+    begun: Instant,
     random: StdRng,
     model: Model,
     counts: Counts,
@@ -55,6 +62,7 @@ pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
     let mut run = Run {
         world: &world,
         seed,
+        begun,
         random,
         model: Model {
             logged,
@@ -64,26 +72,29 @@ pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
         schedule: Vec::new(),
     };
     let result = run.live().and_then(|()| {
-        run.schedule.push("reckoning".to_owned());
+        run.schedule
+            .push(format!("reckoning at {:.1?}", begun.elapsed()));
         verify::all(&world, &mut run.model, seed)
     });
     let c = &run.counts;
     println!(
-        "seed {seed}: {} orders, {} done ({} of moments), {} refused, {} failed; {} ends of the engine, {} full disks, {} dropped connections, {} troubles of the source, {} of servers; {:.0?}{}",
+        "seed {seed}: {} orders, {} done ({} of moments), {} refused, {} failed; {} ends of the engine ({} with work under way), {} full disks, {} dropped connections, {} troubles of the source, {} of servers, {} hooks; {:.1?}{}",
         c.orders,
         c.done,
         c.moments,
         c.refused,
         c.failed,
         c.kills,
+        interrupted(&world),
         c.full,
         c.dropped,
         c.source,
         c.murders,
+        c.hooks,
         begun.elapsed(),
         if result.is_ok() { "" } else { " FAILED" }
     );
-    if result.is_err() {
+    if result.is_err() || std::env::var_os("TOLD").is_some() {
         println!("schedule of seed {seed} (log of the source received: {logged}):");
         for line in &run.schedule {
             println!("  {line}");
@@ -105,6 +116,12 @@ pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
     result
 }
 
+/// Jobs that the engine found unfinished at its starts.
+fn interrupted(world: &World<'_>) -> usize {
+    let log = std::fs::read_to_string(world.log()).unwrap_or_default();
+    log.matches("was interrupted").count()
+}
+
 impl Run<'_> {
     fn live(&mut self) -> Result<(), String> {
         let world = self.world;
@@ -120,20 +137,32 @@ impl Run<'_> {
             if backup || self.model.logged && self.random.random_bool(0.7) {
                 source::change(&world.ground.source, &mut self.model, self.seed)?;
             }
-            let mishaps = Mishaps::draw(&self.model, &orders, &mut self.random);
+            let kind = Kind::of(&self.model, &orders);
+            let within = self.pace()?.within(kind);
+            let mishaps = Mishaps::draw(&self.model, &orders, within, &mut self.random);
             self.count(&orders, &mishaps);
-            self.schedule
-                .push(format!("batch {number}: {orders:?}\n    with {mishaps:?}"));
+            let at = self.begun.elapsed();
+            self.schedule.push(format!(
+                "batch {number} at {at:.1?}: {orders:?}\n    with {mishaps:?}"
+            ));
             let known = job_ids(world)?;
+            let begun = Instant::now();
             let sent = place(world, &self.model, orders, &mishaps)?;
             arrived(world, &sent, &known)?;
             let jobs = world.settled()?;
+            if mishaps.are_none() && sent.iter().any(|sent| !sent.refused()) {
+                self.pace()?.took(kind, begun.elapsed());
+            }
             self.account(&sent, &jobs, &known, &mishaps)?;
             if self.random.random_bool(0.5) {
                 self.write()?;
             }
         }
         Ok(())
+    }
+
+    fn pace(&self) -> Result<MutexGuard<'_, Pace>, String> {
+        self.world.ground.pace.lock().map_err(|e| e.to_string())
     }
 
     fn count(&mut self, orders: &[Order], mishaps: &Mishaps) {
@@ -201,11 +230,25 @@ impl Run<'_> {
             ));
             if job["status"] == "COMPLETED" {
                 self.counts.done += 1;
+                if self.hook(&sent.order).forbids(&sent.order) {
+                    return Err(format!("its hook did not fail: {:?}", sent.order));
+                }
                 done.push((sent.order.clone(), text(job, "target_id")));
             } else {
                 self.counts.failed += 1;
-                may_fail(sent, job, mishaps, ended)?;
-                failed.push(sent.order.clone());
+                let copy = sent
+                    .order
+                    .name()
+                    .and_then(|name| self.model.copies.get(name));
+                let said = text(job, "error_details");
+                let murdered = mishaps.murdered.is_some();
+                // What a hook undoes is as it was before.
+                if hook::broke(copy, &sent.order, &said, murdered) {
+                    self.counts.hooks += 1;
+                } else {
+                    may_fail(sent, job, mishaps, ended)?;
+                    failed.push(sent.order.clone());
+                }
             }
         }
         for job in new {
@@ -215,6 +258,10 @@ impl Run<'_> {
         let there = verify::learn(self.world, &mut self.model, &orders)?;
         for (order, target) in &done {
             self.model.apply(order, target);
+            let new = matches!(order, Order::Provision { .. } | Order::ProvisionAt { .. });
+            let renewed = matches!(order, Order::Refresh { .. } | Order::RefreshAt { .. });
+            let ran = new || renewed;
+            self.counts.hooks += usize::from(ran && self.hook(order) == Hook::Marks);
             if let Order::Bookmark { bookmark, .. } = order {
                 let object = self.world.api.get(&format!("/bookmarks/{bookmark}"))?;
                 let snapshot = text(&object["vdbs"][0], "snapshot_id");
@@ -232,6 +279,11 @@ impl Run<'_> {
             self.look(order)?;
         }
         Ok(())
+    }
+
+    fn hook(&self, order: &Order) -> Hook {
+        let copy = order.name().and_then(|name| self.model.copies.get(name));
+        copy.map(|copy| copy.hook).unwrap_or_default()
     }
 
     /// Jobs that the engine begins by itself: servers that ran before it stopped, and a backup where the log was lost.

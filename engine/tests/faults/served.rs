@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::http::text;
@@ -147,7 +148,7 @@ pub(crate) fn murder(world: &World<'_>, copy: &Copy) {
     let home = world.pool.join("servers").join(&copy.id);
     for postmaster in postmasters(&world.pool) {
         if postmaster.config.starts_with(&home) {
-            let _ = signal("KILL", &postmaster.pid.to_string());
+            signal(Signal::KILL, postmaster.pid);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::programs::{certificate, client};
 use crate::world::{World, signal};
 use crate::{linked, on_small_pools};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "s'e\"c$r\\et";
@@ -138,7 +139,7 @@ fn answers_to_its_password_alone(it: &Life<'_>) {
     assert_eq!(vdb["containerization_state"], "NOT_CONTAINERIZED");
     assert!(!vdb.to_string().contains("s'e"), "the password is told");
     assert_eq!(it.ask("show work_mem"), "7MB");
-    assert_eq!(it.ask("select count(*) from orders"), "20000");
+    assert_eq!(it.ask("select count(*) from orders"), "5000");
     assert_eq!(
         it.ask("select count(*) from pg_authid where rolpassword is not null"),
         "1"
@@ -257,7 +258,7 @@ fn runs_its_hooks(it: &Life<'_>) {
     it.order("refresh_by_snapshot", &json!({}));
     assert_eq!(it.marks(), "masked");
     it.ask("insert into marks values ('kept')");
-    let wrong = hook("psql -XqAt -U boss -v ON_ERROR_STOP=1 -c 'select 1/0'");
+    let wrong = hook("psql -XqAt -U boss -v ON_ERROR_STOP=1 -d largedb -c 'select 1/0'");
     it.edit(&json!({"hooks": {"post_refresh": wrong}}));
     let path = format!("/vdbs/{}/refresh_by_snapshot", it.id);
     let said = it.world.done("POST", &path, &json!({})).unwrap_err();
@@ -278,7 +279,7 @@ fn killed_over_a_hook(it: &Life<'_>) {
         format!("/vdbs/{}/refresh_by_snapshot", it.id),
     );
     let slow = format!(
-        "[ -e '{0}' ] && exit; echo $$ > '{0}.new'; mv '{0}.new' '{0}'; psql -U boss -Xc 'select pg_sleep(600)'",
+        "[ -e '{0}' ] && exit; echo $$ > '{0}.new'; mv '{0}.new' '{0}'; psql -U boss -d largedb -Xc 'select pg_sleep(600)'",
         file.display()
     );
     let slow = json!([{"command": slow, "shell": "shell"}]);
@@ -319,7 +320,7 @@ fn outlives_the_engine(it: &Life<'_>) {
         .next()
         .unwrap()
         .to_owned();
-    signal("KILL", &line).unwrap();
+    signal(Signal::KILL, line.parse().unwrap());
     it.becomes("STOPPED");
     it.order("start", &json!({}));
     assert_eq!(it.marks(), "");

@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::model::{Model, Moment};
-use crate::postgres::Server;
+use crate::postgres::{ADMIN, Asked as _, Server, Stop};
 
 const NOW: &str =
     "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
@@ -24,30 +25,29 @@ pub(crate) enum Fault {
     Corrupted,
 }
 
-/// Something went wrong at the source, after so many milliseconds and for so many.
+/// Something went wrong at the source, after so long and for so long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble {
     pub(crate) what: Fault,
-    pub(crate) after: u64,
-    pub(crate) lasts: u64,
+    pub(crate) after: Duration,
+    pub(crate) lasts: Duration,
 }
 
 impl Trouble {
     /// From its beginning to its end.
     pub(crate) fn make(self, source: &Server) -> Result<(), String> {
-        std::thread::sleep(Duration::from_millis(self.after));
-        let lasts = Duration::from_millis(self.lasts);
+        std::thread::sleep(self.after);
         match self.what {
             Fault::Lost => {
-                source.stop("immediate");
-                std::thread::sleep(lasts);
+                source.stop(Stop::Immediate);
+                std::thread::sleep(self.lasts);
                 source.up()
             }
             Fault::Cut => cut(source),
             Fault::SlotDropped => drop_slots(source),
             Fault::Corrupted => {
                 let mended = damage(&source.file_of("cold")?)?;
-                std::thread::sleep(lasts);
+                std::thread::sleep(self.lasts);
                 mended()
             }
         }
@@ -56,7 +56,7 @@ impl Trouble {
 
 pub(crate) fn cut(source: &Server) -> Result<(), String> {
     let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'replicator'";
-    source.query("postgres", sql).map(drop)
+    source.query("largedb", sql).map(drop)
 }
 
 /// A receiver may be quick to take its slot again.
@@ -65,12 +65,12 @@ pub(crate) fn drop_slots(source: &Server) -> Result<(), String> {
     let drop = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name like 'vdb_%' and active_pid is null";
     let left = "select count(*) from pg_replication_slots where slot_name like 'vdb_%' and slot_name = any(string_to_array('SLOTS', ','))";
     let slots = "select coalesce(string_agg(slot_name, ','), '') from pg_replication_slots where slot_name like 'vdb_%'";
-    let left = left.replace("SLOTS", &source.query("postgres", slots)?);
+    let left = left.replace("SLOTS", &source.query("largedb", slots)?);
     let begun = Instant::now();
     loop {
-        source.query("postgres", end)?;
-        let dropped = source.query("postgres", drop);
-        if dropped.is_ok() && source.query("postgres", &left)? == "0" {
+        source.query("largedb", end)?;
+        let dropped = source.query("largedb", drop);
+        if dropped.is_ok() && source.query("largedb", &left)? == "0" {
             return Ok(());
         }
         if begun.elapsed() > DEADLINE {
@@ -97,6 +97,60 @@ pub(crate) fn damage(file: &Path) -> Result<impl FnOnce() -> Result<(), String> 
         damaged.seek(at).map_err(failed)?;
         damaged.write_all(&byte).map_err(failed)
     })
+}
+
+/// A small source with rows, an index, and checksums on its pages.
+pub(crate) fn make(bin: &Path, dir: &Path, port: u16) -> Result<Server, String> {
+    let data = dir.join("source");
+    let mut command = Command::new(bin.join("initdb"));
+    command.args([
+        "-U",
+        "boss",
+        "-A",
+        "trust",
+        "--locale=C.UTF-8",
+        "-E",
+        "UTF8",
+        "--no-sync",
+        "--data-checksums",
+        // A small log has as many segments as a large one of the usual size.
+        "--wal-segsize=1",
+        "-D",
+    ]);
+    let made = command.arg(&data).output().map_err(|e| e.to_string())?;
+    if !made.status.success() {
+        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
+    }
+    let options = [
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "wal_level=replica",
+    ];
+    let server = Server::start(bin, &data, &dir.join("source-socket"), port, &options)?;
+    server.query(
+        ADMIN,
+        "create role replicator login replication password 'secret'",
+    )?;
+    server.query(ADMIN, "create database largedb")?;
+    // Each database has hundreds of files, which every base backup, copy and measurement goes through.
+    server.query(ADMIN, "drop database postgres")?;
+    server.query(ADMIN, "alter database template0 is_template false")?;
+    server.query(ADMIN, "drop database template0")?;
+    server.query("largedb", "create table marks (token text primary key)")?;
+    server.query(
+        "largedb",
+        "create table orders as select n, md5(n::text) from generate_series(1, 5000) n",
+    )?;
+    server.query("largedb", "create unique index on orders (n)")?;
+    server.query("largedb", "create index on orders (md5)")?;
+    // Its pages are written once, and only on the disk can they be damaged.
+    server.query(
+        "largedb",
+        "create table cold as select n from generate_series(1, 1000) n",
+    )?;
+    server.query(ADMIN, "checkpoint")?;
+    Ok(server)
 }
 
 /// What the source holds now, with the moment.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::text;
 use crate::model::{Data, Model, Order};
-use crate::postgres::Client;
+use crate::postgres::Asked;
 use crate::served;
 use crate::source;
 use crate::world::World;
@@ -104,7 +104,7 @@ pub(crate) fn all(world: &World<'_>, model: &mut Model, seed: u64) -> Result<(),
             let server = world.serve(&world.enabled(&copy.id)?);
             rows(
                 name,
-                &*server.map_err(|why| format!("{name}: {why}"))?,
+                &server.map_err(|why| format!("{name}: {why}"))?,
                 &copy.data,
             )?;
         }
@@ -133,11 +133,7 @@ pub(crate) fn looked_at(
 ) -> Result<(), String> {
     let vdb = text(&world.done("POST", path, body)?, "vdb_id");
     let server = world.serve(&world.enabled(&vdb)?);
-    rows(
-        what,
-        &*server.map_err(|why| format!("{what}: {why}"))?,
-        data,
-    )?;
+    rows(what, &server.map_err(|why| format!("{what}: {why}"))?, data)?;
     world.done("POST", &format!("/vdbs/{vdb}/delete"), &json!({}))?;
     Ok(())
 }
@@ -192,7 +188,7 @@ pub(crate) fn same_data(what: &str, found: &Data, wanted: &Data) -> Result<(), S
 }
 
 /// A server answers on it, every index agrees with its table, and the rows are those that were committed.
-fn rows(name: &str, server: &Client, data: &Data) -> Result<(), String> {
+fn rows(name: &str, server: &impl Asked, data: &Data) -> Result<(), String> {
     same_data(name, &server.holds()?, data)?;
     server.check().map_err(|why| format!("{name}: {why}"))
 }

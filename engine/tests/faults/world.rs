@@ -9,16 +9,21 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::storage::{Btrfs, Storage as _};
-
+use rustix::fs::{FallocateFlags, fallocate, syncfs};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::http::{Api, text};
-use crate::postgres::{Server, free_port, source};
-use crate::source::drop_slots;
+use crate::pace::Pace;
+use crate::postgres::{Server, free_port};
+use crate::source::{self, drop_slots};
 use crate::support::KEY;
 use crate::support::programs::{certificate, client_links};
 
 const DEADLINE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+const LOOK_AT_LATEST: Duration = Duration::from_millis(200);
 
 /// What one worker keeps over all its seeds.
 pub(crate) struct Ground {
@@ -29,15 +34,16 @@ pub(crate) struct Ground {
     pub(crate) source_port: u16,
     /// For servers that the engine runs.
     pub(crate) ports: String,
+    pub(crate) pace: Mutex<Pace>,
 }
 
 impl Ground {
     pub(crate) fn new(bin: &Path, dir: &Path, small: &Path) -> Result<Self, String> {
         static WORKERS: AtomicU16 = AtomicU16::new(0);
         let source_port = free_port();
-        let worker = WORKERS.fetch_add(1, Ordering::Relaxed) % 4;
-        let first = 10_000 + (source_port % 25 * 4 + worker) * 200;
-        let source = source(bin, dir, source_port)?;
+        let worker = WORKERS.fetch_add(1, Ordering::Relaxed) % 10;
+        let first = 10_000 + (source_port % 10 * 10 + worker) * 200;
+        let source = source::make(bin, dir, source_port)?;
         std::fs::write(dir.join("key"), KEY).map_err(|e| e.to_string())?;
         std::fs::write(dir.join("password"), "secret").map_err(|e| e.to_string())?;
         certificate(dir);
@@ -49,6 +55,7 @@ impl Ground {
             ports: format!("{first}-{}", first + 199),
             source,
             source_port,
+            pace: Mutex::default(),
         })
     }
 }
@@ -166,17 +173,42 @@ impl<'a> World<'a> {
     pub(crate) fn settled(&self) -> Result<Vec<Value>, String> {
         let begun = Instant::now();
         loop {
-            self.up()?;
-            let jobs = self.api.list("/jobs")?;
-            let going = jobs.iter().filter(|job| job["status"] == "STARTED");
-            let going: Vec<String> = going.map(Value::to_string).collect();
-            if going.is_empty() {
+            self.spawn()?;
+            let Ok(jobs) = self.api.list("/jobs") else {
+                self.up()?;
+                continue;
+            };
+            let Some(going) = jobs.iter().find(|job| job["status"] == "STARTED") else {
                 return Ok(jobs);
-            }
+            };
             if begun.elapsed() > DEADLINE {
-                return Err(format!("jobs that do not end: {going:?}"));
+                return Err(format!("a job that does not end: {going}"));
             }
-            std::thread::sleep(Duration::from_millis(15));
+            self.wait_for(&text(going, "id"));
+        }
+    }
+
+    /// Until a job is over or the engine does not say. Its end is told in the log, moments before it is over.
+    fn wait_for(&self, job: &str) {
+        let begun = Instant::now();
+        let (mut told, mut since) = (0, begun);
+        while begun.elapsed() < DEADLINE {
+            let job = self.api.get(&format!("/jobs/{job}"));
+            if job.is_ok_and(|job| job["status"] == "STARTED") {
+                // The longer it has been silent, the longer it may be asked nothing.
+                let patience = (since.elapsed() / 2).clamp(LOOK_EVERY, LOOK_AT_LATEST);
+                let asked = Instant::now();
+                while asked.elapsed() < patience {
+                    std::thread::sleep(LOOK_EVERY);
+                    let log = std::fs::metadata(self.log()).map_or(0, |log| log.len());
+                    if log != told {
+                        (told, since) = (log, Instant::now());
+                        break;
+                    }
+                }
+            } else {
+                return;
+            }
         }
     }
 
@@ -213,7 +245,7 @@ impl<'a> World<'a> {
         let Some(mut child) = engine.take() else {
             return Ok(());
         };
-        signal("TERM", &child.id().to_string()).map_err(|e| e.to_string())?;
+        signal(Signal::TERM, child.id().cast_signed());
         let begun = Instant::now();
         while child.try_wait().map_err(|e| e.to_string())?.is_none() {
             if begun.elapsed() > DEADLINE {
@@ -236,17 +268,17 @@ impl<'a> World<'a> {
 
     /// Takes all the room that files can have.
     pub(crate) fn fill(&self) {
-        let fill = self.ground.small.join("fill");
-        let mut size: u64 = 4 << 30;
-        let mut from = 0;
+        let path = self.ground.small.join("fill");
+        let (mut from, mut size): (u64, u64) = (0, 4 << 30);
+        // On a full disk there may be no room for its name.
+        let Ok(fill) = File::options().create(true).append(true).open(&path) else {
+            return;
+        };
         while size >= 64 << 10 {
-            let mut command = Command::new("fallocate");
-            command
-                .args(["-o", &from.to_string(), "-l", &size.to_string()])
-                .arg(&fill);
-            match command.stderr(Stdio::null()).status() {
-                Ok(status) if status.success() => from += size,
-                _ => size /= 2,
+            match fallocate(&fill, FallocateFlags::empty(), from, size) {
+                Ok(()) => from += size,
+                Err(Errno::INTR) => {}
+                Err(_) => size /= 2,
             }
         }
     }
@@ -258,15 +290,20 @@ impl<'a> World<'a> {
             let size = file.metadata().map_or(0, |data| data.len());
             let _ = file.set_len(size.saturating_sub(bytes));
         }
-        let mut command = Command::new("sync");
-        let _ = command.arg("-f").arg(&self.ground.small).status();
+        self.sync();
     }
 
     pub(crate) fn make_room(&self) {
-        let _ = std::fs::remove_file(self.ground.small.join("fill"));
-        // The room is there once the file system has written down that it is.
-        let mut command = Command::new("sync");
-        let _ = command.arg("-f").arg(&self.ground.small).status();
+        if std::fs::remove_file(self.ground.small.join("fill")).is_ok() {
+            self.sync();
+        }
+    }
+
+    /// Room is there once the file system has written down that it is.
+    fn sync(&self) {
+        if let Ok(pool) = File::open(&self.ground.small) {
+            let _ = syncfs(&pool);
+        }
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -303,16 +340,14 @@ impl<'a> World<'a> {
             &Self::data(export),
             &socket,
             5432,
-            &["-c", "listen_addresses="],
+            &["-c", "listen_addresses=", "-c", "autovacuum=off"],
         )
     }
 }
 
-/// By the shell, which is everywhere.
-pub(crate) fn signal(name: &str, pid: &str) -> std::io::Result<()> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, pid]);
-    shell.status().map(drop)
+pub(crate) fn signal(signal: Signal, pid: i32) {
+    // It may have ended just now.
+    let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
 }
 
 impl World<'_> {
@@ -327,8 +362,13 @@ impl World<'_> {
                 if String::from_utf8_lossy(&line).contains(&pool) {
                     found = true;
                     // A receiver may have been started with the latter ignored; to a server it is the stronger one.
-                    for name in ["TERM", "QUIT"] {
-                        let _ = signal(name, &process.file_name().to_string_lossy());
+                    let pid = process
+                        .file_name()
+                        .to_string_lossy()
+                        .parse()
+                        .unwrap_or_default();
+                    for name in [Signal::TERM, Signal::QUIT] {
+                        signal(name, pid);
                     }
                 }
             }
