@@ -64,12 +64,13 @@ reasons! {
     ProvisionFailed Trouble "read the job's error; the order is tried again after errorBackoffPeriod";
     EnableFailed Trouble "read the job's error; the order is tried again after errorBackoffPeriod";
     DeletionFailed Trouble "read the job's error; deletion is tried again until its deadline";
-    VdbLost Stalled "the virtual database was deleted outside; delete this resource and order again";
+    VdbLost Stalled "look for it in Data Control Tower; then delete this resource and order again";
     ExportRefused Stalled "check export.prefix of the operator's settings against the engine's";
     AddressRefused Trouble "check remote.hosts of the operator's settings against the address of the virtual database's host";
     ForeignObject Stalled "delete or rename the named object: it is not the operator's";
     ApplyRefused Trouble "read the refusal: quota, limit range or an immutable field";
     PasswordSecretMissing Trouble "create the Secret named in database.passwordSecretRef with the key password";
+    NodeLost Trouble "bring the node back; if it will not come, delete its Node object, and the server starts on another one that reaches the data";
     Unschedulable Trouble "lower spec.resources or add room to the node that has the data";
     ImageUnavailable Trouble "use an image that the nodes can pull";
     MountDenied Trouble "check that the node reaches the exported directory and owns it as ownershipSpec says";

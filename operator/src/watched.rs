@@ -186,7 +186,9 @@ impl Server {
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             restarts: container.map_or(0, |c| c.restart_count),
-            ready: container.is_some_and(|c| c.ready) && pod.metadata.deletion_timestamp.is_none(),
+            ready: container.is_some_and(|c| c.ready)
+                && pod::lost(pod).is_none()
+                && pod.metadata.deletion_timestamp.is_none(),
         }
     }
 }

@@ -39,6 +39,9 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     ) {
         return plan;
     }
+    if let Some(plan) = give_up(observed, frame) {
+        return plan;
+    }
     if let Some(plan) = remove(observed, &names.pod(), "the server", Reason::Deleting) {
         return plan;
     }
@@ -58,6 +61,28 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     let there = recorded(cr).id.is_some() && !matches!(observed.tower, Tower::Vdb(None));
     let retained = cr.spec.deletion_policy == DeletionPolicy::Retain && there;
     Plan::Act(Step::Release { retained })
+}
+
+/// A server on a node that does not report cannot be seen to end. Half of the time is left to the node; then the server is
+/// taken for gone, so that the virtual database still is deleted in time. Where it runs on all the same, it loses data that
+/// nobody wants any more.
+fn give_up(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+    let name = Names::of(frame).pod();
+    let why = pod::lost(observed.children.pod(&name)?)?;
+    let found = observed.children.own(&name, &observed.cr)?.meta();
+    let half = frame.settings.deletion_deadline / 2;
+    let left = until_deadline(observed, frame.settings)?.saturating_sub(half);
+    if left.is_zero() {
+        return Some(Plan::Act(Step::Delete {
+            name,
+            uid: found.uid.clone().unwrap_or_default(),
+            ending: Ending::Forced,
+        }));
+    }
+    found.deletion_timestamp.is_some().then(|| {
+        let message = format!("waiting until the server is gone, but {why}");
+        Plan::wait(Reason::Deleting, message, left.min(OBJECT_WAIT))
+    })
 }
 
 /// Claims and volumes of every data generation that may exist: an exchange may have been under way.
@@ -176,7 +201,11 @@ fn virtual_database(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
     vdb.intent.as_ref()?;
     let wait = |message: &str, after| Some(Plan::wait(Reason::Deleting, message, after));
     match &observed.tower {
-        Tower::NotAsked | Tower::Source(_) | Tower::Fresh(_) | Tower::Vdb(None) => None,
+        Tower::NotAsked
+        | Tower::Source(_)
+        | Tower::Fresh(_)
+        | Tower::Vdb(None)
+        | Tower::NotMade(_) => None,
         Tower::Failed(error) => Some(tower_failed(error)),
         Tower::Running => wait("waiting for Data Control Tower's job", JOB_WAIT),
         Tower::Lookup { vdb, job, .. } => found(observed, frame, vdb.as_deref(), job.as_deref()),

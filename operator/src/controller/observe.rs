@@ -54,6 +54,8 @@ pub enum Tower {
     JobFailed(Box<TowerJob>),
     /// No job is under way: the virtual database itself.
     Vdb(Option<Box<Vdb>>),
+    /// Nobody knows how the order ended, and the virtual database is not there.
+    NotMade(Box<TowerJob>),
 }
 
 /// What cannot be read while both are asked.
@@ -285,7 +287,16 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
             if job.operation == "delete" && !over.status.is_inconclusive() {
                 return Ok(Tower::Vdb(None));
             }
-            Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new)))
+            Ok(match ctx.dct.vdb(&id).await? {
+                // A deletion asks no more than whether it is there.
+                None if over.status.is_inconclusive()
+                    && job.operation == "provision"
+                    && !observed.cr.is_deleting() =>
+                {
+                    Tower::NotMade(over)
+                }
+                found => Tower::Vdb(found.map(Box::new)),
+            })
         }
         // What a failed job has left decides how a deletion goes on; of a failed order, that may be nothing.
         Progress::Over(over) if observed.cr.is_deleting() => {

@@ -33,6 +33,9 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     let Some(pod) = pod else {
         return State::Waiting("the pod is being created".to_owned());
     };
+    if let Some(why) = lost(pod) {
+        return State::Failed(Reason::NodeLost, why);
+    }
     if pod.metadata.deletion_timestamp.is_some() {
         return State::Waiting("the pod is being replaced".to_owned());
     }
@@ -74,6 +77,20 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
         restarts: container.map_or(0, |c| c.restart_count),
         ready: container.is_some_and(|c| c.ready),
     })
+}
+
+/// A kubelet calls a pod ready as soon as all its containers are. Where they are and the pod is not, the cluster has taken
+/// the word back, because the kubelet is not heard of any more: nothing that it said is known to be so, and the Service
+/// leads to this pod no longer.
+pub fn lost(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let says = |kind: &str, status: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.any(|c| c.type_ == kind && c.status == status)
+    };
+    let node = pod.spec.as_ref()?.node_name.as_deref()?;
+    (says("ContainersReady", "True") && says("Ready", "False"))
+        .then(|| format!("node {node} does not report any more"))
 }
 
 /// The server's own container.
@@ -211,6 +228,36 @@ mod tests {
             Some(Outdated::Stuck)
         );
         assert_eq!(outdated(&pod("a", "True"), &StatefulSet::default()), None);
+    }
+
+    #[rstest::rstest]
+    #[case("True", "False", true)]
+    #[case("True", "True", false)]
+    #[case("False", "False", false)]
+    fn a_pod_whose_kubelet_is_not_heard_of_is_lost_whatever_its_container_was(
+        #[case] containers: &str,
+        #[case] ready: &str,
+        #[case] lost: bool,
+    ) {
+        let mut status = container(&json!({ "running": {} }), &json!({}));
+        status["containerStatuses"][0]["ready"] = json!(containers == "True");
+        status["conditions"] = json!([
+            { "type": "ContainersReady", "status": containers },
+            { "type": "Ready", "status": ready },
+        ]);
+        let mut pod = pod(&status);
+        for deleted in [false, true] {
+            if deleted {
+                pod.metadata.deletion_timestamp =
+                    serde_json::from_value(json!("2030-01-01T00:00:00Z")).unwrap();
+            }
+            let State::Failed(reason, message) = state(Some(&pod), &cr()) else {
+                assert!(!lost);
+                continue;
+            };
+            assert!(lost && reason == Reason::NodeLost);
+            assert_eq!(message, "node node1 does not report any more");
+        }
     }
 
     fn cr() -> PostgresVdb {

@@ -50,7 +50,8 @@ pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
         }
         Tower::Running => while_running(observed, frame),
         Tower::JobFailed(job) => job_failed(observed, frame, job),
-        Tower::Vdb(None) => lost(observed),
+        Tower::NotMade(job) => lost(observed, Some(job)),
+        Tower::Vdb(None) => lost(observed, None),
         Tower::Vdb(Some(vdb)) => deliver(observed, frame, vdb),
     }
 }
@@ -236,16 +237,7 @@ fn job_failed(observed: &Observed, frame: &Frame<'_>, job: &dct::types::Job) -> 
     } else {
         Reason::ProvisionFailed
     };
-    let backoff =
-        crate::settings::parse_duration(&observed.cr.spec.error_backoff_period).unwrap_or_default();
-    let stalled = observed
-        .cr
-        .status
-        .as_ref()
-        .and_then(|s| s.condition("Stalled"))
-        .filter(|c| c.status == "True" && c.reason == reason.as_str());
-    let since = stalled.and_then(|c| parse(&c.last_transition_time));
-    if since.is_some_and(|at| between(at, observed.now) >= backoff) {
+    if waited_long(observed, reason) {
         return match (enabling, vdb.id) {
             (true, Some(id)) => Plan::Act(Step::Enable {
                 vdb: id,
@@ -272,8 +264,23 @@ fn job_failed(observed: &Observed, frame: &Frame<'_>, job: &dct::types::Job) -> 
     )
 }
 
-/// The tower does not know the virtual database: at first that is lag, later it is gone.
-fn lost(observed: &Observed) -> Plan {
+/// What failed has been said for a whole `errorBackoffPeriod`.
+fn waited_long(observed: &Observed, reason: Reason) -> bool {
+    let backoff =
+        crate::settings::parse_duration(&observed.cr.spec.error_backoff_period).unwrap_or_default();
+    let stalled = observed
+        .cr
+        .status
+        .as_ref()
+        .and_then(|s| s.condition("Stalled"))
+        .filter(|c| c.status == "True" && c.reason == reason.as_str());
+    let since = stalled.and_then(|c| parse(&c.last_transition_time));
+    since.is_some_and(|at| between(at, observed.now) >= backoff)
+}
+
+/// The tower does not know the virtual database: at first that is lag, later it is gone. An order of which nobody knows how it
+/// ended is not sent again: it may still be carried out, and then there were two.
+fn lost(observed: &Observed, job: Option<&dct::types::Job>) -> Plan {
     let vdb = recorded(&observed.cr);
     let since = vdb
         .intent
@@ -289,7 +296,15 @@ fn lost(observed: &Observed) -> Plan {
     }
     Plan::stop(
         Reason::VdbLost,
-        format!("virtual database {id} does not exist any more"),
+        match job {
+            None => {
+                format!("virtual database {id} does not exist any more: it was deleted outside")
+            }
+            Some(job) => format!(
+                "virtual database {id} has not come about: its job {} ended {:?}",
+                job.id, job.status
+            ),
+        },
     )
 }
 
@@ -309,9 +324,11 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
         directory.is_some_and(|d| running && !d.is_empty())
     };
     if !offers {
+        // To enable it once more does no harm, whatever the job before still does.
         if recorded(&observed.cr)
             .job
             .is_some_and(|j| j.operation == "enable")
+            && !waited_long(observed, Reason::EnableFailed)
         {
             return Plan::stop(
                 Reason::EnableFailed,

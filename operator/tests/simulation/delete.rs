@@ -1,6 +1,6 @@
 //! The end of an order: nothing is left, and it always comes.
 
-use operator::cluster::Kind;
+use operator::cluster::{Kind, Object};
 use serde_json::json;
 
 use super::world::{State, World, faults};
@@ -128,6 +128,59 @@ async fn a_pod_that_never_ends_is_forced_only_after_the_deadline() {
     settle(&world).await;
     assert!(!world.state().objects.keys().any(|n| n.kind == Kind::Pod));
     assert_eq!(world.state().orphans.len(), 1);
+}
+
+/// What the cluster says of the pods of a node that is gone.
+fn lose_the_node(state: &mut State) {
+    state.stuck_pod = true;
+    let conditions = json!([{ "type": "ContainersReady", "status": "True" }, { "type": "Ready", "status": "False" }]);
+    for object in state.objects.values_mut() {
+        if let Object::Pod(pod) = object {
+            let status = std::sync::Arc::make_mut(pod).status.get_or_insert_default();
+            status.conditions = serde_json::from_value(conditions.clone()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_a_node_that_is_lost_the_server_is_given_up_in_time_and_nothing_is_left() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    lose_the_node(&mut world.state());
+    world.drive(|s| s.reason() == "NodeLost").await;
+    let message = world.state().condition("Ready").unwrap().2;
+    assert!(message.contains("node1 does not report"), "{message}");
+    world.delete();
+    world.drive(|s| s.reason() == "Deleting").await;
+    let message = world.state().condition("Ready").unwrap().2;
+    assert!(message.contains("node1 does not report"), "{message}");
+    assert_eq!(world.state().vdbs.len(), 1, "the node may come back");
+    let began = world.state().now;
+    world.drive(gone).await;
+    let state = world.state();
+    assert_gone(&state);
+    // Half of the world's ten minutes, and then in order.
+    let took = state.now.duration_since(began);
+    assert!(took < jiff::SignedDuration::from_mins(6), "{took}");
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_makes_its_database_ready_again() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    lose_the_node(&mut world.state());
+    world.drive(|s| s.reason() == "NodeLost").await;
+    for object in world.state().objects.values_mut() {
+        if let Object::Pod(pod) = object {
+            std::sync::Arc::make_mut(pod)
+                .status
+                .as_mut()
+                .unwrap()
+                .conditions = None;
+        }
+    }
+    world.drive(State::is_ready).await;
+    assert_eq!(world.state().provisioned, 1);
 }
 
 #[tokio::test]

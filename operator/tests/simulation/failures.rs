@@ -1,6 +1,7 @@
 //! Every way to fail has its reason, its message and, where it can, its way back.
 
 use dct::Class;
+use dct::types::JobStatus;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use operator::cluster::{Name, Object};
@@ -127,6 +128,46 @@ async fn a_failed_job_is_told_and_tried_again_after_the_backoff() {
         "errorBackoffPeriod was waited for"
     );
     assert_eq!(world.state().vdbs.len(), 1);
+}
+
+/// The job that nobody heard of again may still do it: a second order could make a second database.
+#[tokio::test]
+async fn an_order_whose_job_timed_out_with_nothing_made_says_so_and_is_not_sent_again() {
+    let world = World::new(json!({}));
+    world.state().in_vain = true;
+    world.state().job_ends = vec![JobStatus::Timedout];
+    world.drive(|s| s.reason() == "VdbLost").await;
+    let message = world.state().condition("Ready").unwrap().2;
+    assert!(
+        message.contains("has not come about: its job job-") && message.contains("Timedout"),
+        "{message}"
+    );
+    world.state().advance(std::time::Duration::from_hours(1));
+    world.drive(|s| s.reason() == "VdbLost").await;
+    assert_eq!(world.state().provisioned, 1);
+    world.delete();
+    let began = world.state().now;
+    world.drive(|s| s.cr.is_none()).await;
+    let state = world.state();
+    assert!(state.orphans.is_empty() && state.vdbs.is_empty());
+    assert!(state.now.duration_since(began) < jiff::SignedDuration::from_mins(1));
+}
+
+#[tokio::test]
+async fn a_database_whose_enabling_came_to_nothing_is_enabled_again_after_the_backoff() {
+    let world = World::new(json!({}));
+    world.state().in_vain = true;
+    // The order is carried out, and then nobody knows what became of its enabling.
+    world.state().job_ends = vec![JobStatus::Timedout, JobStatus::Completed];
+    world.drive(|s| s.reason() == "EnableFailed").await;
+    let failed = world.state().now;
+    world.drive(State::is_ready).await;
+    let state = world.state();
+    assert!(
+        state.now.duration_since(failed).as_secs() >= 59,
+        "errorBackoffPeriod was waited for"
+    );
+    assert_eq!((state.provisioned, state.vdbs.len()), (1, 1));
 }
 
 #[rstest]

@@ -189,6 +189,8 @@ pub(crate) struct State {
     pub(crate) prefix: String,
     /// How the next jobs end, instead of well.
     pub(crate) job_ends: Vec<JobStatus>,
+    /// Jobs of which nobody knows how they ended did nothing.
+    pub(crate) in_vain: bool,
     /// What always holds and did not: asserted at once, unless there is a seed to be told first.
     pub(crate) gathers: bool,
     pub(crate) violations: Vec<String>,
@@ -296,6 +298,7 @@ impl World {
             namespace: key().namespace,
             prefix: String::new(),
             job_ends: Vec::new(),
+            in_vain: false,
             gathers: false,
             violations: Vec::new(),
             known: None,
@@ -513,6 +516,10 @@ impl State {
             if let Some(why) = self.job_fails.or(failed.then_some("out of space")) {
                 done.job.status = JobStatus::Failed;
                 done.job.error_details = Some(why.into());
+                if done.operation == "provision" {
+                    self.vdbs.remove(&target);
+                }
+            } else if end.is_some_and(JobStatus::is_inconclusive) && self.in_vain {
                 if done.operation == "provision" {
                     self.vdbs.remove(&target);
                 }
