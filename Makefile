@@ -60,9 +60,10 @@ bench: ## Measure rendering, lists, the operator with many databases (SCALE=1000
 	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
-soak: ## A thousand seeds of orders with faults to the engine (SEEDS=), twenty with kills and a hundred orders on the demo, a hundred thousand random schedules of the operator and ten thousand wrong orders (SCHEDULES=, MUTANTS=, SEED=)
+soak: ## A thousand seeds of orders with faults to the engine (SEEDS=), twenty with kills, a node that is lost, a target host and a hundred orders on the demo, a hundred thousand random schedules of the operator and ten thousand wrong orders (SCHEDULES=, MUTANTS=, SEED=)
 	@SEEDS="$${SEEDS:-1000}" .ci/real-engine faults
 	@if [ -r "$$CONTEXT" ]; then cargo run --quiet --package e2e -- --context "$$CONTEXT" kills --orders 20 --seed "$${SEED:-1}" && \
+	cargo run --quiet --package e2e -- --context "$$CONTEXT" run long_ && \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100; \
 	else echo "SKIPPED the measurement on a stack: none is running (make demo)"; fi
 	@SCHEDULES="$${SCHEDULES:-100000}" MUTANTS="$${MUTANTS:-10000}" cargo test --quiet --config profile.dev.package.operator.opt-level=1 --package operator --test simulation -- random_schedules mutants --nocapture 2>&1 | awk '/^(seed |SEED=)/ { print; bad = 1 } /a second and core|^[0-9]+ mutants/ { print } /^[0-9]+ schedules, / { last = $$0 } END { print last; exit bad || last !~ /, 0 duplicates, 0 leaks$$/ }'

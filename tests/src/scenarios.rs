@@ -26,10 +26,13 @@ mod doctor;
 mod form;
 mod harmless;
 mod kills;
+mod life;
 mod limits;
 mod manifests;
+mod node_lost;
 mod policies;
 mod refusals;
+mod remote;
 mod renewal;
 mod review;
 mod secrets;
@@ -144,10 +147,21 @@ const ALONE: Lane = &[
     ),
 ];
 
+/// These take long and run when they are named: `make soak` does.
+const LONG: Lane = &[
+    ("long_a_node_is_lost_until_the_cluster_says_so", |c| {
+        Box::pin(node_lost::alone(c))
+    }),
+    (
+        "long_a_server_on_a_target_host_is_reached_and_renewed",
+        |c| Box::pin(remote::served(c)),
+    ),
+];
+
 pub(crate) async fn run(context: &Context, names: &[String]) -> anyhow::Result<ExitCode> {
-    let chosen =
-        |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
-    let rounds: [&[Lane]; 3] = [&[FIRST], &SIDE_BY_SIDE, &[ALONE]];
+    let asked = |name: &str| names.iter().any(|part| name.contains(part.as_str()));
+    let chosen = |name: &str| asked(name) || (names.is_empty() && !name.starts_with("long_"));
+    let rounds: [&[Lane]; 4] = [&[FIRST], &SIDE_BY_SIDE, &[ALONE], &[LONG]];
     anyhow::ensure!(
         rounds
             .iter()

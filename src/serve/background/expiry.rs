@@ -162,7 +162,10 @@ async fn retire(app: &App, environment: &EnvironmentName, end: Timestamp) -> Res
         expired: Some(end),
     };
     let proposal = proposal::retire(app, &wanted).await;
-    proposal.map(drop).map_err(|error| error.message)
+    let pull = proposal.map_err(|error| error.message)?.pull;
+    let pull = pull.map_or(0, |pull| pull.number);
+    tracing::info!(environment = environment.as_str(), %end, pull, "expired, and its retirement is proposed");
+    Ok(())
 }
 
 #[cfg(test)]

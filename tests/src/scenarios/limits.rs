@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::by_hand::ByHand;
+use super::life;
 use crate::context::Context;
 use crate::process;
 use crate::wait;
@@ -24,6 +25,15 @@ const FOREGROUND: &str = "x-foreground";
 
 pub(crate) async fn all(context: &Context) -> anyhow::Result<()> {
     let ours = ByHand::begin(context, NAMESPACE).await?;
+    // They have nothing to do with each other, and both mostly wait.
+    let (retired, ended) = tokio::join!(life::retired(context), by_hand(&ours));
+    retired?;
+    ended?;
+    ours.one_each(SOON).await?;
+    ours.end().await
+}
+
+async fn by_hand(ours: &ByHand<'_>) -> anyhow::Result<()> {
     let soon = Timestamp::now() + SignedDuration::from_secs(25);
     ours.order(ENDLESS, |spec| {
         spec["hooks"] = hook("select pg_sleep(3600)");
@@ -39,13 +49,11 @@ pub(crate) async fn all(context: &Context) -> anyhow::Result<()> {
         spec["hooks"] = hooks;
     })
     .await?;
-    full_pool(&ours).await?;
-    endless_hook(&ours).await?;
-    secret_first(&ours).await?;
-    foreground(&ours).await?;
-    expiry(&ours).await?;
-    ours.one_each(SOON).await?;
-    ours.end().await
+    full_pool(ours).await?;
+    endless_hook(ours).await?;
+    secret_first(ours).await?;
+    foreground(ours).await?;
+    expiry(ours).await
 }
 
 fn hook(script: &str) -> Value {

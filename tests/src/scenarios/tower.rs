@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::by_hand::ByHand;
+use super::node_lost::{self, Found};
 use crate::context::Context;
 use crate::faults::{ADDRESS, Fault, Tower};
 use crate::kubernetes::{Kubernetes, condition};
@@ -13,7 +14,7 @@ use crate::wait;
 
 const NAMESPACE: &str = "postgres-vdbs-x-tower";
 const SYSTEM: &str = "vdb-system";
-const ENGINE: &str = "http://vdb-engine.vdb-system.svc.cluster.local:8080";
+pub(super) const ENGINE: &str = "http://vdb-engine.vdb-system.svc.cluster.local:8080";
 const DEADLINE: &str = "20s";
 const SOON: Duration = Duration::from_secs(120);
 const PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head></html>";
@@ -24,20 +25,16 @@ pub(crate) async fn answers(context: &Context) -> anyhow::Result<()> {
     let ours = ByHand::begin(context, NAMESPACE).await?;
     let tower = Tower::start(context)?;
     let before = settings(&ours.kubernetes).await?;
-    let changed = before
-        .replace(ENGINE, &format!("http://{ADDRESS}"))
-        .replace(
-            "deletionDeadline: 3m",
-            &format!("deletionDeadline: {DEADLINE}"),
-        );
+    let changed = with_deadline(&before, DEADLINE)?.replace(ENGINE, &format!("http://{ADDRESS}"));
     anyhow::ensure!(
-        changed.contains(ADDRESS) && changed.contains(DEADLINE),
+        changed.contains(ADDRESS),
         "the stack's settings have other lines: {before}"
     );
     let tried = async {
         set(&ours.kubernetes, &changed).await?;
         refusals(&ours, &tower).await?;
         jobs(&ours, &tower).await?;
+        node_lost::lost(&ours, "x-key", "x-later", Found::AtOnce).await?;
         away_for_a_whole_deletion(&ours, &tower).await?;
         checked(&ours).await
     }
@@ -177,10 +174,10 @@ async fn jobs(ours: &ByHand<'_>, tower: &Tower) -> anyhow::Result<()> {
     ours.one_each(SOON).await
 }
 
-async fn delete(ours: &ByHand<'_>, name: &str) -> anyhow::Result<()> {
+pub(super) async fn delete(ours: &ByHand<'_>, name: &str) -> anyhow::Result<()> {
     let delete = [
         "-n",
-        NAMESPACE,
+        ours.namespace,
         "delete",
         "postgresvdb",
         name,
@@ -189,9 +186,9 @@ async fn delete(ours: &ByHand<'_>, name: &str) -> anyhow::Result<()> {
     ours.kubernetes.ok(&delete).await.map(drop)
 }
 
-async fn gone(ours: &ByHand<'_>, name: &str) -> anyhow::Result<()> {
+pub(super) async fn gone(ours: &ByHand<'_>, name: &str) -> anyhow::Result<()> {
     wait::until(&format!("{name} to go"), SOON, || async {
-        let there = ["-n", NAMESPACE, "postgresvdb", name];
+        let there = ["-n", ours.namespace, "postgresvdb", name];
         Ok((!ours.kubernetes.exists(&there).await?).then_some(()))
     })
     .await
@@ -318,7 +315,20 @@ async fn checked(ours: &ByHand<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn settings(kubernetes: &Kubernetes<'_>) -> anyhow::Result<String> {
+/// The operator's settings with another deadline of deletions.
+pub(super) fn with_deadline(settings: &str, deadline: &str) -> anyhow::Result<String> {
+    let (is, wanted) = (
+        "deletionDeadline: 3m",
+        format!("deletionDeadline: {deadline}"),
+    );
+    anyhow::ensure!(
+        settings.contains(is),
+        "the stack's settings have other lines: {settings}"
+    );
+    Ok(settings.replace(is, &wanted))
+}
+
+pub(super) async fn settings(kubernetes: &Kubernetes<'_>) -> anyhow::Result<String> {
     let map = ["-n", SYSTEM, "get", "configmap", "vdb-operator"];
     let map = kubernetes.json(&map).await?;
     let text = map["data"]["settings.yaml"].as_str();
@@ -326,7 +336,7 @@ async fn settings(kubernetes: &Kubernetes<'_>) -> anyhow::Result<String> {
 }
 
 /// Settings are read at the start.
-async fn set(kubernetes: &Kubernetes<'_>, text: &str) -> anyhow::Result<()> {
+pub(super) async fn set(kubernetes: &Kubernetes<'_>, text: &str) -> anyhow::Result<()> {
     let patch = json!({ "data": { "settings.yaml": text } }).to_string();
     let map = ["-n", SYSTEM, "patch", "configmap", "vdb-operator"];
     kubernetes
