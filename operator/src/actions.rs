@@ -123,6 +123,7 @@ async fn step(ctx: &Context, action: &Action) -> Result<Step, cluster::Error> {
         let why = format!("there is no PostgresVDB {} in this namespace", key.name);
         return Ok(Step::Failed("DatabaseMissing", why));
     };
+    ctx.follow(&vdb)?;
     let pending = action.status.phase == ActionPhase::Pending;
     if pending && let Some(why) = in_the_way(ctx, action, &vdb).await? {
         let now = ctx.clock.now();

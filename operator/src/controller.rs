@@ -69,6 +69,33 @@ impl Context {
         })
     }
 
+    /// An error for a read that is behind what this process has read or written of the resource before.
+    pub fn follow(&self, cr: &PostgresVdb) -> Result<(), cluster::Error> {
+        let version = cr.metadata.resource_version.as_deref().unwrap_or_default();
+        let now = self.clock.now();
+        if self.memory.with(&cr.key(), |m| m.sees(version, now)) {
+            return Ok(());
+        }
+        Err(cluster::Error {
+            kind: cluster::ErrorKind::Conflict,
+            call: "read the resource".to_owned(),
+            message: format!("version {version} was shown, and a later one is known"),
+        })
+    }
+
+    /// An error if the resource has changed since it was read: a write that changes nothing lets the API server compare
+    /// the versions. Only for the first effect of a process, whose read may be behind what an earlier process did; from
+    /// then on it knows how far the resource is. Says whether it asked.
+    pub async fn confirm(&self, cr: &PostgresVdb) -> Result<bool, cluster::Error> {
+        let key = cr.key();
+        if self.memory.with(&key, |m| m.is_confirmed()) {
+            return Ok(false);
+        }
+        self.cluster.set_finalizer(cr, cr.has_finalizer()).await?;
+        self.memory.with(&key, memory::Remembered::confirm);
+        Ok(true)
+    }
+
     pub fn frame<'a>(&'a self, cr: &'a PostgresVdb) -> Frame<'a> {
         let generation = cr
             .status
@@ -116,6 +143,7 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
             return Ok(Requeue::OnChange);
         };
         let now = ctx.clock.now();
+        ctx.follow(&cr)?;
         ctx.memory.meet(key, cr.uid(), now);
         let comes = *comes.get_or_insert_with(|| {
             let comes = sight::comes(&cr, now);
@@ -165,20 +193,24 @@ async fn record(
     };
     ctx.memory
         .with(&key, |m| m.stages.clone_from(&shown.stages));
-    let before = observed.cr.status.clone().unwrap_or_default();
-    if status::same(&before, &shown) {
+    let none = environment::PostgresVdbStatus::default();
+    let before = observed.cr.status.as_ref().unwrap_or(&none);
+    if status::same(before, &shown) {
         return Ok(Written::Unchanged);
     }
-    if status::is_progress_only(&before, &shown) {
+    if status::is_progress_only(before, &shown) {
         let last = ctx.memory.with(&key, |m| m.last_write);
         if last.is_some_and(|at| crate::clock::between(at, now) < PROGRESS_INTERVAL) {
             return Ok(Written::Later);
         }
     }
     ctx.cluster.write_status(&observed.cr, &shown).await?;
-    ctx.memory.with(&key, |m| m.last_write = Some(now));
+    ctx.memory.with(&key, |m| {
+        m.last_write = Some(now);
+        m.replaced(observed.cr.metadata.resource_version.as_deref(), now);
+    });
     act::remember(ctx, &key, outcome);
-    tell(ctx, observed, &before, &shown).await;
+    tell(ctx, observed, before, &shown).await;
     Ok(Written::Yes)
 }
 

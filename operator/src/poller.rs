@@ -172,6 +172,13 @@ impl Poller {
         }
     }
 
+    /// No job is waited for: there is nothing to poll.
+    pub fn is_idle(&self) -> bool {
+        let jobs = self.lock();
+        let mut all = jobs.all.values();
+        !all.any(|watched| matches!(watched.progress, Progress::Running))
+    }
+
     fn running(&self) -> Vec<String> {
         self.lock()
             .all

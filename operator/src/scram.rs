@@ -4,7 +4,7 @@
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 
-pub use pgdata::scram::verifies;
+pub use pgdata::scram::{ITERATIONS, verifies};
 
 /// 32 alphanumeric characters are 190 bits.
 const LENGTH: usize = 32;
@@ -34,7 +34,12 @@ impl Password {
 
     /// Text that the server accepts in place of the password.
     pub fn verifier(&self) -> String {
-        pgdata::scram::verifier(&self.0, &rand::rng().random::<[u8; 16]>())
+        self.verifier_of(ITERATIONS)
+    }
+
+    /// The same with another number of iterations than the server's own.
+    pub fn verifier_of(&self, iterations: u32) -> String {
+        pgdata::scram::verifier_of(&self.0, &rand::rng().random::<[u8; 16]>(), iterations)
     }
 }
 

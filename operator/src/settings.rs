@@ -45,6 +45,9 @@ pub struct Settings {
     pub listen: String,
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
+    /// The file cannot set it: only a simulation, which makes millions of passwords that guard nothing, takes fewer.
+    #[serde(skip, default = "scram_iterations")]
+    pub scram_iterations: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -287,6 +290,9 @@ fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
     duration(deserializer).map(Some)
 }
 
+fn scram_iterations() -> u32 {
+    crate::scram::ITERATIONS
+}
 fn half_an_hour() -> Duration {
     Duration::from_mins(30)
 }
@@ -347,9 +353,13 @@ mod tests {
         assert_eq!(settings.deletion_deadline, Duration::from_mins(2));
         assert_eq!(settings.dct.poll_min, Duration::from_millis(200));
         assert!(settings.check().is_ok());
-        let error =
-            environment::yaml::read::<Settings>(&format!("{text}deadline: 3s\n")).unwrap_err();
-        assert!(error.contains("deadline"), "{error}");
+        assert_eq!(settings.scram_iterations, 4096);
+        for unknown in ["deadline: 3s", "scramIterations: 1"] {
+            let error = environment::yaml::read::<Settings>(&format!("{text}{unknown}\n"));
+            let error = error.unwrap_err();
+            let (key, _) = unknown.split_once(':').unwrap();
+            assert!(error.contains(key), "{error}");
+        }
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) async fn step(
         });
     }
     if action.status.started_at.is_some() {
+        // A read that is behind does not name it yet.
+        ctx.confirm(vdb).await?;
         let why = "the database's status does not name it any more".to_owned();
         return Ok(Step::Failed("ResultUnknown", why));
     }
@@ -64,6 +66,8 @@ pub(super) async fn step(
     status.refresh = Some(begin::begun(vdb, &ask, ctx.clock.now()));
     // Refused if anything has changed since: then the next pass looks again.
     ctx.cluster.write_status(vdb, &status).await?;
+    let (version, now) = (vdb.metadata.resource_version.as_deref(), ctx.clock.now());
+    ctx.memory.with(&vdb.key(), |m| m.replaced(version, now));
     Ok(Step::Runs(Box::new(running("it has begun".to_owned()))))
 }
 

@@ -32,9 +32,17 @@ type Acted = Result<Outcome, cluster::Error>;
 pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: Step) -> Acted {
     ctx.may_act()?;
     let cr = &observed.cr;
+    if !step.is_fenced() && ctx.confirm(cr).await? {
+        // The answer may have taken long: what to do is decided anew.
+        return Ok(Outcome::Again);
+    }
     match step {
         Step::AddFinalizer => {
             ctx.cluster.set_finalizer(cr, true).await?;
+            ctx.memory.with(&cr.key(), |m| {
+                m.is_new = true;
+                m.replaced(cr.metadata.resource_version.as_deref(), observed.now);
+            });
             Ok(Outcome::Again)
         }
         Step::RecordIntent { source } => {
@@ -124,8 +132,10 @@ async fn provision(
     request: &dct::types::ProvisionBySnapshot,
 ) -> Outcome {
     // Whatever the answer is: from here on an order may exist.
-    ctx.memory
-        .with(&observed.cr.key(), |m| m.fresh_intent = None);
+    ctx.memory.with(&observed.cr.key(), |m| {
+        m.fresh_intent = None;
+        m.is_new = false;
+    });
     match ctx
         .dct
         .provision(request, &observed.cr.spec.source.point())

@@ -283,7 +283,8 @@ fn typed<T: serde::de::DeserializeOwned>(manifest: Value) -> T {
 /// Stamps the object with the hash of what it says.
 pub fn stamped(object: impl Into<Object>) -> Object {
     let mut object = object.into();
-    let hash = digest(json!(object).to_string().as_bytes())[..16].to_owned();
+    let text = serde_json::to_vec(&object).expect("an object is JSON");
+    let hash = digest(&text)[..16].to_owned();
     object
         .meta_mut()
         .annotations

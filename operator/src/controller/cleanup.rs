@@ -11,7 +11,7 @@ use super::build::{Frame, Names, vdb_name};
 use super::observe::{Observed, Tower, recorded};
 use super::plan::{JOB_WAIT, Outcome, Plan, Step};
 use super::provision::{is_ours, tower_failed};
-use super::{Context, hooks, pod, refresh, remote};
+use super::{Context, hooks, pod, provision, refresh, remote};
 use crate::clock::{between, parse, seconds};
 use crate::cluster::{self, Ending, ErrorKind, Name, Orphan};
 use crate::reason::Reason;
@@ -26,6 +26,9 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     }
     if until_deadline(observed, frame.settings) == Some(Duration::ZERO) {
         return Plan::Act(Step::Abandon);
+    }
+    if let Some(plan) = provision::standing(observed, frame) {
+        return plan;
     }
     let names = Names::of(frame);
     if let Some(plan) = before_the_end(observed, frame) {
@@ -197,8 +200,6 @@ pub(super) fn remove(observed: &Observed, name: &Name, what: &str, reason: Reaso
 
 /// `None`: there is no virtual database, or it is to stay and is disabled.
 fn virtual_database(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
-    let vdb = recorded(&observed.cr);
-    vdb.intent.as_ref()?;
     let wait = |message: &str, after| Some(Plan::wait(Reason::Deleting, message, after));
     match &observed.tower {
         Tower::NotAsked
@@ -239,10 +240,8 @@ fn found(
             job: Some(running),
         }));
     }
-    let since = recorded(&observed.cr)
-        .intent
-        .and_then(|i| parse(&i.at))
-        .unwrap_or(observed.now);
+    let intent = recorded(&observed.cr).intent?;
+    let since = parse(&intent.at).unwrap_or(observed.now);
     let left = frame
         .settings
         .dct
@@ -326,7 +325,11 @@ pub async fn abandon(
     observed: &Observed,
     frame: &Frame<'_>,
 ) -> Result<Outcome, cluster::Error> {
-    if recorded(&observed.cr).intent.is_some() && !matches!(observed.tower, Tower::Vdb(None)) {
+    let vdb = recorded(&observed.cr);
+    // Where the status was lost, only the tower could have told.
+    let ordered =
+        vdb.intent.is_some() || vdb.id.is_some() || matches!(observed.tower, Tower::Failed(_));
+    if ordered && !matches!(observed.tower, Tower::Vdb(None)) {
         ledger(
             ctx,
             observed,

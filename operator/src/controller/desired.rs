@@ -4,7 +4,7 @@ use super::build::secret::{self, admin};
 use super::build::{
     APPLIED, Copy, Frame, Names, config_map, endpoint, service, stamped, stateful_set, volume,
 };
-use super::built::Inputs;
+use super::built::{Inputs, What};
 use super::observe::{Observed, is_own};
 use super::plan::{Plan, Step};
 use crate::cluster::{Kind, Name, Object};
@@ -13,13 +13,18 @@ use crate::scram::Password;
 
 /// What does not depend on the copy.
 pub fn early(observed: &Observed, frame: &Frame<'_>) -> Vec<Object> {
+    let built = &observed.memory.built;
+    let own = built.of(What::Early, Inputs::of(frame), || {
+        let service = stamped(service::service(frame));
+        if frame.is_remote() {
+            vec![service]
+        } else {
+            vec![stamped(config_map::config(frame)), service]
+        }
+    });
     if frame.is_remote() {
-        return vec![stamped(service::service(frame))];
+        return own;
     }
-    let own = [
-        stamped(config_map::config(frame)),
-        stamped(service::service(frame)),
-    ];
     helper(observed, frame).into_iter().chain(own).collect()
 }
 
@@ -36,12 +41,8 @@ pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
         objects.push(stamped(endpoint::endpoint_slice(frame, copy)));
         return objects;
     }
-    let inputs = Inputs {
-        copy: Some(copy.clone()),
-        helper: running_helper(observed, frame).map(str::to_owned),
-        ..Inputs::of(frame)
-    };
-    let mut objects = observed.memory.built.objects(inputs, || {
+    let inputs = with_copy(observed, frame, copy);
+    let mut objects = observed.memory.built.of(What::All, inputs, || {
         let mut objects = vec![
             stamped(config_map::config(frame)),
             stamped(service::service(frame)),
@@ -58,10 +59,21 @@ pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
 
 const BEFORE_THE_SET: usize = 4;
 
-/// A running server keeps the helper that it was started with: a new version of the operator restarts no database.
-pub fn set(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Object {
-    let sets = sets(observed, frame, copy, replicas);
+/// The set without a pod. A running server keeps the helper that it was started with: a new version of the operator
+/// restarts no database.
+pub fn stopped(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Object {
+    let inputs = with_copy(observed, frame, copy);
+    let built = &observed.memory.built;
+    let sets = built.of(What::Stopped, inputs, || sets(observed, frame, copy, 0));
     chosen(observed, sets).expect("there is one with the present helper")
+}
+
+fn with_copy<'a>(observed: &'a Observed, frame: &Frame<'a>, copy: &'a Copy) -> Inputs<'a> {
+    Inputs {
+        copy: Some(copy),
+        helper: running_helper(observed, frame),
+        ..Inputs::of(frame)
+    }
 }
 
 /// With the helper of the running server, if there is one, and with the present one.
@@ -168,10 +180,10 @@ pub fn credentials(
         None => Password::new(secret::text(secret, "password")?),
     };
     let inputs = Inputs {
-        password: Some(password.clone()),
+        password: Some(&password),
         ..Inputs::of(frame)
     };
-    let wanted = observed.memory.built.credentials(inputs, || {
+    let wanted = observed.memory.built.of(What::Credentials, inputs, || {
         vec![stamped(secret::credentials(frame, &password))]
     });
     if found.annotation(APPLIED) != wanted.first().and_then(|w| w.annotation(APPLIED))

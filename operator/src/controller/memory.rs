@@ -16,6 +16,8 @@ use crate::sql::Preparation;
 
 /// The first retry comes soon, later ones at most this far apart.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
+/// A read that is further behind than this is no lag: somebody has put an earlier state back.
+const LONGEST_LAG: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -37,9 +39,57 @@ pub struct Remembered {
     pub set: Option<i64>,
     pub failures: u32,
     pub built: Built,
+    /// This process itself has put the finalizer on the resource, and has sent nothing for it: nothing was ordered yet.
+    pub is_new: bool,
+    versions: Versions,
+}
+
+/// How far this process has followed the resource. Versions of a custom resource are revisions of the cluster's store:
+/// numbers that only grow.
+#[derive(Clone, Debug, Default)]
+struct Versions {
+    /// The resource is at least this far.
+    reached: u64,
+    at: Option<Timestamp>,
+    /// The API server itself has compared a version with the present one for this process.
+    confirmed: bool,
 }
 
 impl Remembered {
+    /// Whether a version that was read may be the present one. What a lagging server shows may be older than what this
+    /// process has read or written before: to act on it would undo or repeat what was done since.
+    pub fn sees(&mut self, version: &str, now: Timestamp) -> bool {
+        // Of another store, nothing is known.
+        let Ok(version) = version.parse::<u64>() else {
+            return true;
+        };
+        let known = &mut self.versions;
+        let lags = known.at.is_some_and(|at| between(at, now) < LONGEST_LAG);
+        if version < known.reached && lags {
+            return false;
+        }
+        (known.reached, known.at) = (version, Some(now));
+        true
+    }
+
+    /// This process has written over this version, which was the present one.
+    pub fn replaced(&mut self, version: Option<&str>, now: Timestamp) {
+        self.versions.confirmed = true;
+        let version = version.and_then(|v| v.parse::<u64>().ok());
+        if let Some(version) = version.filter(|v| *v >= self.versions.reached) {
+            (self.versions.reached, self.versions.at) = (version + 1, Some(now));
+        }
+    }
+
+    /// No read of this process can be behind what an earlier process did.
+    pub fn is_confirmed(&self) -> bool {
+        self.versions.confirmed
+    }
+
+    pub fn confirm(&mut self) {
+        self.versions.confirmed = true;
+    }
+
     /// One failure more, and how long to wait after it: doubling, with jitter so that many do not return together.
     pub fn backoff(&mut self) -> Duration {
         let step = Duration::from_millis(500) * 2u32.pow(self.failures.min(8));
@@ -64,6 +114,10 @@ impl Memory {
                     uid: uid.to_owned(),
                     met: Some(now),
                     unsure_since: Some(now),
+                    versions: Versions {
+                        confirmed: false,
+                        ..std::mem::take(&mut remembered.versions)
+                    },
                     ..Remembered::default()
                 };
             }
@@ -97,5 +151,47 @@ impl Memory {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_was_written_over_is_not_acted_on_until_it_can_be_no_lag_any_more() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut memory = Remembered::default();
+        assert!(memory.sees("5", now) && memory.sees("5", now));
+        memory.replaced(Some("5"), now);
+        assert!(!memory.sees("5", now), "its own write has replaced it");
+        assert!(memory.sees("6", now) && memory.sees("9", now));
+        assert!(!memory.sees("7", now), "it has read a later one");
+        assert!(memory.sees("10", now), "they are numbers, not text");
+        assert!(memory.sees("of another store", now));
+        let later = now + LONGEST_LAG;
+        assert!(memory.sees("5", later), "a backup was put back");
+        assert!(memory.sees("5", later) && memory.sees("6", later));
+    }
+
+    #[test]
+    fn another_resource_of_the_name_is_met_anew_and_the_earlier_one_stays_past() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (memory, key) = (
+            Memory::default(),
+            Key {
+                namespace: "n".into(),
+                name: "a".into(),
+            },
+        );
+        let sees = |version: &str| memory.with(&key, |m| m.sees(version, now));
+        memory.meet(&key, "u-1", now);
+        assert!(sees("5"));
+        memory.with(&key, |m| (m.replaced(Some("5"), now), m.is_new = true));
+        assert!(sees("8"));
+        memory.meet(&key, "u-2", now);
+        let known = memory.with(&key, |m| (m.is_new, m.is_confirmed()));
+        assert_eq!(known, (false, false));
+        assert!(!sees("7") && sees("9"));
     }
 }

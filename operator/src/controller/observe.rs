@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dct::types::{Job as TowerJob, Vdb};
 use environment::names::INSTANCE_LABEL;
 use environment::spec::Point;
-use environment::status::{RefreshState, Vdb as Recorded};
+use environment::status::{Intent, RefreshState, Vdb as Recorded};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -235,12 +235,12 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
     let names = Names::of(&ctx.frame(&observed.cr));
     let children = &observed.children;
     if observed.cr.is_deleting() {
-        return recorded(&observed.cr).intent.is_some()
+        return may_have_ordered(observed)
             && children.own(&names.stateful_set(), &observed.cr).is_none()
             && children.own(&names.pod(), &observed.cr).is_none();
     }
     let refused = rules::check(&observed.cr.spec, &ctx.settings.allow, observed.now).is_err();
-    let delivered = children.own(&names.record(), &observed.cr).is_some();
+    let delivered = is_known(&observed.cr) && children.own(&names.record(), &observed.cr).is_some();
     let wanted = match refresh::recorded(&observed.cr).and_then(|r| r.state) {
         Some(RefreshState::Starting | RefreshState::Restoring) => !delivered,
         Some(state) if !state.is_over() => false,
@@ -249,6 +249,20 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
         _ => delivered && ctx.frame(&observed.cr).is_remote(),
     };
     !refused && wanted
+}
+
+/// Only of a resource that this process has met first it is certain that nothing was ordered: the status of another one
+/// may have been lost.
+fn may_have_ordered(observed: &Observed) -> bool {
+    let vdb = recorded(&observed.cr);
+    vdb.intent.is_some() || vdb.id.is_some() || !observed.memory.is_new
+}
+
+/// The status names the virtual database. Without that, what stands around the resource says nothing: whoever went on
+/// with it would never delete the virtual database.
+fn is_known(cr: &PostgresVdb) -> bool {
+    let vdb = cr.status.as_ref().and_then(|s| s.vdb.as_ref());
+    vdb.is_some_and(|vdb| vdb.id.is_some())
 }
 
 pub fn recorded(cr: &PostgresVdb) -> Recorded {
@@ -260,13 +274,14 @@ pub fn recorded(cr: &PostgresVdb) -> Recorded {
 
 async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
     let vdb = recorded(&observed.cr);
-    let Some(intent) = vdb.intent else {
-        return Ok(Tower::Source(resolve(ctx, observed).await?));
-    };
+    if vdb.intent.is_none() && vdb.id.is_none() {
+        return before_the_intent(ctx, observed).await;
+    }
     let Some(id) = vdb.id else {
         // Another process may have written its own over it, and sends that one.
         let fresh = observed.memory.fresh_intent.as_ref();
-        let fresh = fresh.filter(|(own, _)| *own == intent && !observed.cr.is_deleting());
+        let is_own = |own: &Intent| vdb.intent.as_ref() == Some(own);
+        let fresh = fresh.filter(|(own, _)| is_own(own) && !observed.cr.is_deleting());
         if let Some((_, source)) = fresh {
             return Ok(Tower::Fresh(source.clone()));
         }
@@ -309,6 +324,24 @@ async fn tower(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
         Progress::Over(over) => Ok(Tower::JobFailed(over)),
         Progress::Gone => Ok(Tower::Vdb(ctx.dct.vdb(&id).await?.map(Box::new))),
     }
+}
+
+/// What the status names nothing of. It may have been lost with what was ordered: that is looked for by its name before
+/// anything is ordered, and in a deletion.
+async fn before_the_intent(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
+    if observed.cr.is_deleting() {
+        return lookup(ctx, observed).await;
+    }
+    if !observed.memory.is_new {
+        let name = vdb_name(&observed.cr);
+        let made = ctx.dct.vdb_by_name(&name).await?.is_some();
+        let job = ctx.dct.job_by_target(&name).await?;
+        if made || job.is_some_and(|job| !job.status.is_over()) {
+            // An intent without a source is never sent before it was looked for.
+            return Ok(Tower::Source(Ok(String::new())));
+        }
+    }
+    Ok(Tower::Source(resolve(ctx, observed).await?))
 }
 
 async fn lookup(ctx: &Context, observed: &Observed) -> Result<Tower, Failure> {
@@ -360,6 +393,7 @@ pub async fn may_have(
 /// What the annotations of volume or endpoint record of the copy.
 pub fn copy(observed: &Observed, names: &build::Names) -> Option<build::Copy> {
     let object = observed.children.own(&names.record(), &observed.cr)?;
+    is_known(&observed.cr).then_some(())?;
     Some(build::Copy {
         export: object.annotation(build::volume::EXPORT)?.to_owned(),
         identity: object.annotation(build::volume::IDENTITY)?.to_owned(),

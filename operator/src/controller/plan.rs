@@ -88,6 +88,23 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Nothing comes of it before the API server has compared the version that was read with the present one, or it does
+    /// the server no harm to have it once more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(
+            self,
+            Self::AddFinalizer
+                | Self::RecordIntent { .. }
+                | Self::Adopt { .. }
+                | Self::HookFailed { .. }
+                | Self::Prepare(_)
+                | Self::Prove(_)
+                | Self::Release { .. }
+        )
+    }
+}
+
 /// The last step before Ready.
 #[derive(Clone, Debug)]
 pub struct Proof {
@@ -126,6 +143,8 @@ pub enum Record {
         job: Option<Job>,
     },
     Job(Job),
+    /// The present data generation, where the status named none.
+    Generation(u32),
     Refresh(Box<refresh::Change>),
 }
 
@@ -201,7 +220,7 @@ pub fn stop(observed: &Observed, frame: &Frame<'_>, reason: Reason) -> Option<Pl
     let set = observed.children.stateful_set(&names.stateful_set());
     let wanted = observe::copy(observed, &names)
         .zip(set)
-        .map(|(copy, _)| desired::set(observed, frame, &copy, 0));
+        .map(|(copy, _)| desired::stopped(observed, frame, &copy));
     if let Some(wanted) = wanted.filter(|wanted| desired::differs(observed, wanted)) {
         return Some(Plan::Act(Step::Apply(vec![wanted])));
     }

@@ -7,9 +7,9 @@ use dct::types::{ContainerizationState, JobStatus, ProvisionBySnapshot, Tag, Vdb
 use environment::spec::HookStage;
 use environment::status::Job;
 
-use super::build::{Frame, endpoint, vdb_name};
+use super::build::{Frame, Names, endpoint, stateful_set, vdb_name};
 use super::observe::{Observed, Tower, recorded};
-use super::plan::{self, JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Step};
+use super::plan::{self, JOB_WAIT, OBJECT_WAIT, Outcome, Plan, Record, Step};
 use super::{desired, hooks};
 use crate::clock::{between, parse};
 use crate::consent::{CLUSTER_TAG, NAMESPACE_TAG};
@@ -25,6 +25,9 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Until the copy's directory is known.
 pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
+    if let Some(plan) = standing(observed, frame) {
+        return plan;
+    }
     match &observed.tower {
         Tower::Failed(error) => tower_failed(error),
         Tower::NotAsked => Plan::wait(
@@ -54,6 +57,23 @@ pub fn provision(observed: &Observed, frame: &Frame<'_>) -> Plan {
         Tower::Vdb(None) => lost(observed, None),
         Tower::Vdb(Some(vdb)) => deliver(observed, frame, vdb),
     }
+}
+
+/// Where the status was lost, the server's set still tells which data generation is the present one: it is written down
+/// first, because everything else is named after it.
+pub fn standing(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+    if frame.is_remote() || recorded(&observed.cr).generation.is_some() {
+        return None;
+    }
+    let name = Names::of(frame).stateful_set();
+    observed.children.own(&name, &observed.cr)?;
+    let set = observed.children.stateful_set(&name)?;
+    let claim = stateful_set::claim_of(set)?;
+    let (_, generation) = claim.rsplit_once("-g")?;
+    let generation = generation.parse().ok()?;
+    (generation != frame.generation).then_some(Plan::Done(Outcome::Recorded(Record::Generation(
+        generation,
+    ))))
 }
 
 fn before_the_order(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {

@@ -280,6 +280,7 @@ fn vdb(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<Vdb>
             vdb.job.clone_from(job);
         }
         Outcome::Recorded(Record::Job(job)) => vdb.job = Some(job.clone()),
+        Outcome::Recorded(Record::Generation(generation)) => vdb.generation = Some(*generation),
         Outcome::Recorded(Record::Refresh(change)) => {
             vdb.job = None;
             vdb.generation = change.generation.or(vdb.generation);
@@ -484,11 +485,30 @@ impl Conditions<'_> {
 
 /// Nothing that anybody reads has changed.
 pub fn same(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -> bool {
-    let plain = |status: &PostgresVdbStatus| PostgresVdbStatus {
-        stages: Vec::new(),
-        ..status.clone()
-    };
-    plain(before) == plain(after)
+    // Named one by one, so that a new field is not forgotten here.
+    let PostgresVdbStatus {
+        observed_generation,
+        phase,
+        conditions,
+        endpoint,
+        connection_string,
+        credentials_secret,
+        vdb,
+        data_as_of,
+        verified,
+        refresh,
+        stages: _,
+    } = before;
+    *observed_generation == after.observed_generation
+        && *phase == after.phase
+        && *conditions == after.conditions
+        && *endpoint == after.endpoint
+        && *connection_string == after.connection_string
+        && *credentials_secret == after.credentials_secret
+        && *vdb == after.vdb
+        && *data_as_of == after.data_as_of
+        && *verified == after.verified
+        && *refresh == after.refresh
 }
 
 /// Only the story has changed: neither an id, nor what is proved, nor what programs wait for.

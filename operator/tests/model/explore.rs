@@ -33,27 +33,33 @@ pub(crate) struct Found {
     pub(crate) unrest: BTreeMap<Unrest, Vec<String>>,
 }
 
-type Successors = Vec<(Action, u128, State)>;
+/// States that are expanded before what they lead to is entered: so few that what they lead to fits into memory.
+const PORTION: usize = 4096;
 
-fn expand(model: &Model, frontier: &[(u32, State)]) -> Vec<(u32, Successors)> {
+type Numbers = HashMap<u128, u32>;
+/// The state itself only where it is new.
+type Successors = Vec<(Action, u128, Option<State>)>;
+
+fn expand(model: &Model, known: &Numbers, frontier: &[(u32, State)]) -> Vec<(u32, Successors)> {
     let of = |(number, state): &(u32, State)| {
         let next = model.next(state).into_iter();
-        (
-            *number,
-            next.map(|(action, next)| (action, fingerprint(&next), next))
-                .collect(),
-        )
+        let next = next.map(|(action, next)| {
+            let print = fingerprint(&next);
+            let fresh = (!known.contains_key(&print)).then_some(next);
+            (action, print, fresh)
+        });
+        (*number, next.collect())
     };
     frontier.iter().map(of).collect()
 }
 
-fn expand_all(model: &Model, frontier: &[(u32, State)]) -> Vec<(u32, Successors)> {
+fn expand_all(model: &Model, known: &Numbers, frontier: &[(u32, State)]) -> Vec<(u32, Successors)> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = frontier.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
         let threads: Vec<_> = frontier
             .chunks(share)
-            .map(|part| scope.spawn(move || expand(model, part)))
+            .map(|part| scope.spawn(move || expand(model, known, part)))
             .collect();
         threads
             .into_iter()
@@ -76,28 +82,32 @@ fn node(state: &State, from: u32, by: Option<Action>) -> Node {
 pub(crate) fn explore(model: &Model, limit: usize) -> Found {
     let began = Instant::now();
     let start = model.start();
-    let mut numbers = HashMap::from([(fingerprint(&start), 0u32)]);
+    let mut numbers = Numbers::from([(fingerprint(&start), 0u32)]);
     let mut nodes = vec![node(&start, 0, None)];
     let mut frontier = vec![(0, start)];
     let mut found = Found::default();
     while !frontier.is_empty() {
         found.depth += 1;
         let mut next = Vec::new();
-        for (number, successors) in expand_all(model, &frontier) {
-            for (action, print, state) in successors {
-                let fresh = u32::try_from(nodes.len()).unwrap();
-                let to = *numbers.entry(print).or_insert(fresh);
-                if to == fresh {
-                    nodes.push(node(&state, number, Some(action)));
-                    if state.world.broken.is_none() {
-                        next.push((fresh, state));
+        let portions = frontier.chunks(PORTION);
+        for portion in portions {
+            for (number, successors) in expand_all(model, &numbers, portion) {
+                let here = usize::try_from(number).unwrap();
+                nodes[here].edges.reserve_exact(successors.len());
+                for (action, print, state) in successors {
+                    let fresh = u32::try_from(nodes.len()).unwrap();
+                    let to = *numbers.entry(print).or_insert(fresh);
+                    if let (true, Some(state)) = (to == fresh, state) {
+                        nodes.push(node(&state, number, Some(action)));
+                        if state.world.broken.is_none() {
+                            next.push((fresh, state));
+                        }
                     }
+                    let bit = action.force().map_or(0, Force::bit);
+                    nodes[here].forces |= bit;
+                    nodes[here].edges.push((to, bit));
+                    found.steps += 1;
                 }
-                let bit = action.force().map_or(0, Force::bit);
-                let here = &mut nodes[usize::try_from(number).unwrap()];
-                here.forces |= bit;
-                here.edges.push((to, bit));
-                found.steps += 1;
             }
         }
         frontier = next;

@@ -22,6 +22,7 @@ mod components;
 mod defect;
 mod explore;
 mod ports;
+mod print;
 mod run;
 mod sown;
 mod state;

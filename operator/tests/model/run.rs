@@ -3,6 +3,7 @@
 //! A future cannot be copied or compared, so a pass that is under way is kept as what made it: the world at its begin and
 //! at each of its effects so far. To go on, it is run again over these, and one effect further.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::task::{Context as Waking, Poll, Waker};
 use environment::status::{Intent, RefreshState, Stage};
 use operator::cluster;
 use operator::controller::build::Helper;
+use operator::controller::built::Built;
 use operator::controller::memory::Memory;
 use operator::controller::refresh;
 use operator::controller::{Context, Requeue, reconcile};
@@ -44,6 +46,8 @@ pub(crate) enum Fate {
 pub(crate) struct Mind {
     /// The intent in the status is this process's own and not sent yet; the source.
     fresh: Option<String>,
+    /// It has put the finalizer on the resource itself, and no intent is written yet.
+    new: bool,
     unsure: Option<u8>,
     /// Run of the pod that was prepared, and the identity of its data.
     pub(crate) prepared: Option<(String, String)>,
@@ -200,12 +204,28 @@ static FIXED: LazyLock<Fixed> = LazyLock::new(|| {
     let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5m }\n\
                 export: { kind: local, prefix: /pool/vdbs, node: node1 }\n\
                 deletionDeadline: 10m\nrefreshDeadline: 10m\nhookDeadline: 5m\n";
+    let settings: Settings = environment::yaml::read(text).unwrap();
     Fixed {
-        settings: environment::yaml::read(text).unwrap(),
+        settings: Settings {
+            scram_iterations: 1,
+            ..settings
+        },
         helper: Helper::new(b"helper".to_vec()),
         metrics: Arc::new(Metrics::default()),
     }
 });
+
+/// What builds one database's objects again and again in every step; each kind of situation has a memory of its own.
+type Situation = (Option<u32>, Option<String>, Option<String>);
+
+fn built(world: &World) -> Built {
+    static ALL: LazyLock<Mutex<HashMap<Situation, Built>>> = LazyLock::new(Mutex::default);
+    let cr = world.resource();
+    let wish = cr.and_then(|cr| cr.spec.refresh.as_ref()?.token.clone());
+    let situation = (world.recorded().generation, world.tower.offered(), wish);
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.entry(situation).or_default().clone()
+}
 
 pub(crate) fn key() -> Key {
     Key {
@@ -245,11 +265,18 @@ fn process(ports: &Ports, mind: Option<&Mind>) -> Context {
         memory: Memory::default(),
         metrics: FIXED.metrics.clone(),
     };
-    let Some(mind) = mind else { return context };
     context.memory.meet(&key(), super::world::UID, now());
+    let built = ports.world(|w| built(w));
+    context.memory.with(&key(), |m| {
+        m.built = built;
+        // No read is behind here.
+        m.confirm();
+    });
+    let Some(mind) = mind else { return context };
     let intent = ports.world(|w| w.recorded().intent);
     context.memory.with(&key(), |m| {
         m.fresh_intent = intent.zip(mind.fresh.clone());
+        m.is_new = mind.new;
         m.unsure_since = mind.unsure.map(before);
         m.prepared = mind.prepared.clone().map(|(run, identity)| {
             let (database, user) = ("orders".to_owned(), "app".to_owned());
@@ -300,6 +327,7 @@ fn remembered(context: &Context, world: &World, mind: Option<&Mind>) -> Option<M
     let run = |(run, done): (String, Preparation)| (run, done.identity);
     Some(Mind {
         fresh: m.fresh_intent.and_then(own),
+        new: m.is_new && recorded.intent.is_none(),
         unsure: unsure.map(|age| age.min(PAST_GRACES)),
         prepared: m.prepared.map(run).filter(|_| cr.is_some()),
         proof: m

@@ -1,7 +1,7 @@
 //! A state of the model, and everything that can happen in it.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use environment::spec::Refresh;
@@ -12,11 +12,15 @@ use operator::crd::PostgresVdb;
 use serde_json::{Value, json};
 
 use super::defect::Defect;
+use super::print::Print;
 use super::run::{Fate, Mind, Pass, Segment, Stepped, stages, step};
 use super::table::{self, NAMES, OBJECTS};
 use super::time;
 use super::tower::job_id;
 use super::world::{End, NAME, NAMESPACE, PodPhase, UID, World};
+
+/// Steps that are remembered: those of states that are near each other are the same, and memory has an end.
+const STEPS: usize = 200_000;
 
 /// What is checked.
 pub(crate) struct Model {
@@ -33,13 +37,9 @@ pub(crate) struct Model {
 
 /// Two numbers of 64 bits: the chance that two of ten million values share both is below one in 10^24.
 pub(crate) fn fingerprint(value: &impl Hash) -> u128 {
-    let hash = |seed: u64| {
-        let mut hasher = DefaultHasher::new();
-        seed.hash(&mut hasher);
-        value.hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    hash(1) << 64 | hash(2)
+    let mut hasher = Print::default();
+    value.hash(&mut hasher);
+    hasher.end()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -288,7 +288,11 @@ impl Model {
         let known = self.steps.lock().unwrap().get(&key).cloned();
         let done = known.unwrap_or_else(|| {
             let done = Arc::new(step(segments, state.mind.as_ref(), self.defect));
-            self.steps.lock().unwrap().insert(key, done.clone());
+            let mut steps = self.steps.lock().unwrap();
+            if steps.len() >= STEPS {
+                steps.clear();
+            }
+            steps.insert(key, done.clone());
             done
         });
         let done = (*done).clone();

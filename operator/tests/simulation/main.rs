@@ -8,6 +8,7 @@
 )]
 
 mod actions;
+mod adopt;
 mod create;
 mod dct_check;
 mod delete;
@@ -19,4 +20,5 @@ mod mutants;
 mod refresh;
 mod remote;
 mod schedule;
+mod stale;
 mod world;

@@ -28,12 +28,15 @@ use run::{Process, step};
 /// Longest time of trouble, and the time after it in which everything has to come to rest.
 const TROUBLE: usize = 900;
 const PEACE: SignedDuration = SignedDuration::from_hours(3);
+/// How far behind a read may be: less than what an order may take to come to light.
+const LAG: SignedDuration = SignedDuration::from_secs(3);
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
 /// More steps than any schedule has: time that does not move is a defect as well.
 const STEPS: usize = 200_000;
 const CALM: Rates = Rates {
     reads: 0,
     writes: 0,
+    stale: 0,
 };
 
 /// What a schedule came to.
@@ -242,6 +245,7 @@ fn hub(random: &mut Random, seed: u64, rates: Rates, leaders: usize) -> Arc<Hub>
             // Without a lease only the tower can tell the second of two orders.
             state.unique_names = leader.is_none() || random.per_mille(500);
             (state.gathers, state.logs) = (true, false);
+            state.shown = (rates.stale > 0).then(Vec::new);
         }
         world
     });
@@ -267,6 +271,7 @@ fn run(seed: u64, traces: bool) -> Found {
     let rates = Rates {
         reads: random.of(&[0, 0, 2, 10]),
         writes: random.of(&[0, 20, 60, 150]),
+        stale: random.of(&[0, 0, 50, 300]),
     };
     let hub = hub(&mut random, seed, rates, leaders);
     hub.chance().traces = traces;

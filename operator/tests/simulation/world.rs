@@ -35,6 +35,10 @@ pub(crate) enum Fault {
     LostReply,
     /// The call never arrives.
     NotSent,
+    /// The resource is shown as it was so many changes ago.
+    Stale(usize),
+    /// The same to the next process, because this one is gone after its call.
+    CrashThenStale(usize),
 }
 
 /// What can go wrong with a call. A read has no effect, so losing its answer is as good as any other end of it.
@@ -146,6 +150,10 @@ pub(crate) struct State {
     pub(crate) logs: bool,
     pub(crate) log: Vec<String>,
     pub(crate) cr: Option<PostgresVdb>,
+    /// The resource as it was read so far, each version once, and when it was read first; only for who wants it.
+    pub(crate) shown: Option<Vec<(Timestamp, PostgresVdb)>>,
+    /// How many changes ago the next read shows the resource.
+    behind: usize,
     version: u64,
     pub(crate) objects: BTreeMap<Name, Object>,
     pub(crate) vdbs: BTreeMap<String, SimVdb>,
@@ -252,7 +260,11 @@ pub(crate) fn settings() -> Settings {
 fn settings_with(more: &str) -> Settings {
     let text = "dct: { url: 'http://e', apiKeyFile: /k, group: vdbs, visibilityGrace: 5s }\n\
                 export: { kind: local, prefix: /pool/vdbs, node: node1 }\ndeletionDeadline: 10m\n";
-    environment::yaml::read(&format!("{text}{more}")).unwrap()
+    Settings {
+        // Hashing passwords as often as a real server wants it would take half of the time.
+        scram_iterations: 1,
+        ..environment::yaml::read(&format!("{text}{more}")).unwrap()
+    }
 }
 
 impl World {
@@ -265,6 +277,8 @@ impl World {
             logs: true,
             log: Vec::new(),
             cr: Some(cr(spec)),
+            shown: None,
+            behind: 0,
             version: 1,
             objects: BTreeMap::new(),
             vdbs: BTreeMap::new(),
@@ -408,9 +422,16 @@ impl World {
         {
             None => effect(&mut state),
             Some(Fault::NotSent) => Err(E::lost()),
+            Some(Fault::Stale(behind)) => {
+                state.behind = behind;
+                effect(&mut state)
+            }
             Some(fault) => {
                 let _ = effect(&mut state);
-                state.crashed = fault == Fault::Crash;
+                state.crashed = fault != Fault::LostReply;
+                if let Fault::CrashThenStale(behind) = fault {
+                    state.behind = behind;
+                }
                 Err(E::lost())
             }
         }
@@ -490,6 +511,36 @@ impl State {
         let deleting = self.cr.as_ref().is_some_and(PostgresVdb::is_deleting);
         self.known
             .map_or(deleting, |known| known.deleting && deleting)
+    }
+
+    /// The resource as a read shows it.
+    fn look(&mut self) -> Option<PostgresVdb> {
+        let behind = std::mem::take(&mut self.behind);
+        let (now, cr) = (self.now, self.cr.as_ref());
+        let Some(shown) = &mut self.shown else {
+            return cr.cloned();
+        };
+        let version = |cr: &PostgresVdb| cr.metadata.resource_version.clone();
+        let last = shown.last().map(|(_, cr)| version(cr));
+        if let Some(cr) = cr.filter(|cr| Some(version(cr)) != last) {
+            shown.push((now, cr.clone()));
+        }
+        if behind == 0 {
+            return cr.cloned();
+        }
+        // One that is gone is still shown, too.
+        let behind = behind - usize::from(cr.is_none());
+        let place = shown.len().checked_sub(behind + 1)?;
+        Some(shown[place].1.clone())
+    }
+
+    /// The next read shows a version that stopped being the present one at most so long ago.
+    pub(crate) fn lag(&mut self, longest: SignedDuration, draw: impl FnOnce(usize) -> usize) {
+        let now = self.now;
+        let Some(shown) = &self.shown else { return };
+        let since = |(at, _): &&(Timestamp, PostgresVdb)| now.duration_since(*at) < longest;
+        let fresh = shown.iter().rev().take_while(since).count();
+        self.behind = draw(fresh.min(shown.len().saturating_sub(1)) + 1);
     }
 
     pub(crate) fn bump(&mut self) -> String {

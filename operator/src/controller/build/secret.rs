@@ -13,7 +13,10 @@ pub fn admin(frame: &Frame<'_>, password: &Password) -> Secret {
     let entries = [
         ("username", crate::rules::ADMIN.to_owned()),
         ("password", password.reveal().to_owned()),
-        ("verifier", password.verifier()),
+        (
+            "verifier",
+            password.verifier_of(frame.settings.scram_iterations),
+        ),
     ];
     Secret {
         metadata: meta(frame.cr, &Names::of(frame).admin(), "database"),

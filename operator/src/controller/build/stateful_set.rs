@@ -1,6 +1,7 @@
 //! The server's pod. The template names the claim itself, so that another data generation is a change of one name.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Volume;
 use serde_json::{Value, json};
 
 use super::{
@@ -118,18 +119,17 @@ fn volumes(frame: &Frame<'_>, helper: &str) -> Value {
 
 /// The helper that a running server was started with.
 pub fn helper_of(set: &StatefulSet) -> Option<&str> {
-    let volumes = set
-        .spec
-        .as_ref()?
-        .template
-        .spec
-        .as_ref()?
-        .volumes
-        .as_ref()?;
-    volumes
-        .iter()
-        .find(|v| v.name == "helper")?
-        .config_map
-        .as_ref()
-        .map(|c| c.name.as_str())
+    let map = volume_of(set, "helper")?.config_map.as_ref()?;
+    Some(map.name.as_str())
+}
+
+/// The claim of the data that a server runs on.
+pub fn claim_of(set: &StatefulSet) -> Option<&str> {
+    let claim = volume_of(set, "data")?.persistent_volume_claim.as_ref()?;
+    Some(claim.claim_name.as_str())
+}
+
+fn volume_of<'a>(set: &'a StatefulSet, name: &str) -> Option<&'a Volume> {
+    let pod = set.spec.as_ref()?.template.spec.as_ref()?;
+    pod.volumes.as_ref()?.iter().find(|v| v.name == name)
 }

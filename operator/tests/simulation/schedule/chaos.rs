@@ -63,6 +63,8 @@ pub(crate) enum Fate {
 pub(crate) struct Rates {
     pub(crate) reads: usize,
     pub(crate) writes: usize,
+    /// Reads of the resource that show how it was a moment ago.
+    pub(crate) stale: usize,
 }
 
 impl Rates {

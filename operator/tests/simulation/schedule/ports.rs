@@ -17,11 +17,21 @@ use operator::sql::{self, Login, Preparation, Server, Sql};
 use operator::tower::{self, Accepted, Dct, Host, Inventory, NewBookmark};
 
 use super::super::world::World;
-use super::hub::Port;
+use super::hub::{Chance, Port};
 
 impl Port {
     fn at(&self, key: &Key) -> &World {
         self.hub.of(&key.namespace)
+    }
+
+    /// The read of a resource may show how it was a moment ago.
+    fn lag(&self, key: &Key) {
+        let mut chance = self.hub.chance();
+        let Chance { random, rates, .. } = &mut *chance;
+        if rates.stale > 0 && random.per_mille(rates.stale) {
+            let draw = |end: usize| random.below(end);
+            self.at(key).state().lag(super::LAG, draw);
+        }
     }
 
     /// Cluster-wide names begin with the namespace of their resource.
@@ -53,12 +63,11 @@ impl Cluster for Port {
     }
 
     async fn vdb(&self, key: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
-        let found = self
-            .read(
-                || "read PostgresVDB".to_owned(),
-                Cluster::vdb(self.at(key), key),
-            )
-            .await?;
+        let effect = async {
+            self.lag(key);
+            Cluster::vdb(self.at(key), key).await
+        };
+        let found = self.read(|| "read PostgresVDB".to_owned(), effect).await?;
         let deleting = found.as_ref().is_none_or(PostgresVdb::is_deleting);
         self.hub.chance().known.deleting = deleting;
         Ok(found)

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context as Waking, Poll, Waker};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const AFTER_ERROR: Duration = Duration::from_millis(500);
 const LONGEST_JITTER: Duration = Duration::from_secs(100);
 const POLL: Duration = Duration::from_secs(1);
+
+static HELPER: LazyLock<Helper> = LazyLock::new(|| Helper::new(b"helper".to_vec()));
+static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
@@ -77,9 +80,9 @@ impl Process {
             clock: ports,
             poller: Arc::new(Poller::new(sender)),
             settings: settings(),
-            helper: Helper::new(b"helper".to_vec()),
+            helper: HELPER.clone(),
             memory: Memory::default(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: METRICS.clone(),
         });
         let resources = (0..hub.worlds.len()).map(Work::Resource);
         let tasks = resources
@@ -110,11 +113,15 @@ impl Process {
     }
 
     /// Who stands still does nothing but what is on its way already; who does not lead begins nothing.
-    fn may_go_on(&self, task: &Task) -> bool {
+    fn may_go_on(&self, work: &Work, task: &Task) -> bool {
         let chance = self.port.hub.chance();
         let still = self.still.is_some() || chance.is_held(self.port.number);
         if still {
             return task.flying;
+        }
+        // Nothing to poll: time goes on to what comes next in one leap.
+        if *work == Work::Poll && task.running.is_none() && self.context.poller.is_idle() {
+            return false;
         }
         task.running.is_some() || chance.leads(self.port.number)
     }
@@ -195,7 +202,7 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
         process.wake();
         soonest = process.still.map_or(soonest, |until| soonest.min(until));
         for (work, task) in &process.tasks {
-            if !process.may_go_on(task) {
+            if !process.may_go_on(work, task) {
                 continue;
             }
             let at = task.next.unwrap_or(now);

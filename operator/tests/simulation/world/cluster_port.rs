@@ -34,14 +34,13 @@ impl Cluster for World {
     async fn vdb(&self, _: &Key) -> Result<Option<PostgresVdb>, cluster::Error> {
         self.call(format_args!("read PostgresVDB"), |s| {
             s.looks += 1;
-            Ok(s.cr.clone())
+            Ok(s.look())
         })
     }
 
     async fn set_finalizer(&self, cr: &PostgresVdb, present: bool) -> Result<(), cluster::Error> {
         self.call(format_args!("finalizer {present}"), |s| {
             s.writes += 1;
-            let version = s.bump();
             let Some(live) = &mut s.cr else {
                 return Err(cluster::Error {
                     kind: ErrorKind::NotFound,
@@ -51,6 +50,14 @@ impl Cluster for World {
             if live.metadata.resource_version != cr.metadata.resource_version {
                 return Err(conflict());
             }
+            // What changes nothing makes no version.
+            if live.has_finalizer() == present {
+                return Ok(());
+            }
+            let version = s.bump();
+            let Some(live) = &mut s.cr else {
+                return Err(conflict());
+            };
             live.metadata.resource_version = Some(version);
             let finalizers = live.metadata.finalizers.get_or_insert_default();
             finalizers.retain(|f| f != FINALIZER);
