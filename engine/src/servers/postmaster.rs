@@ -115,13 +115,17 @@ impl Place<'_> {
     /// What a server that was killed has left. A running one was looked for before; its children may still write, though,
     /// and a number in its files may by now be another's.
     pub(super) fn clear(&self) -> Result<(), Error> {
-        let data = files("find", self.data, self.data.canonicalize())?;
-        processes::end_those_in(&data);
+        let number = self.data.join("postmaster.pid");
+        // Whoever stopped cleanly took it along, and has left nobody; to look at every process takes a while.
+        if crate::storage::exists(&number) {
+            let data = files("find", self.data, self.data.canonicalize())?;
+            processes::end_those_in(&data);
+        }
         let sockets = crate::engine::children(self.home).into_iter();
         let sockets = sockets
             .filter(|name| name.starts_with(".s.PGSQL."))
             .map(|name| self.home.join(name));
-        for path in sockets.chain([self.data.join("postmaster.pid")]) {
+        for path in sockets.chain([number]) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     files("remove", &path, Err(error))?;
