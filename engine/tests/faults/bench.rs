@@ -18,6 +18,9 @@ use crate::support::programs::as_nobody;
 use crate::world::{Ground, World};
 
 const ROUNDS: usize = 9;
+/// How often somebody looks whether a job is over: one caller alone, and many, who would be a load themselves.
+const ONE: Duration = Duration::from_millis(1);
+const MANY: Duration = Duration::from_millis(5);
 /// Of what takes seconds.
 const FEW: usize = 3;
 const LINKED: Duration = Duration::from_secs(3600);
@@ -193,7 +196,7 @@ fn linked(ground: &Ground, index: usize, gib: f64) -> Size<'_> {
 }
 
 /// The answer to an order, by the time that its job is over.
-fn order(world: &World<'_>, path: &str, body: &Value) -> Value {
+fn order(world: &World<'_>, path: &str, body: &Value, look_every: Duration) -> Value {
     let (status, answer) = world.api.call("POST", path, body).unwrap();
     assert!([200, 201].contains(&status), "{path}: {answer}");
     let job = format!("/jobs/{}", text(&answer["job"], "id"));
@@ -201,7 +204,7 @@ fn order(world: &World<'_>, path: &str, body: &Value) -> Value {
     loop {
         let job = world.api.get(&job).unwrap();
         match job["status"].as_str() {
-            Some("STARTED") => std::thread::sleep(Duration::from_millis(1)),
+            Some("STARTED") => std::thread::sleep(look_every),
             Some("COMPLETED") => return answer,
             _ => panic!("{job}"),
         }
@@ -210,30 +213,31 @@ fn order(world: &World<'_>, path: &str, body: &Value) -> Value {
 }
 
 /// As for a container: cloned and enabled. The copy and where it lies.
-fn exported(world: &World<'_>, name: &str) -> (String, String) {
+fn exported(world: &World<'_>, name: &str, look_every: Duration) -> (String, String) {
     let body = json!({"name": name, "source_data_id": "largedb", "container_mode": true});
     let id = text(
-        &order(world, "/vdbs/provision_by_snapshot", &body),
+        &order(world, "/vdbs/provision_by_snapshot", &body, look_every),
         "vdb_id",
     );
     order(
         world,
         &format!("/vdbs/{id}/enable"),
         &json!({"container_mode": true}),
+        look_every,
     );
     let export = world.pool.join("vdbs").join(&id).display().to_string();
     (id, export)
 }
 
 fn deleted(world: &World<'_>, id: &str) {
-    order(world, &format!("/vdbs/{id}/delete"), &json!({}));
+    order(world, &format!("/vdbs/{id}/delete"), &json!({}), ONE);
 }
 
 /// The engine's part, then a server of the test's own on what it made.
 fn one(size: &mut Size<'_>) {
     let world = &size.world;
     let begun = Instant::now();
-    let (id, export) = exported(world, "one");
+    let (id, export) = exported(world, "one", ONE);
     size.engine.push(begun.elapsed());
     let begun = Instant::now();
     let server = world.serve(&export).unwrap();

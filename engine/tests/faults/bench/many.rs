@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
-use super::{DEADLINE, deleted, exported, order, usage};
+use super::{DEADLINE, MANY, deleted, exported, order, usage};
 use crate::http::text;
 use crate::support::programs::client;
 use crate::world::World;
@@ -41,7 +41,7 @@ pub(super) fn containers(world: &World<'_>) {
         let before = usage::taken(&world.pool);
         let ids = Mutex::new(Vec::new());
         rates.push(at_once(CLONES, |number| {
-            let (id, _) = exported(world, &format!("clone-{number}"));
+            let (id, _) = exported(world, &format!("clone-{number}"), MANY);
             ids.lock().unwrap().push(id);
         }));
         disk.push((usage::taken(&world.pool) - before) / i64::try_from(CLONES).unwrap() / 1024);
@@ -70,7 +70,7 @@ pub(super) fn served(world: &World<'_>) {
                 "db_username": "app", "db_password": "secret"
             });
             let id = text(
-                &order(world, "/vdbs/provision_by_snapshot", &body),
+                &order(world, "/vdbs/provision_by_snapshot", &body, MANY),
                 "vdb_id",
             );
             ask(world, &id);
@@ -78,7 +78,12 @@ pub(super) fn served(world: &World<'_>) {
         }));
         let made = made.into_inner().unwrap();
         at_once(count, |number| {
-            order(world, &format!("/vdbs/{}/stop", made[number]), &json!({}));
+            order(
+                world,
+                &format!("/vdbs/{}/stop", made[number]),
+                &json!({}),
+                MANY,
+            );
         });
         let started = Mutex::new(Vec::new());
         bare.push(at_once(count, |number| {
@@ -123,7 +128,7 @@ fn start(world: &World<'_>, id: &str) -> Child {
     let begun = Instant::now();
     while !is_ready(&data) {
         assert!(begun.elapsed() < DEADLINE, "{id} does not start");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(MANY);
     }
     child.unwrap()
 }
