@@ -9,6 +9,7 @@ mod login;
 mod orders;
 mod ports;
 mod postmaster;
+mod ready;
 mod tls;
 mod watch;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::ready;
 use crate::jobs::Error;
 use crate::origin::files;
 use crate::process;
@@ -16,6 +17,8 @@ const START_DEADLINE: Duration = Duration::from_mins(15);
 const STOP_DEADLINE: Duration = Duration::from_mins(2);
 /// A server takes some tens of milliseconds to start.
 const LOOK_EVERY: Duration = Duration::from_millis(3);
+/// Most are ready before, and say so.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
@@ -87,7 +90,14 @@ impl Place<'_> {
             .map_err(|source| process::Error::Start { program, source });
         let mut child = started.map_err(|error| Error::Failed(crate::error_chain(&error)))?;
         let begun = Instant::now();
+        let mut asked = begun;
         while !processes::is_ready(self.data, child.id()) {
+            if asked.elapsed() > ASK_EVERY {
+                if ready::answers(self.home) {
+                    break;
+                }
+                asked = Instant::now();
+            }
             let over = begun.elapsed() > START_DEADLINE;
             if over || child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 stop(self.data, Stop::Immediate)?;

@@ -100,7 +100,7 @@ pub(crate) fn seed(ground: &Ground, seed: u64) -> Result<(), String> {
             println!("  {line}");
         }
         println!("programs at work:");
-        for line in verify::at_work(&world.pool) {
+        for line in verify::naming(&world.pool) {
             println!("  {line}");
         }
         for log in world.server_logs() {

@@ -267,15 +267,22 @@ fn programs(world: &World<'_>) -> Result<(), String> {
 }
 
 /// Command lines of programs that name the pool; servers of the engine are looked at by themselves.
-pub(crate) fn at_work(pool: &Path) -> Vec<String> {
-    let (pool, servers) = (pool.display().to_string(), pool.join("servers"));
-    let servers = format!("config_file={}", servers.display());
+fn at_work(pool: &Path) -> Vec<String> {
+    let servers = format!("config_file={}", pool.join("servers").display());
+    let mut lines = naming(pool);
+    lines.retain(|line| !line.contains(&servers));
+    lines
+}
+
+/// Command lines of programs that name a path.
+pub(crate) fn naming(path: &Path) -> Vec<String> {
+    let path = path.display().to_string();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines =
         processes.map(|process| std::fs::read(process.path().join("cmdline")).unwrap_or_default());
     lines
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&pool) && !line.contains(&servers))
+        .filter(|line| line.contains(&path))
         .collect()
 }
 

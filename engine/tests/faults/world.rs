@@ -310,21 +310,22 @@ impl<'a> World<'a> {
         self.ground.dir.join("engine.log")
     }
 
-    /// Ends of what servers say that work for the engine at the moment.
+    /// Ends of what servers say that work for the engine at the moment, and those of copies.
     pub(crate) fn server_logs(&self) -> Vec<String> {
-        let places = std::fs::read_dir(self.pool.join("run"));
-        let places = places.into_iter().flatten().flatten();
-        let logs = places.map(|place| place.path().join("server.log"));
-        logs.filter_map(|path| {
+        let logs = |parent: &str, log: &str| {
+            let places = std::fs::read_dir(self.pool.join(parent));
+            let places = places.into_iter().flatten().flatten();
+            places
+                .map(|place| place.path().join(log))
+                .collect::<Vec<PathBuf>>()
+        };
+        let logs = [logs("run", "server.log"), logs("servers", "log")].concat();
+        let end = |path: PathBuf| {
             let log = std::fs::read_to_string(&path).ok()?;
-            let from = log.len().saturating_sub(2000);
-            Some(format!(
-                "end of {}:\n{}",
-                path.display(),
-                log.get(from..).unwrap_or(&log)
-            ))
-        })
-        .collect()
+            let end = log.get(log.len().saturating_sub(2000)..).unwrap_or(&log);
+            Some(format!("end of {}:\n{end}", path.display()))
+        };
+        logs.into_iter().filter_map(end).collect()
     }
 
     /// Data directory of a copy, as its pod mounts it.
