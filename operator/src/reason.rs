@@ -69,6 +69,7 @@ reasons! {
     AddressRefused Trouble "check remote.hosts of the operator's settings against the address of the virtual database's host";
     ForeignObject Stalled "delete or rename the named object: it is not the operator's";
     ApplyRefused Trouble "read the refusal: quota, limit range or an immutable field";
+    RightMissing Trouble "give the operator's role the named right: the platform's chart does, with the settings that this resource was made by";
     PasswordSecretMissing Trouble "create the Secret named in database.passwordSecretRef with the key password";
     NodeLost Trouble "bring the node back; if it will not come, delete its Node object, and the server starts on another one that reaches the data";
     Unschedulable Trouble "lower spec.resources or add room to the node that has the data";

@@ -126,7 +126,7 @@ fn skips_hooks(observed: &Observed) -> bool {
 
 /// What people are told of hooks that are passed over.
 pub fn passed_over(observed: &Observed, frame: &Frame<'_>) -> Option<String> {
-    if !observed.cr.is_deleting() {
+    if !observed.cr.is_deleting() || observed.children.barred.is_some() {
         return None;
     }
     let (stages, why): (&[HookStage], _) = if observed.namespace_ends {

@@ -1,6 +1,7 @@
 //! Everything that a decision is made from, read through the ports. Reads only.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dct::types::{Job as TowerJob, Vdb};
 use environment::names::INSTANCE_LABEL;
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
 use super::{Context, build, expiry, refresh};
+use crate::clock::between;
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::consent::{self, Asker};
 use crate::crd::PostgresVdb;
@@ -21,6 +23,8 @@ use crate::poller::Progress;
 use crate::rules::{self, Refusal};
 use crate::tower::Error;
 use crate::{reason, source};
+
+const YOUNG: Duration = Duration::from_secs(30);
 
 pub struct Observed {
     pub cr: PostgresVdb,
@@ -81,6 +85,8 @@ impl From<cluster::Error> for Failure {
 pub struct Children {
     objects: BTreeMap<Name, Object>,
     pub hook_runs: Vec<HookRun>,
+    /// What may not be read: then nothing is known of the others either.
+    pub barred: Option<cluster::Error>,
 }
 
 impl Children {
@@ -151,7 +157,13 @@ pub async fn observe(
     if observed.cr.is_deleting() {
         observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
     }
-    observed.children = children(ctx, &observed, comes).await?;
+    observed.children = match children(ctx, &observed, comes).await {
+        Err(error) if error.kind == ErrorKind::Forbidden && !is_young(&observed) => {
+            observed.children.barred = Some(error);
+            return Ok(observed);
+        }
+        found => found?,
+    };
     observed.cluster_id = ctx.cluster.cluster_id().await?;
     if !observed.cr.is_deleting() {
         observed.exchange = refresh::look::look(ctx, &observed).await?;
@@ -164,6 +176,12 @@ pub async fn observe(
         };
     }
     Ok(observed)
+}
+
+/// The operator's role may come into a new namespace a moment after the resource.
+fn is_young(observed: &Observed) -> bool {
+    let created = observed.cr.metadata.creation_timestamp.as_ref();
+    created.is_some_and(|at| between(at.0, observed.now) < YOUNG)
 }
 
 async fn children(
@@ -214,7 +232,11 @@ async fn children(
         .zip(found)
         .filter_map(|(name, object)| Some((name, object?)))
         .collect();
-    Ok(Children { objects, hook_runs })
+    Ok(Children {
+        objects,
+        hook_runs,
+        barred: None,
+    })
 }
 
 /// A namespace that goes may take the operator's role in it away first. What can then no longer be read is the namespace's

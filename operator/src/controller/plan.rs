@@ -183,6 +183,11 @@ impl Plan {
 }
 
 pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
+    if let Some(error) = &observed.children.barred
+        && cleanup::until_deadline(observed, frame.settings) != Some(Duration::ZERO)
+    {
+        return Plan::stop(Reason::RightMissing, error.to_string());
+    }
     if observed.cr.is_deleting() {
         return cleanup::plan(observed, frame);
     }

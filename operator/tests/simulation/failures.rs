@@ -4,7 +4,7 @@ use dct::Class;
 use dct::types::JobStatus;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use operator::cluster::{Name, Object};
+use operator::cluster::{Kind, Name, Object};
 use rstest::rstest;
 use serde_json::json;
 
@@ -168,6 +168,24 @@ async fn a_database_whose_enabling_came_to_nothing_is_enabled_again_after_the_ba
         "errorBackoffPeriod was waited for"
     );
     assert_eq!((state.provisioned, state.vdbs.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_said_and_keeps_no_deletion_from_its_end() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    world.state().advance(std::time::Duration::from_mins(1));
+    world.state().barred = Some(Kind::Service);
+    world.drive(|s| s.reason() == "RightMissing").await;
+    world.state().barred = None;
+    world.drive(State::is_ready).await;
+
+    world.state().barred = Some(Kind::Service);
+    world.delete();
+    world.drive(|s| s.reason() == "RightMissing").await;
+    world.state().advance(std::time::Duration::from_mins(10));
+    world.drive(|s| s.cr.is_none()).await;
+    assert_eq!(world.state().orphans.len(), 1, "nobody looked at the rest");
 }
 
 #[rstest]

@@ -199,6 +199,8 @@ pub(crate) struct State {
     pub(crate) job_ends: Vec<JobStatus>,
     /// Jobs of which nobody knows how they ended did nothing.
     pub(crate) in_vain: bool,
+    /// The operator's role has lost the right to read these.
+    pub(crate) barred: Option<Kind>,
     /// What always holds and did not: asserted at once, unless there is a seed to be told first.
     pub(crate) gathers: bool,
     pub(crate) violations: Vec<String>,
@@ -313,6 +315,7 @@ impl World {
             prefix: String::new(),
             job_ends: Vec::new(),
             in_vain: false,
+            barred: None,
             gathers: false,
             violations: Vec::new(),
             known: None,

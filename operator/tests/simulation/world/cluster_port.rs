@@ -147,7 +147,7 @@ impl Cluster for World {
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
         self.call(format_args!("read {name}"), |s| {
-            if s.namespace_ends && needs_the_namespaces_role(name) {
+            if s.namespace_ends && needs_the_namespaces_role(name) || s.barred == Some(name.kind) {
                 return Err(cluster::Error {
                     kind: ErrorKind::Forbidden,
                     ..conflict()
