@@ -6,7 +6,7 @@ mod index;
 mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub enum Error {
     Sqlite(#[from] rusqlite::Error),
     #[error("metadata is damaged: {0}")]
     Damaged(String),
+    #[error("another engine has this pool: stop it, or give this one a pool of its own ({} is locked)", .0.display())]
+    Taken(PathBuf),
     #[error("metadata was written by a newer engine (schema {0})")]
     Newer(i64),
 }
@@ -72,7 +74,10 @@ pub(crate) enum Write {
 
 impl Store {
     pub fn open(file: &Path) -> Result<Self, Error> {
-        let (db, state) = sqlite::Database::open(file)?;
+        let (db, state) = sqlite::Database::open(file).map_err(|error| match error {
+            Error::Sqlite(error) if sqlite::is_locked(&error) => Error::Taken(file.to_owned()),
+            other => other,
+        })?;
         Ok(Self {
             db: Mutex::new(db),
             state: RwLock::new(state),

@@ -66,7 +66,7 @@ async fn an_unknown_id_is_404_with_a_reason(#[case] method: &str, #[case] path: 
     } else {
         json!({})
     };
-    app.refused(method, path, body, 404, "there is no").await;
+    app.missing(method, path, body).await;
 }
 
 #[rstest]
@@ -122,14 +122,8 @@ async fn everything_that_can_carry_tags_does(#[case] kind: &str) {
         "tags",
     )
     .await;
-    app.refused(
-        "GET",
-        &format!("{kind}/X/tags"),
-        Value::Null,
-        404,
-        "there is no",
-    )
-    .await;
+    app.missing("GET", &format!("{kind}/X/tags"), Value::Null)
+        .await;
 }
 
 /// The work is held back here, so that nothing depends on who is faster.
@@ -144,14 +138,8 @@ async fn a_job_is_started_until_it_is_over_and_its_object_comes_with_the_end() {
             app.get(&format!("/jobs/{}", job.id)).await["status"],
             "STARTED"
         );
-        app.refused(
-            "GET",
-            &format!("/vdbs/{id}"),
-            Value::Null,
-            404,
-            "there is no",
-        )
-        .await;
+        app.missing("GET", &format!("/vdbs/{id}"), Value::Null)
+            .await;
         assert_eq!(app.get("/vdbs").await["items"], json!([]));
     }
     app.engine.execute(&job.id);
@@ -172,14 +160,8 @@ async fn a_job_is_started_until_it_is_over_and_its_object_comes_with_the_end() {
         app.get(&format!("/jobs/{}", job.id)).await["status"],
         "COMPLETED"
     );
-    app.refused(
-        "GET",
-        &format!("/vdbs/{id}"),
-        Value::Null,
-        404,
-        "there is no",
-    )
-    .await;
+    app.missing("GET", &format!("/vdbs/{id}"), Value::Null)
+        .await;
 }
 
 /// Whoever looks while the work goes on sees the job's end and the object in one step.

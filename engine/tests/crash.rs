@@ -34,6 +34,27 @@ fn known(engine: &Engine, vdb: &str) -> bool {
 }
 
 #[test]
+fn a_second_engine_on_a_pool_is_refused_and_the_first_goes_on() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let second = Engine::open(
+        pool.settings(),
+        Box::new(pool.disk.clone()),
+        Box::new(pool.origin.clone()),
+    );
+    let said = second.err().unwrap().to_string();
+    assert!(
+        said.contains("another engine has this pool") && said.contains("meta.db"),
+        "{said}"
+    );
+    let (job, _) = provision(&engine);
+    engine.execute(&job);
+    assert_eq!(status(&engine, &job), JobStatus::Completed);
+    drop(engine);
+    pool.open();
+}
+
+#[test]
 fn a_provision_killed_before_its_effect_is_carried_out_at_the_next_start() {
     let pool = Pool::new();
     let engine = pool.linked();

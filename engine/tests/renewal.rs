@@ -354,14 +354,8 @@ async fn a_container_is_started_and_stopped_by_nobody_here() {
             "enable and disable",
         )
         .await;
-        app.refused(
-            "POST",
-            &format!("/vdbs/x/{action}"),
-            Value::Null,
-            404,
-            "there is no",
-        )
-        .await;
+        app.missing("POST", &format!("/vdbs/x/{action}"), Value::Null)
+            .await;
     }
 }
 

@@ -47,6 +47,11 @@ impl Database {
     }
 }
 
+/// Whether somebody else holds the file.
+pub(super) fn is_locked(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
 /// Whether the tables had to be made.
 fn prepare(db: &mut Connection) -> Result<bool, Error> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;

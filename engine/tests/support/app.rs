@@ -136,6 +136,11 @@ impl App {
         assert!(said.contains(part), "{path}: {said:?} lacks {part:?}");
     }
 
+    /// What nobody has heard of is a 404 that says so.
+    pub(crate) async fn missing(&self, method: &str, path: &str, body: Value) {
+        self.refused(method, path, body, 404, "there is no").await;
+    }
+
     /// Polls as a caller does; a job on a small directory is over in no time.
     pub(crate) async fn over(&self, answer: &Value) -> Value {
         let id = answer["job"]["id"].as_str().unwrap();
