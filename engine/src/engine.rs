@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +62,8 @@ pub struct Engine {
     pub(crate) certificates: Mutex<Option<[SystemTime; 2]>>,
     /// Looks at sizes that nobody waits for.
     pub(crate) looks: Semaphore,
+    /// It stops its servers with itself.
+    pub(crate) stopping: AtomicBool,
 }
 
 impl Engine {
@@ -102,6 +105,7 @@ impl Engine {
             sizes: Sizes::default(),
             certificates: Mutex::default(),
             looks: Semaphore::new(1),
+            stopping: AtomicBool::default(),
         };
         engine.register_sources()?;
         engine.register_timeflows()?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Stop, is_served, is_wanted, postmaster};
@@ -95,15 +96,16 @@ impl Engine {
         }
     }
 
-    pub(crate) fn look_at_servers(&self) -> Result<(), store::Error> {
+    pub fn look_at_servers(&self) -> Result<(), store::Error> {
         self.renew_certificates();
         for vdb in self.idle_servers() {
             if self.server_runs(&vdb.id) == is_wanted(&vdb) {
                 continue;
             }
             self.store.change(|draft| {
-                // A job that began meanwhile knows better.
-                if draft.state.busy(&vdb.id).is_some() {
+                // A job that began meanwhile knows better, and what the engine stops with itself starts with it again.
+                let stopping = self.stopping.load(Ordering::SeqCst);
+                if stopping || draft.state.busy(&vdb.id).is_some() {
                     return Ok(());
                 }
                 tracing::warn!(vdb = vdb.id, "its server started or ended by itself");
@@ -115,6 +117,14 @@ impl Engine {
 
     /// With the engine, its servers stop; they start with it.
     pub fn stop_servers(&self) {
+        // As a change, so that a look that is under way is over before the first of them ends.
+        let told = self.store.change(|_| {
+            self.stopping.store(true, Ordering::SeqCst);
+            Ok::<_, store::Error>(())
+        });
+        if let Err(error) = told {
+            tracing::warn!("{}", error_chain(&error));
+        }
         std::thread::scope(|scope| {
             for vdb in self.idle_servers() {
                 scope.spawn(move || {
