@@ -39,6 +39,7 @@ fn witness(pool: &Pool, list: &str) -> Value {
 if [ -e "$PGDATA/postmaster.pid" ]; then
   how=open
   if grep -q "^listen_addresses = ''" "$PGHOST/postgresql.conf"; then how=apart; fi
+  if [ $how = apart ] && ! grep -q "^restart_after_crash = 'off'" "$PGHOST/postgresql.conf"; then how=restarting; fi
 fi
 [ "$DLPX_DATA_DIRECTORY/data" = "$PGDATA" ] || exit 9
 echo "{list} $how $(basename "$DLPX_DATA_DIRECTORY") $VDB_NAME" >>'{log}'"#

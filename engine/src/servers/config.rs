@@ -91,12 +91,15 @@ pub(super) fn text(
         ("ssl_crl_file", String::new()),
         ("password_encryption", "scram-sha-256".to_owned()),
     ];
+    // One that nobody else reaches is of no use once it broke down; told to stop while it begins anew, it may stay for ever.
+    let apart = listen.is_empty().then_some(("restart_after_crash", "off"));
     let named = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let all = visible
         .into_iter()
         .chain(defaults.map(named))
         .chain(limits)
         .chain(ordered(&vdb.doc.value()))
+        .chain(apart.map(named))
         .chain(own.map(|(name, value)| (name.to_owned(), value)));
     conf::write(all).ok_or_else(|| {
         Error::Failed("a setting has a name or a value that no server takes".to_owned())
