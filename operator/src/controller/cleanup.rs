@@ -66,15 +66,33 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     Plan::Act(Step::Release { retained })
 }
 
+/// A server that is to end, on a node that does not report.
+pub fn is_stuck(observed: &Observed, frame: &Frame<'_>) -> bool {
+    let pod = observed.children.pod(&Names::of(frame).pod());
+    pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some() && pod::lost(pod).is_some())
+}
+
 /// A server on a node that does not report cannot be seen to end. Half of the time is left to the node; then the server is
 /// taken for gone, so that the virtual database still is deleted in time. Where it runs on all the same, it loses data that
 /// nobody wants any more.
-fn give_up(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+///
+/// A namespace that ends takes the pods first and the resource only when they are gone.
+pub fn give_up(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
     let name = Names::of(frame).pod();
     let why = pod::lost(observed.children.pod(&name)?)?;
     let found = observed.children.own(&name, &observed.cr)?.meta();
-    let half = frame.settings.deletion_deadline / 2;
-    let left = until_deadline(observed, frame.settings)?.saturating_sub(half);
+    let deadline = frame.settings.deletion_deadline;
+    let left = match until_deadline(observed, frame.settings) {
+        Some(left) => left,
+        None if observed.namespace_ends => {
+            let ends = found.deletion_timestamp.as_ref()?.0;
+            let grace = found.deletion_grace_period_seconds.unwrap_or_default();
+            let asked = ends - jiff::SignedDuration::from_secs(grace);
+            deadline.saturating_sub(between(asked, observed.now))
+        }
+        None => return None,
+    };
+    let left = left.saturating_sub(deadline / 2);
     if left.is_zero() {
         return Some(Plan::Act(Step::Delete {
             name,

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
-use super::{Context, build, expiry, refresh};
+use super::{Context, build, cleanup, expiry, refresh};
 use crate::clock::between;
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::consent::{self, Asker};
@@ -164,6 +164,9 @@ pub async fn observe(
         }
         found => found?,
     };
+    if !observed.cr.is_deleting() && cleanup::is_stuck(&observed, &ctx.frame(&observed.cr)) {
+        observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
+    }
     observed.cluster_id = ctx.cluster.cluster_id().await?;
     if !observed.cr.is_deleting() {
         observed.exchange = refresh::look::look(ctx, &observed).await?;

@@ -191,6 +191,11 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if observed.cr.is_deleting() {
         return cleanup::plan(observed, frame);
     }
+    if observed.namespace_ends
+        && let Some(plan) = cleanup::give_up(observed, frame)
+    {
+        return plan;
+    }
     if !observed.cr.has_finalizer() {
         return Plan::Act(Step::AddFinalizer);
     }

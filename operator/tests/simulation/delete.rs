@@ -164,6 +164,39 @@ async fn on_a_node_that_is_lost_the_server_is_given_up_in_time_and_nothing_is_le
     assert!(took < jiff::SignedDuration::from_mins(6), "{took}");
 }
 
+/// The namespace takes the pods first, and deletes the resource only when they are gone.
+#[tokio::test]
+async fn a_namespace_that_ends_is_not_kept_by_the_server_on_a_lost_node() {
+    let world = World::new(json!({}));
+    world.drive(State::is_ready).await;
+    {
+        let mut state = world.state();
+        lose_the_node(&mut state);
+        state.namespace_ends = true;
+        let now = state.now;
+        for object in state.objects.values_mut() {
+            if let Object::Pod(pod) = object {
+                let meta = &mut std::sync::Arc::make_mut(pod).metadata;
+                let ends = now + jiff::SignedDuration::from_secs(120);
+                meta.deletion_timestamp = serde_json::from_value(json!(ends)).unwrap();
+                meta.deletion_grace_period_seconds = Some(120);
+            }
+        }
+    }
+    let pods = |state: &State| state.objects.keys().filter(|n| n.kind == Kind::Pod).count();
+    world.drive(|s| s.reason() == "Deleting").await;
+    assert_eq!(pods(&world.state()), 1, "the node may come back");
+    world.drive(|s| pods(s) == 0).await;
+    assert_eq!(
+        world.state().vdbs.len(),
+        1,
+        "the resource is not deleted yet"
+    );
+    world.delete();
+    settle(&world).await;
+    assert_gone(&world.state());
+}
+
 #[tokio::test]
 async fn a_node_that_comes_back_makes_its_database_ready_again() {
     let world = World::new(json!({}));

@@ -616,7 +616,7 @@ impl State {
                 .keys()
                 .any(|n| n.kind == Kind::PersistentVolume);
         match wanted {
-            Some(set) if mounted && !self.objects.contains_key(&pod) => {
+            Some(set) if mounted && !self.namespace_ends && !self.objects.contains_key(&pod) => {
                 let uid = format!("pod-{}", self.bump());
                 let claim = claim_of(set.template.spec.as_ref().unwrap());
                 let volume = Name::new(Kind::PersistentVolumeClaim, &namespace, &claim);

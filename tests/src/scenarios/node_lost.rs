@@ -15,16 +15,17 @@ use crate::node;
 use crate::wait;
 
 const NAMESPACE: &str = "postgres-vdbs-x-lost";
+/// Deleted as a whole while the node is away.
+const WHOLE: &str = "postgres-vdbs-x-lost-whole";
 const SOON: Duration = Duration::from_secs(180);
 const DEADLINE: &str = "30s";
 /// What lives on the only node and would be on another one in a cluster of several.
 const ELSEWHERE: [(&str, &str); 2] = [("vdb-system", "vdb-engine"), ("kube-system", "kube-dns")];
 
 /// Who finds out that the node is lost.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// The cluster, by its own patience: the better part of a minute.
-    ByTheCluster,
+pub(crate) enum Found<'a> {
+    /// The cluster, by its own patience: the better part of a minute. There is time for a whole namespace to go.
+    ByTheCluster(&'a ByHand<'a>),
     /// The scenario writes at once what the cluster would.
     AtOnce,
 }
@@ -37,10 +38,13 @@ pub(crate) async fn alone(context: &Context) -> anyhow::Result<()> {
         ours.order(name, |_| ()).await?;
     }
     ours.one_each(SOON).await?;
+    let whole = ByHand::begin(context, WHOLE).await?;
+    whole.order("x-goes", |_| ()).await?;
+    whole.one_each(SOON).await?;
     let before = tower::settings(&ours.kubernetes).await?;
     tower::set(&ours.kubernetes, &tower::with_deadline(&before, DEADLINE)?).await?;
     found_although_unready(&ours.kubernetes, true).await?;
-    let tried = lost(&ours, stays, leaves, Found::ByTheCluster).await;
+    let tried = lost(&ours, stays, leaves, Found::ByTheCluster(&whole)).await;
     found_although_unready(&ours.kubernetes, false).await?;
     tower::set(&ours.kubernetes, &before).await?;
     tried?;
@@ -62,7 +66,7 @@ pub(crate) async fn lost(
     ours: &ByHand<'_>,
     stays: &str,
     leaves: &str,
-    found: Found,
+    found: Found<'_>,
 ) -> anyhow::Result<()> {
     let (kept, left) = (pod(ours, stays).await?, pod(ours, leaves).await?);
     let node = kept["spec"]["nodeName"].as_str().context("no node")?;
@@ -75,9 +79,9 @@ pub(crate) async fn lost(
     // The one server ends with its node; of the other one the node only lost sight, the worse case.
     let killed = ours.node.kill_container(container(&kept)?).await?;
     anyhow::ensure!(killed, "the server of {stays} did not run");
-    match found {
+    match &found {
         Found::AtOnce => tell(ours, node, &[stays, leaves]).await?,
-        Found::ByTheCluster => unready(ours, node).await?,
+        Found::ByTheCluster(_) => unready(ours, node).await?,
     }
     ours.explains(stays, "NodeLost", &[node, "does not report"])
         .await?;
@@ -91,6 +95,9 @@ pub(crate) async fn lost(
         "what is gone stands in the ledger: {}",
         ledger.text()
     );
+    if let Found::ByTheCluster(whole) = &found {
+        whole.end().await?;
+    }
     drop(frozen);
     ours.says(stays, "Verified").await?;
     nothing_on_the_node(ours, &left).await?;

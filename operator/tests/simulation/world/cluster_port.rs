@@ -147,7 +147,9 @@ impl Cluster for World {
 
     async fn object(&self, name: &Name) -> Result<Option<Object>, cluster::Error> {
         self.call(format_args!("read {name}"), |s| {
-            if s.namespace_ends && needs_the_namespaces_role(name) || s.barred == Some(name.kind) {
+            // A namespace takes its pods first, then all the rest.
+            let rest_goes = s.namespace_ends && s.cr.as_ref().is_none_or(PostgresVdb::is_deleting);
+            if rest_goes && needs_the_namespaces_role(name) || s.barred == Some(name.kind) {
                 return Err(cluster::Error {
                     kind: ErrorKind::Forbidden,
                     ..conflict()
