@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use jiff::Timestamp;
+
+use crate::clock::{Clock, between};
 use crate::cluster::{self, Cluster, Notice};
 use crate::crd::{Key, PostgresVdb};
 use crate::metrics::Metrics;
@@ -27,6 +29,7 @@ pub mod memory;
 pub mod observe;
 pub mod plan;
 pub mod pod;
+pub mod probe;
 pub mod provision;
 pub mod refresh;
 pub mod remote;
@@ -42,6 +45,10 @@ use plan::{Outcome, Plan};
 const MAX_PASSES: usize = 40;
 /// A status that only shows progress is not written more often than this.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// On the first way to Ready, a resource that was read so short a time ago in the same visit is not read again. What is
+/// written into it is refused all the same if it has changed.
+const FRESH: Duration = Duration::from_secs(1);
 
 pub struct Context {
     pub cluster: Arc<dyn Cluster>,
@@ -124,6 +131,7 @@ pub enum Requeue {
 pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
     let result = visit(ctx, key).await;
     ctx.cluster.leave(key);
+    ctx.memory.leave(key);
     if result.is_err() {
         ctx.memory.sight.forget(key);
     }
@@ -132,10 +140,13 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Err
 
 async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
     let mut comes = None;
+    let mut known: Option<(Timestamp, PostgresVdb)> = None;
     for _ in 0..MAX_PASSES {
-        let cr = match comes {
-            None => ctx.cluster.vdb(key).await?,
-            Some(_) => ctx.cluster.vdb_again(key).await?,
+        let fresh = |at: Timestamp| between(at, ctx.clock.now()) < FRESH;
+        let cr = match (comes, known.take().filter(|(at, _)| fresh(*at))) {
+            (None, _) => ctx.cluster.vdb(key).await?,
+            (Some(true), Some((_, cr))) => Some(cr),
+            (Some(_), _) => ctx.cluster.vdb_again(key).await?,
         };
         let Some(cr) = cr else {
             ctx.memory.forget(key);
@@ -145,15 +156,23 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
         let now = ctx.clock.now();
         ctx.follow(&cr)?;
         ctx.memory.meet(key, cr.uid(), now);
+        if comes.is_none()
+            && let Some(requeue) = probe::probe(ctx, key, &cr).await?
+        {
+            return Ok(requeue);
+        }
         let comes = *comes.get_or_insert_with(|| {
             let comes = sight::comes(&cr, now);
             ctx.memory.sight.visit(key, comes, now);
             comes
         });
+        let read = now;
         let mut observed = Box::pin(observe::observe(ctx, cr, comes)).await?;
         let frame = ctx.frame(&observed.cr);
+        let mut same = true;
         let outcome = match plan::plan(&observed, &frame) {
             Plan::Act(step) => {
+                same = !matches!(step, plan::Step::AddFinalizer);
                 observed.memory.stages = status::entered(&observed, &step, ctx.clock.now());
                 ctx.memory
                     .with(key, |m| m.stages.clone_from(&observed.memory.stages));
@@ -165,6 +184,10 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
         let written = record(ctx, &observed, &frame, &outcome).await?;
         if let Some(requeue) = requeue(ctx, &observed, &outcome, written) {
             return Ok(requeue);
+        }
+        // Nothing was written into it; on the first way to Ready nothing is taken away either.
+        if same && written != Written::Yes {
+            known = Some((read, observed.cr));
         }
     }
     tracing::error!(%key, "no end after {MAX_PASSES} steps");
@@ -285,6 +308,9 @@ fn requeue(
             ctx.memory.with(&key, |m| {
                 m.set = set;
                 m.probe_at = Some(observed.now + *probe);
+                m.probes = 0;
+                // The status has them.
+                m.stages = Vec::new();
             });
             let due = refresh::schedule::until_due(&observed.cr, observed.now);
             due.map_or(*probe, |due| due.min(*probe))

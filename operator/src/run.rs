@@ -191,14 +191,10 @@ async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedRe
     let (shown, shown_sets) = (servers.clone(), servers.clone());
     let pods = watcher(Api::<Pod>::all(client.clone()), ours())
         .default_backoff()
-        .inspect_ok(move |event| shown.pod(event))
-        .touched_objects()
-        .try_filter_map(|pod| std::future::ready(Ok(owner(&pod.metadata))));
+        .map_ok(move |event| shown.pod(&event));
     let sets = watcher(children::<StatefulSet>(&client), ours())
         .default_backoff()
-        .inspect_ok(move |event| shown_sets.set(event))
-        .touched_objects()
-        .try_filter_map(|set| std::future::ready(Ok(owner(&set.metadata))));
+        .map_ok(move |event| shown_sets.set(&event));
     let passing = Arc::new(Passing { context, servers });
     Controller::for_stream(resources, reader)
         .with_config(config)
@@ -219,14 +215,15 @@ async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedRe
 
 /// A watch that fails is tried again; meanwhile the passes come from their own clocks.
 fn told(
-    watched: impl Stream<Item = Result<ObjectRef<Watched>, watcher::Error>> + Send + 'static,
+    woken: impl Stream<Item = Result<Vec<Key>, watcher::Error>> + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<Watched>> + Send + 'static {
-    watched.filter_map(|object| {
-        if let Err(error) = &object {
-            tracing::debug!(error = crate::error_chain(error), "watch failed");
-        }
-        std::future::ready(object.ok())
-    })
+    let keys = woken.map(|woken| {
+        woken.unwrap_or_else(|error| {
+            tracing::debug!(error = crate::error_chain(&error), "watch failed");
+            Vec::new()
+        })
+    });
+    keys.flat_map(|keys| futures::stream::iter(keys).map(|key| reference(&key)))
 }
 
 /// One controller for each kind of action. Until its definition is there, the watch tries again.
@@ -283,6 +280,7 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{PART_OF_LABEL}={PART_OF}"))
 }
 
+/// A hook's Job.
 fn owner(meta: &ObjectMeta) -> Option<ObjectRef<Watched>> {
     watched::key_of(meta).map(|key| reference(&key))
 }

@@ -43,11 +43,11 @@ pub struct Watched {
 
 /// Nothing is left to do while this holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rest {
+pub struct Rest {
     pod: String,
     restarts: i32,
     /// The end of its life, or the next refresh.
-    until: Option<Timestamp>,
+    pub until: Option<Timestamp>,
 }
 
 impl kube::Resource for Watched {
@@ -132,7 +132,7 @@ impl Watched {
 }
 
 /// Ready as it is ordered, nothing under way, nothing that anybody waits for.
-fn rest(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Option<Rest> {
+pub fn rest(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Option<Rest> {
     let status = cr.status.as_ref()?;
     let exchange = status.refresh.as_ref();
     let quiet = exchange.is_none_or(|r| {
@@ -171,6 +171,8 @@ pub struct Server {
     uid: String,
     restarts: i32,
     ready: bool,
+    /// Another number: a pass may decide otherwise.
+    stands: u64,
 }
 
 /// A server's set.
@@ -189,6 +191,7 @@ impl Server {
             ready: container.is_some_and(|c| c.ready)
                 && pod::lost(pod).is_none()
                 && pod.metadata.deletion_timestamp.is_none(),
+            stands: pod::stands(pod),
         }
     }
 }
@@ -208,29 +211,41 @@ impl<T> Default for Shown<T> {
     }
 }
 
-impl<T: Clone> Shown<T> {
-    /// Says whether a list has come to its end.
-    fn take<K>(&mut self, event: &Event<K>, of: impl Fn(&K) -> Option<(Key, T)>) -> bool {
+impl<T> Shown<T> {
+    /// Says whom it wakes: those whose object is gone, and those for whom `wakes` says so of what was known and what is
+    /// shown now.
+    fn take<K>(
+        &mut self,
+        event: &Event<K>,
+        of: impl Fn(&K) -> Option<(Key, T)>,
+        wakes: impl Fn(Option<&T>, &T) -> bool,
+    ) -> Vec<Key> {
+        let mut woken = Vec::new();
         match event {
             Event::Init => self.listed = Some(HashMap::new()),
-            Event::InitApply(object) => {
-                if let Some((key, shown)) = of(object) {
-                    self.listed.get_or_insert_default().insert(key, shown);
+            Event::InitApply(object) | Event::Apply(object) => {
+                let Some((key, shown)) = of(object) else {
+                    return woken;
+                };
+                if wakes(self.known.get(&key), &shown) {
+                    woken.push(key.clone());
                 }
+                let lists = matches!(event, Event::InitApply(_));
+                let listed = self.listed.as_mut().filter(|_| lists);
+                listed.unwrap_or(&mut self.known).insert(key, shown);
             }
-            Event::InitDone => self.known = self.listed.take().unwrap_or_default(),
-            Event::Apply(object) => {
-                if let Some((key, shown)) = of(object) {
-                    self.known.insert(key, shown);
-                }
+            Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let before = std::mem::replace(&mut self.known, listed);
+                let gone = before.into_keys();
+                woken.extend(gone.filter(|key| !self.known.contains_key(key)));
             }
             Event::Delete(object) => {
-                if let Some((key, _)) = of(object) {
-                    self.known.remove(&key);
-                }
+                let gone = of(object).map(|(key, _)| key);
+                woken.extend(gone.inspect(|key| drop(self.known.remove(key))));
             }
         }
-        matches!(event, Event::InitDone)
+        woken
     }
 }
 
@@ -252,30 +267,43 @@ impl Default for Servers {
 }
 
 impl Servers {
-    pub fn pod(&self, event: &Event<Pod>) {
+    /// Takes in what a watch shows, and says which resources it wakes.
+    pub fn pod(&self, event: &Event<Pod>) -> Vec<Key> {
         let ours = |pod: &Pod| Some((key_of(&pod.metadata)?, Server::of(pod)));
         // Pods of hooks carry the label of the resource as well.
-        let ours = |pod: &Pod| ours(pod).filter(|(key, _)| named(pod, key));
-        if lock(&self.pods).take(event, ours) {
-            self.listed.send_modify(|listed| listed.0 = true);
+        let servers = |pod: &Pod| ours(pod).filter(|(key, _)| named(pod, key));
+        let changes = |before: Option<&Server>, now: &Server| before != Some(now);
+        let mut woken = lock(&self.pods).take(event, servers, changes);
+        match event {
+            Event::InitDone => self.listed.send_modify(|listed| listed.0 = true),
+            Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod) => {
+                let hooks = key_of(&pod.metadata).filter(|key| !named(pod, key));
+                woken.extend(hooks);
+            }
+            Event::Init => {}
         }
+        woken
     }
 
+    /// A new set is the operator's own.
     pub fn set(
         &self,
         event: &Event<kube::api::PartialObjectMeta<k8s_openapi::api::apps::v1::StatefulSet>>,
-    ) {
-        let taken = lock(&self.sets).take(event, |set| {
+    ) -> Vec<Key> {
+        let changes = |before: Option<&Set>, now: &Set| before.is_some_and(|set| set != now);
+        let shown = |set: &kube::api::PartialObjectMeta<_>| {
             let meta = &set.metadata;
             let shown = Set {
                 generation: meta.generation.unwrap_or_default(),
                 leaving: meta.deletion_timestamp.is_some(),
             };
             Some((key_of(meta)?, shown))
-        });
-        if taken {
+        };
+        let woken = lock(&self.sets).take(event, shown, changes);
+        if matches!(event, Event::InitDone) {
             self.listed.send_modify(|listed| listed.1 = true);
         }
+        woken
     }
 
     pub fn of(&self, key: &Key) -> (Option<Server>, Option<Set>) {
@@ -342,6 +370,7 @@ mod tests {
             uid: "p".to_owned(),
             restarts: 1,
             ready: true,
+            stands: 0,
         };
         change(&mut server);
         let set = Set {
@@ -406,18 +435,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_list_that_begins_anew_forgets_what_it_does_not_show() {
-        let pod = |uid: &str| -> Pod {
-            let metadata = json!({ "name": "a-0", "namespace": "n", "uid": uid, "labels": { INSTANCE_LABEL: "a" } });
-            serde_json::from_value(json!({ "metadata": metadata })).unwrap()
-        };
-        let key = Key {
+    fn pod(uid: &str, status: &Value) -> Pod {
+        let metadata = json!({ "name": "a-0", "namespace": "n", "uid": uid, "labels": { INSTANCE_LABEL: "a" } });
+        serde_json::from_value(json!({ "metadata": metadata, "status": status })).unwrap()
+    }
+
+    fn key() -> Key {
+        Key {
             namespace: "n".to_owned(),
             name: "a".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_list_that_begins_anew_forgets_what_it_does_not_show() {
+        let pod = |uid: &str| pod(uid, &json!({}));
         let servers = Servers::default();
-        let shown = || servers.of(&key).0.map(|s| s.uid);
+        let shown = || servers.of(&key()).0.map(|s| s.uid);
         for event in [Event::Init, Event::InitApply(pod("p")), Event::InitDone] {
             servers.pod(&event);
         }
@@ -425,7 +459,38 @@ mod tests {
         servers.pod(&Event::Apply(pod("q")));
         servers.pod(&Event::Init);
         assert_eq!(shown().as_deref(), Some("q"));
-        servers.pod(&Event::InitDone);
+        assert_eq!(servers.pod(&Event::InitDone), [key()]);
         assert_eq!(shown(), None);
+    }
+
+    #[test]
+    fn a_pod_wakes_its_resource_when_a_pass_would_see_something_new() {
+        let status = |ready: bool, probed: &str| {
+            let container = json!({ "name": "postgres", "image": "i", "imageID": "", "ready": ready, "restartCount": 0 });
+            let condition =
+                json!({ "type": "PodScheduled", "status": "True", "lastProbeTime": probed });
+            json!({ "conditions": [condition], "containerStatuses": [container] })
+        };
+        let servers = Servers::default();
+        let wakes = |ready, probed| {
+            let shown = pod("p", &status(ready, probed));
+            !servers.pod(&Event::Apply(shown)).is_empty()
+        };
+        assert!(wakes(false, "2026-01-01T10:00:00Z"));
+        assert!(!wakes(false, "2026-01-01T10:00:01Z"));
+        assert!(wakes(true, "2026-01-01T10:00:01Z"));
+        let gone = pod("p", &json!({}));
+        assert_eq!(servers.pod(&Event::Delete(gone)), [key()]);
+    }
+
+    #[test]
+    fn each_step_of_a_hooks_pod_wakes_its_resource() {
+        let servers = Servers::default();
+        let mut hook = pod("h", &json!({}));
+        hook.metadata.name = Some("a-hook-x".to_owned());
+        for _ in 0..2 {
+            assert_eq!(servers.pod(&Event::Apply(hook.clone())), [key()]);
+        }
+        assert_eq!(servers.of(&key()).0, None);
     }
 }

@@ -55,16 +55,9 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     pub fn new(client: Client, home: String, tenure: Arc<Tenure>) -> Self {
-        let recorder = Recorder::new(
-            client.clone(),
-            Reporter {
-                controller: MANAGER.to_owned(),
-                instance: None,
-            },
-        );
         Self {
+            recorder: recorder(&client),
             client,
-            recorder,
             home,
             tenure,
             cluster_id: OnceCell::new(),
@@ -232,6 +225,14 @@ where
 
 fn succeeded(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Succeeded")
+}
+
+fn recorder(client: &Client) -> Recorder {
+    let reporter = Reporter {
+        controller: MANAGER.to_owned(),
+        instance: None,
+    };
+    Recorder::new(client.clone(), reporter)
 }
 
 fn written() -> PostParams {
@@ -519,7 +520,14 @@ impl Cluster for Kubernetes {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        self.recorder
+        // A recorder remembers what it told, to count what comes again. Of progress, which comes once, that would be
+        // three events for each of many orders.
+        let recorder = if notice.warning {
+            self.recorder.clone()
+        } else {
+            recorder(&self.client)
+        };
+        recorder
             .publish(&event, &cr.object_ref(&()))
             .await
             .map_err(failed("write an event"))

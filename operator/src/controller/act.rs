@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use environment::status::{Intent, Job};
-use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::build::{Frame, Names, vdb_name};
+use super::build::{Frame, Names, config_map, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
@@ -205,13 +204,18 @@ async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &
         let comes = sight::comes(&observed.cr, observed.now);
         if comes && name == Names::of(frame).helper() && !sight.claims(&name, observed.now) {
             // The proof looks through the server that this starts, so a write that fails does not go unnoticed.
-            sight.note(&key, name, Some(without_content(object)), observed.now);
+            sight.note(&key, name, Some(object.clone()), observed.now);
             continue;
         }
-        match ctx.cluster.applied(object).await {
+        match write(ctx, frame, object).await {
             Ok(written) => {
                 if name.kind == Kind::StatefulSet {
-                    sight.doubt(&key, &Names::of(frame).pod());
+                    let pod = Names::of(frame).pod();
+                    sight.doubt(&key, &pod);
+                    if comes && observed.children.get(&name).is_none() {
+                        // The watch tells of a new set's pod.
+                        sight.note(&key, pod, None, observed.now);
+                    }
                 }
                 if written.is_some() && comes {
                     sight.note(&key, name, written, observed.now);
@@ -229,13 +233,19 @@ async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &
     Ok(Outcome::Again)
 }
 
-fn without_content(object: &Object) -> Object {
+async fn write(
+    ctx: &Context,
+    frame: &Frame<'_>,
+    object: &Object,
+) -> Result<Option<Object>, cluster::Error> {
     match object {
-        Object::ConfigMap(map) => Object::from(ConfigMap {
-            metadata: map.metadata.clone(),
-            ..ConfigMap::default()
-        }),
-        other => other.clone(),
+        Object::ConfigMap(map) if Name::of(object) == Names::of(frame).helper() => {
+            let _turn = ctx.helper.turn().await;
+            ctx.may_act()?;
+            let whole = config_map::filled(map, &ctx.helper);
+            ctx.cluster.applied(&whole.into()).await
+        }
+        _ => ctx.cluster.applied(object).await,
     }
 }
 
@@ -289,27 +299,33 @@ async fn server(
     frame: &Frame<'_>,
 ) -> Result<Server, cluster::Error> {
     let name = Names::of(frame).service();
-    let host = match ctx.settings.connect {
-        Connect::Dns => super::build::secret::host(frame),
-        Connect::ClusterIp => {
-            let found = match observed.children.get(&name) {
-                Some(found) => Some(found.clone()),
-                None => ctx.cluster.object(&name).await?,
-            };
-            let Some(Object::Service(service)) = found else {
-                return Err(absent(&name));
-            };
-            service
-                .spec
-                .as_ref()
-                .and_then(|s| s.cluster_ip.clone())
-                .ok_or_else(|| absent(&name))?
+    let service = async {
+        match observed.children.get(&name) {
+            Some(found) => Ok(Some(found.clone())),
+            None => ctx.cluster.object(&name).await,
         }
     };
-    Ok(Server {
-        host,
-        port: frame.cr.spec.port,
-    })
+    let found = address(ctx, frame, service).await?;
+    found.ok_or_else(|| absent(&name))
+}
+
+/// The same; `None`: the Service is not there. It is only read where its name is not enough.
+pub(super) async fn address(
+    ctx: &Context,
+    frame: &Frame<'_>,
+    service: impl Future<Output = Result<Option<Object>, cluster::Error>>,
+) -> Result<Option<Server>, cluster::Error> {
+    let host = match ctx.settings.connect {
+        Connect::Dns => Some(super::build::secret::host(frame)),
+        Connect::ClusterIp => match service.await? {
+            Some(Object::Service(service)) => {
+                service.spec.as_ref().and_then(|s| s.cluster_ip.clone())
+            }
+            _ => None,
+        },
+    };
+    let port = frame.cr.spec.port;
+    Ok(host.map(|host| Server { host, port }))
 }
 
 fn absent(name: &Name) -> cluster::Error {

@@ -1,5 +1,5 @@
-//! Objects as they were built last, with what they were built from: nearly every pass wants the same ones again, and
-//! building them costs more than everything else in a pass.
+//! Objects as they were built last in a visit, with what they were built from: nearly every pass wants the same ones
+//! again, and building them costs more than everything else in a pass.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -28,7 +28,7 @@ pub fn early(observed: &Observed, frame: &Frame<'_>) -> Vec<Object> {
     helper(observed, frame).into_iter().chain(own).collect()
 }
 
-/// Built only where it is missing: its name says what is in it, and that is a megabyte.
+/// Its name says what is in it.
 fn helper(observed: &Observed, frame: &Frame<'_>) -> Option<Object> {
     let there = observed.children.get(&Names::of(frame).helper()).is_some();
     (!there).then(|| stamped(config_map::helper(frame)))
@@ -191,16 +191,18 @@ pub fn credentials(
     {
         return None;
     }
-    // Its version, not its content: a hash of a weak password could be guessed.
+    Some((password, version(found)?))
+}
+
+/// Says which version of a Secret it is, not its content: a hash of a weak password could be guessed.
+pub fn version(secret: &Object) -> Option<String> {
+    let meta = secret.meta();
     let version = format!(
         "{}/{}",
-        found.meta().uid.as_deref()?,
-        found.meta().resource_version.as_deref()?
+        meta.uid.as_deref()?,
+        meta.resource_version.as_deref()?
     );
-    Some((
-        password,
-        super::build::digest(version.as_bytes())[..16].to_owned(),
-    ))
+    Some(super::build::digest(version.as_bytes())[..16].to_owned())
 }
 
 /// The platform's password, as the Secret holds it.

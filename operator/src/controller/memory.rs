@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::built::Built;
 use super::plan::PROBE_INTERVAL;
+use super::probe::BETWEEN;
 use super::sight::Sight;
 use crate::clock::between;
 use crate::crd::Key;
@@ -35,6 +36,8 @@ pub struct Remembered {
     pub last_proof: Option<Timestamp>,
     /// Until then a resource that rests needs no look.
     pub probe_at: Option<Timestamp>,
+    /// Queries since a whole pass found that it rests.
+    pub probes: u32,
     /// Generation of its set when it last rested: another one was changed by hand.
     pub set: Option<i64>,
     pub failures: u32,
@@ -133,6 +136,10 @@ impl Memory {
                 .probe_at
                 .get_or_insert_with(|| now + PROBE_INTERVAL.mul_f64(rand::random_range(0.1..1.0)));
             let known = *remembered.set.get_or_insert(set);
+            if known != set {
+                // Not the query alone.
+                remembered.probes = BETWEEN;
+            }
             (known == set && at > now).then(|| between(now, at))
         })
     }
@@ -143,6 +150,18 @@ impl Memory {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(all.entry(key.clone()).or_default())
+    }
+
+    /// The visit is over: what only its passes share goes.
+    pub fn leave(&self, key: &Key) {
+        self.sight.leave(key);
+        let mut all = self
+            .all
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(remembered) = all.get_mut(key) {
+            remembered.built = Built::default();
+        }
     }
 
     pub fn forget(&self, key: &Key) {

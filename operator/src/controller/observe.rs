@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod, Secret};
 
 use super::build::{Names, UID_LABEL, vdb_name};
 use super::memory::Remembered;
-use super::{Context, build, cleanup, expiry, refresh};
+use super::{Context, build, cleanup, expiry, pod, provision, refresh};
 use crate::clock::between;
 use crate::cluster::{self, ErrorKind, HookRun, Kind, Name, Object};
 use crate::consent::{self, Asker};
@@ -157,89 +157,167 @@ pub async fn observe(
     if observed.cr.is_deleting() {
         observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
     }
-    observed.children = match children(ctx, &observed, comes).await {
+    let frame = ctx.frame(&observed.cr);
+    let others = refresh::others(&observed.cr, frame.generation);
+    let plain = observed.cr.spec.hooks.is_empty() && !frame.is_remote() && others.is_empty();
+    observed.cluster_id = ctx.cluster.cluster_id().await?;
+    let in_turn = comes && plain;
+    let found = if in_turn {
+        in_turn_with_the_tower(ctx, &mut observed).await
+    } else {
+        children(ctx, &mut observed, comes, others).await
+    };
+    match found {
         Err(error) if error.kind == ErrorKind::Forbidden && !is_young(&observed) => {
             observed.children.barred = Some(error);
             return Ok(observed);
         }
         found => found?,
-    };
+    }
     if !observed.cr.is_deleting() && cleanup::is_stuck(&observed, &ctx.frame(&observed.cr)) {
         observed.namespace_ends = ctx.cluster.namespace_ends(&key.namespace).await?;
     }
-    observed.cluster_id = ctx.cluster.cluster_id().await?;
+    if in_turn {
+        return Ok(observed);
+    }
     if !observed.cr.is_deleting() {
         observed.exchange = refresh::look::look(ctx, &observed).await?;
     }
-    if wants_tower(ctx, &observed) {
-        observed.tower = match tower(ctx, &observed).await {
+    ask(ctx, &mut observed).await?;
+    Ok(observed)
+}
+
+/// Everything that may decide.
+async fn children(
+    ctx: &Context,
+    observed: &mut Observed,
+    comes: bool,
+    others: Vec<u32>,
+) -> Result<(), cluster::Error> {
+    let mut wanted = Names::of(&ctx.frame(&observed.cr)).all();
+    for generation in others {
+        let names = Names::of(&build::Frame {
+            generation,
+            ..ctx.frame(&observed.cr)
+        });
+        wanted.extend(names.data().into_iter().map(|(name, _)| name));
+    }
+    read(ctx, observed, comes, wanted).await?;
+    read_ordered(ctx, observed).await?;
+    if !observed.cr.spec.hooks.is_empty() {
+        observed.children.hook_runs = ctx.cluster.hook_runs(&observed.cr.key()).await?;
+    }
+    Ok(())
+}
+
+/// On the first way to Ready: what stands of the copy, then the tower, then what its answer makes decide.
+async fn in_turn_with_the_tower(
+    ctx: &Context,
+    observed: &mut Observed,
+) -> Result<(), cluster::Error> {
+    let names = Names::of(&ctx.frame(&observed.cr));
+    let mut first = vec![names.record()];
+    if recorded(&observed.cr).generation.is_none() {
+        first.push(names.stateful_set());
+    }
+    read(ctx, observed, true, first).await?;
+    ask(ctx, observed).await?;
+    let decides = decides(observed, &ctx.frame(&observed.cr), &names);
+    read(ctx, observed, true, decides).await?;
+    let pod = pod::state(observed.children.pod(&names.pod()), &observed.cr);
+    if matches!(pod, pod::State::Up(_)) {
+        read(ctx, observed, true, vec![names.credentials()]).await?;
+        read_ordered(ctx, observed).await?;
+    }
+    Ok(())
+}
+
+/// What the next step is decided from, where nothing is decided from all of it at once: an order that comes reads
+/// nothing that is not there yet, and each object just before it is written.
+fn decides(observed: &Observed, frame: &build::Frame<'_>, names: &Names) -> Vec<Name> {
+    let all = names.all().into_iter();
+    match &observed.tower {
+        // The copy is delivered; the credentials come with the pod.
+        Tower::NotAsked => all.filter(|n| *n != names.credentials()).collect(),
+        Tower::Running => {
+            let early = [
+                names.helper(),
+                names.config(),
+                names.admin(),
+                names.service(),
+            ];
+            early.into()
+        }
+        Tower::Vdb(Some(vdb)) if provision::offers(frame, vdb) => all
+            .filter(|n| *n != names.credentials() && *n != names.pod())
+            .collect(),
+        Tower::Failed(_)
+        | Tower::Source(_)
+        | Tower::Fresh(_)
+        | Tower::Lookup { .. }
+        | Tower::JobFailed(_)
+        | Tower::NotMade(_)
+        | Tower::Vdb(_) => Vec::new(),
+    }
+}
+
+/// Reads the resource's own objects; `comes`: not those that were noted.
+async fn read(
+    ctx: &Context,
+    observed: &mut Observed,
+    comes: bool,
+    wanted: Vec<Name>,
+) -> Result<(), cluster::Error> {
+    let (key, sight, seen) = (observed.cr.key(), &ctx.memory.sight, &*observed);
+    let reads = wanted.iter().map(|name| {
+        let key = &key;
+        async move {
+            let known = sight.recall(key, name).filter(|_| comes);
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let found = child(ctx, name, seen.namespace_ends).await?;
+            if comes {
+                sight.note(key, name.clone(), found.clone(), seen.now);
+            }
+            Ok(found)
+        }
+    });
+    let found = try_join_all(reads).await?;
+    let found = wanted.into_iter().zip(found);
+    let found = found.filter_map(|(name, object)| Some((name, object?)));
+    observed.children.objects.extend(found);
+    Ok(())
+}
+
+/// The Secret that the order names is somebody else's, so it is always read as it is.
+async fn read_ordered(ctx: &Context, observed: &mut Observed) -> Result<(), cluster::Error> {
+    let cr = &observed.cr;
+    let Some(secret) = &cr.spec.database.password_secret_ref else {
+        return Ok(());
+    };
+    let name = Name::new(Kind::Secret, &cr.key().namespace, secret);
+    if let Some(found) = child(ctx, &name, observed.namespace_ends).await? {
+        observed.children.objects.insert(name, found);
+    }
+    Ok(())
+}
+
+async fn ask(ctx: &Context, observed: &mut Observed) -> Result<(), cluster::Error> {
+    if wants_tower(ctx, observed) {
+        observed.tower = match tower(ctx, observed).await {
             Ok(tower) => tower,
             Err(Failure::Tower(error)) => Tower::Failed(error),
             Err(Failure::Cluster(error)) => return Err(error),
         };
     }
-    Ok(observed)
+    Ok(())
 }
 
 /// The operator's role may come into a new namespace a moment after the resource.
 fn is_young(observed: &Observed) -> bool {
     let created = observed.cr.metadata.creation_timestamp.as_ref();
     created.is_some_and(|at| between(at.0, observed.now) < YOUNG)
-}
-
-async fn children(
-    ctx: &Context,
-    observed: &Observed,
-    comes: bool,
-) -> Result<Children, cluster::Error> {
-    let cr = &observed.cr;
-    let names = Names::of(&ctx.frame(cr));
-    let mut wanted = names.all();
-    for generation in refresh::others(cr, ctx.frame(cr).generation) {
-        let names = Names::of(&build::Frame {
-            generation,
-            ..ctx.frame(cr)
-        });
-        wanted.extend(names.data().into_iter().map(|(name, _)| name));
-    }
-    let own = wanted.len();
-    // Somebody else's, so always as it is.
-    if let Some(secret) = &cr.spec.database.password_secret_ref {
-        wanted.push(Name::new(Kind::Secret, &cr.key().namespace, secret));
-    }
-    let reads = wanted.iter().enumerate().map(|(at, name)| async move {
-        let key = cr.key();
-        if comes
-            && at < own
-            && let Some(known) = ctx.memory.sight.recall(&key, name)
-        {
-            return Ok(known);
-        }
-        let found = child(ctx, name, observed.namespace_ends).await?;
-        if comes && at < own {
-            let noted = found.clone();
-            ctx.memory
-                .sight
-                .note(&key, name.clone(), noted, observed.now);
-        }
-        Ok(found)
-    });
-    let found = try_join_all(reads).await?;
-    let hook_runs = if cr.spec.hooks.is_empty() {
-        Vec::new()
-    } else {
-        ctx.cluster.hook_runs(&cr.key()).await?
-    };
-    let objects = wanted
-        .into_iter()
-        .zip(found)
-        .filter_map(|(name, object)| Some((name, object?)))
-        .collect();
-    Ok(Children {
-        objects,
-        hook_runs,
-        barred: None,
-    })
 }
 
 /// A namespace that goes may take the operator's role in it away first. What can then no longer be read is the namespace's

@@ -353,15 +353,20 @@ fn settled(observed: &Observed, verified: &Verified, pod_ready: bool) -> Option<
 /// Each resource has an interval of its own, so that not all are asked at once. A process that has just started
 /// believes what is written and spreads its first probes over a whole interval.
 fn until_probe(observed: &Observed) -> Duration {
-    let share = share(observed.cr.uid());
+    let uid = observed.cr.uid();
     let (since, interval) = match observed.memory.last_proof {
-        Some(at) => (at, PROBE_INTERVAL.mul_f64(0.9 + 0.2 * share)),
+        Some(at) => (at, interval(uid)),
         None => (
             observed.memory.met.unwrap_or(observed.now),
-            PROBE_INTERVAL.mul_f64(0.1 + 0.9 * share),
+            PROBE_INTERVAL.mul_f64(0.1 + 0.9 * share(uid)),
         ),
     };
     interval.saturating_sub(between(since, observed.now))
+}
+
+/// Between two probes of a resource.
+pub(super) fn interval(uid: &str) -> Duration {
+    PROBE_INTERVAL.mul_f64(0.9 + 0.2 * share(uid))
 }
 
 /// Between 0 and 1, the same for the same resource.

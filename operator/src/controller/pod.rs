@@ -1,11 +1,16 @@
 //! What the server's pod says about itself. Pure.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::build::UID_LABEL;
 use crate::crd::PostgresVdb;
 use crate::reason::Reason;
+
+/// Set by the sets' controller: the template that a pod was made from.
+const REVISION_LABEL: &str = "controller-revision-hash";
 
 #[derive(Debug)]
 pub enum State {
@@ -93,6 +98,31 @@ pub fn lost(pod: &Pod) -> Option<String> {
         .then(|| format!("node {node} does not report any more"))
 }
 
+/// A number that changes when a pass may decide otherwise; texts that only tell of progress are left out.
+pub fn stands(pod: &Pod) -> u64 {
+    let meta = &pod.metadata;
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let said = |kind: &str, status: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.find(|c| c.type_ == kind && c.status == status)
+    };
+    let labels = meta.labels.as_ref();
+    let label = |name: &str| labels.and_then(|l| l.get(name));
+    let mut hasher = DefaultHasher::new();
+    (
+        meta.deletion_timestamp.is_some(),
+        label(UID_LABEL),
+        label(REVISION_LABEL),
+        pod.spec.as_ref().and_then(|s| s.node_name.as_ref()),
+        said("Ready", "True").is_some(),
+        lost(pod),
+        said("PodScheduled", "False").map(|c| &c.message),
+        container(pod).map(|c| (c.restart_count, c.ready, format!("{:?}", failure(c)))),
+    )
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The server's own container.
 pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
     let all = pod.status.as_ref()?.container_statuses.as_ref()?;
@@ -117,7 +147,7 @@ pub fn outdated(pod: &Pod, set: &StatefulSet) -> Option<Outdated> {
     let labels = pod.metadata.labels.as_ref()?;
     let (wanted, is) = (
         status.update_revision.as_ref()?,
-        labels.get("controller-revision-hash")?,
+        labels.get(REVISION_LABEL)?,
     );
     if wanted == is {
         return None;

@@ -328,6 +328,16 @@ fn lost(observed: &Observed, job: Option<&dct::types::Job>) -> Plan {
     )
 }
 
+/// Whether the virtual database is enabled, so that its data can be had.
+pub fn offers(frame: &Frame<'_>, vdb: &Vdb) -> bool {
+    if frame.is_remote() {
+        return vdb.enabled != Some(false);
+    }
+    let running = vdb.containerization_state == Some(ContainerizationState::RunningInContainer);
+    let directory = vdb.exported_data_directory.as_deref();
+    directory.is_some_and(|d| running && !d.is_empty())
+}
+
 /// The virtual database exists: enable it, then take its directory.
 fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
     if !is_ours(vdb, observed) {
@@ -336,14 +346,7 @@ fn deliver(observed: &Observed, frame: &Frame<'_>, vdb: &Vdb) -> Plan {
             format!("virtual database {} is not this resource's", vdb.id),
         );
     }
-    let running = vdb.containerization_state == Some(ContainerizationState::RunningInContainer);
-    let directory = vdb.exported_data_directory.as_deref();
-    let offers = if frame.is_remote() {
-        vdb.enabled != Some(false)
-    } else {
-        directory.is_some_and(|d| running && !d.is_empty())
-    };
-    if !offers {
+    if !offers(frame, vdb) {
         // To enable it once more does no harm, whatever the job before still does.
         if recorded(&observed.cr)
             .job

@@ -40,15 +40,22 @@ pub fn comes(cr: &PostgresVdb, now: Timestamp) -> bool {
 }
 
 impl Sight {
-    /// A visit begins: what may have changed meanwhile is forgotten.
+    /// A visit begins: what was noted too long ago is forgotten.
     pub fn visit(&self, key: &Key, comes: bool, now: Timestamp) {
         let mut all = self.lock();
         if !comes {
             all.remove(key);
         } else if let Some(noted) = all.get_mut(key) {
+            noted.retain(|_, noted| between(noted.at, now) < BELIEVED);
+        }
+    }
+
+    /// A visit ends: what may change until the next one is forgotten.
+    pub fn leave(&self, key: &Key) {
+        if let Some(noted) = self.lock().get_mut(key) {
             noted.retain(|name, noted| {
                 let moves = matches!(name.kind, Kind::StatefulSet | Kind::Pod);
-                noted.object.is_some() && !moves && between(noted.at, now) < BELIEVED
+                noted.object.is_some() && !moves
             });
         }
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 
 use crate::operate::NAMESPACE;
+use crate::process;
 
 /// Set by `.ci/scale`: the API server advertises no loopback address.
 const ADDRESS: &str = "10.201.0.1";
@@ -25,8 +26,8 @@ pub(crate) struct ControlPlane {
     folder: PathBuf,
     kube: PathBuf,
     // Dropped, they are killed.
-    _etcd: Child,
-    _api: Child,
+    etcd: Child,
+    api: Child,
 }
 
 impl ControlPlane {
@@ -73,8 +74,8 @@ impl ControlPlane {
         let plane = Self {
             folder: folder.to_owned(),
             kube: kube.to_owned(),
-            _etcd: etcd,
-            _api: api,
+            etcd,
+            api,
         };
         plane.wait().await?;
         Ok(plane)
@@ -93,6 +94,12 @@ impl ControlPlane {
                 Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
             }
         }
+    }
+
+    /// What etcd and the API server have used of the processors so far.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let ids = [self.etcd.id(), self.api.id()];
+        ids.into_iter().flatten().map(process::cpu_seconds).sum()
     }
 
     pub(crate) fn audit_log(&self) -> PathBuf {
@@ -124,6 +131,18 @@ impl ControlPlane {
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Every definition that was applied is served.
+    pub(crate) async fn established(&self) -> anyhow::Result<()> {
+        let wait = [
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=60s",
+        ];
+        self.kubectl(&wait, "").await.map(drop)
     }
 
     pub(crate) async fn client(&self, user: &str) -> anyhow::Result<Client> {

@@ -65,15 +65,7 @@ pub(crate) async fn install(plane: &ControlPlane, helm: &Path) -> anyhow::Result
     plane
         .kubectl(&["apply", "--server-side", "-f", "-"], &all)
         .await?;
-    let wait = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=60s",
-    ];
-    plane.kubectl(&wait, "").await?;
-    Ok(())
+    plane.established().await
 }
 
 pub(crate) fn settings(work: &Path) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ mod process;
 mod replay;
 mod report;
 mod tower;
+mod upgrade;
 
 #[derive(Debug, Parser)]
 #[command(name = "scale", version, about)]

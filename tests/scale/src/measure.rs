@@ -15,10 +15,11 @@ use crate::children::Children;
 use crate::control_plane::{ADMIN, ControlPlane, OPERATOR, REPLAY};
 use crate::database::{self, Seen, key};
 use crate::install::{install, settings};
-use crate::process::Operator;
+use crate::process::{self, Operator};
 use crate::replay::Replay;
 use crate::report::{line, percentile};
 use crate::tower::{self, Tower};
+use crate::upgrade;
 
 /// Rounds of orders; with a comparison each is followed by one without the operator.
 const ROUNDS: usize = 4;
@@ -56,7 +57,9 @@ impl World {
     async fn start(order: &Order) -> anyhow::Result<Self> {
         let plane = ControlPlane::start(&order.kube, &order.work).await?;
         let client = plane.client(ADMIN).await?;
+        let earlier = upgrade::before(&plane, &client).await?;
         install(&plane, &order.helm).await?;
+        earlier.is_kept(&client).await?;
         settings(&order.work)?;
         let tower = Tower::default();
         tower.serve().await?;
@@ -87,6 +90,11 @@ impl World {
 
     async fn measure(&mut self, order: &Order) -> anyhow::Result<()> {
         let operator = Operator::start(&self.plane, order)?;
+        upgrade::goes_on(&self.seen).await?;
+        line(
+            "upgrade: objects of the first definition are unchanged under today's, and one of them is ready",
+        );
+        self.quiet().await;
         // Few first: what one database costs must not depend on how many there are.
         let few: Vec<_> = (0..FEW.min(order.vdbs)).map(|n| key("few", n, 1)).collect();
         let alone = self.orders(&few).await?;
@@ -100,13 +108,16 @@ impl World {
             None
         };
         let (mut counted, mut ratio) = (Counted::default(), (0.0, 0.0));
+        let (mut with, mut without) = (Used::default(), Used::default());
         let size = if order.check {
             FEW
         } else {
             order.vdbs.div_ceil(ROUNDS)
         };
         for (round, keys) in many.chunks(size).enumerate() {
+            let before = self.used(&operator);
             let one = self.orders(keys).await?;
+            with.add(before, self.used(&operator));
             ratio.0 += one.took.as_secs_f64();
             counted.add(one);
             all.extend_from_slice(keys);
@@ -115,7 +126,9 @@ impl World {
                 .map(|n| key(&format!("replay{round}x"), n, order.per_namespace))
                 .collect();
             database::make_namespaces(&self.client, &others).await?;
+            let before = self.used(&operator);
             ratio.1 += replay.run(&self.children, &others).await?.as_secs_f64();
+            without.add(before, self.used(&operator));
             drop(self.log.since(REPLAY)?);
         }
         self.tell_counts("one of 30", &alone);
@@ -128,11 +141,13 @@ impl World {
             operator.memory()
         ));
         if order.compare {
-            let (with, without) = ratio;
             line(&format!(
-                "the same writes without an operator: {without:.1} s, ratio {:.2} (at most 1.3)",
-                with / without
+                "the same writes without an operator: {:.1} s, ratio {:.2} (at most 1.3)",
+                ratio.1,
+                ratio.0 / ratio.1
             ));
+            line(&format!("    processors with it: {}", with.text()));
+            line(&format!("    without it: {}", without.text()));
         }
         self.idle(order.idle, &operator).await?;
         self.latency(&all).await?;
@@ -170,6 +185,14 @@ impl World {
             took,
             slowest: took,
         })
+    }
+
+    fn used(&self, operator: &Operator) -> Used {
+        Used {
+            plane: self.plane.cpu_seconds(),
+            operator: operator.cpu_seconds(),
+            here: process::cpu_seconds(std::process::id()),
+        }
     }
 
     /// Until the audit log stands still.
@@ -359,6 +382,30 @@ impl World {
         );
         self.limit("tower calls of a restart", whole(calls), 0.0);
         operator.stop().await
+    }
+}
+
+/// Seconds of the processors.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    plane: f64,
+    operator: f64,
+    /// Client, children and tower.
+    here: f64,
+}
+
+impl Used {
+    fn add(&mut self, before: Self, after: Self) {
+        self.plane += after.plane - before.plane;
+        self.operator += after.operator - before.operator;
+        self.here += after.here - before.here;
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "etcd and API server {:.1} s, operator {:.1} s, client and everything stood in for {:.1} s",
+            self.plane, self.operator, self.here
+        )
     }
 }
 

@@ -3,10 +3,10 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{Frame, Names, meta, server_settings};
+use super::{Frame, Helper, Names, meta, server_settings};
 
 /// Shared by the databases of a namespace, so it names no owner that could take it from the others: it goes with the
-/// namespace.
+/// namespace. Without its content: its name says what that is.
 pub fn helper(frame: &Frame<'_>) -> ConfigMap {
     let mut metadata = meta(frame.cr, &Names::of(frame).helper(), "helper");
     metadata.owner_references = None;
@@ -14,12 +14,19 @@ pub fn helper(frame: &Frame<'_>) -> ConfigMap {
         labels.remove(super::UID_LABEL);
         labels.remove(environment::names::INSTANCE_LABEL);
     }
-    let binary = ByteString(frame.helper.bytes.clone());
     ConfigMap {
         metadata,
-        binary_data: Some([("vdb-init".to_owned(), binary)].into()),
         immutable: Some(true),
         ..ConfigMap::default()
+    }
+}
+
+/// The same as it is written.
+pub fn filled(helper: &ConfigMap, content: &Helper) -> ConfigMap {
+    let binary = ByteString(content.bytes.clone());
+    ConfigMap {
+        binary_data: Some([("vdb-init".to_owned(), binary)].into()),
+        ..helper.clone()
     }
 }
 
