@@ -36,6 +36,9 @@ CHANGED = [ -z "$$DEADLINE" ] || set -- "$$@" "--deadline=$$DEADLINE"; \
 	[ "$$WAIT" != 0 ] || set -- "$$@" --no-wait; \
 	set -- "$$@" -- "$$ENV"
 
+# The operator's long checks: with an optimized operator, and an allocator that keeps what it gets back for the next object.
+OPTIMIZED = GLIBC_TUNABLES=glibc.malloc.tcache_count=2000 cargo test --quiet --package operator --config profile.dev.package.operator.opt-level=3
+
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
@@ -60,13 +63,14 @@ bench: ## Measure rendering, lists, the operator with many databases (SCALE=1000
 	@[ -r "$$CONTEXT" ] || { echo "SKIPPED the measurements on a stack: none is running (make demo)"; exit 0; }; \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench
 
-soak: ## A thousand seeds of orders with faults to the engine (SEEDS=), twenty with kills, a node that is lost, a target host and a hundred orders on the demo, a hundred thousand random schedules of the operator and ten thousand wrong orders (SCHEDULES=, MUTANTS=, SEED=)
+soak: ## A thousand seeds of orders with faults to the engine (SEEDS=), twenty with kills, a node that is lost, a target host and a hundred orders on the demo, the operator's model with two faults, a hundred thousand random schedules and ten thousand wrong orders (SCHEDULES=, MUTANTS=, SEED=)
 	@SEEDS="$${SEEDS:-1000}" .ci/real-engine faults
 	@if [ -r "$$CONTEXT" ]; then cargo run --quiet --package e2e -- --context "$$CONTEXT" kills --orders 20 --seed "$${SEED:-1}" && \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" run long_ && \
 	cargo run --quiet --package e2e -- --context "$$CONTEXT" bench --orders 100; \
 	else echo "SKIPPED the measurement on a stack: none is running (make demo)"; fi
-	@SCHEDULES="$${SCHEDULES:-100000}" MUTANTS="$${MUTANTS:-10000}" cargo test --quiet --config profile.dev.package.operator.opt-level=1 --package operator --test simulation -- random_schedules mutants --nocapture 2>&1 | awk '/^(seed |SEED=)/ { print; bad = 1 } /a second and core|^[0-9]+ mutants/ { print } /^[0-9]+ schedules, / { last = $$0 } END { print last; exit bad || last !~ /, 0 duplicates, 0 leaks$$/ }'
+	@MODEL_FAULTS=2 $(OPTIMIZED) --test model -- case_2_creation_and_deletion case_3_refresh --nocapture 2>&1 | awk 'match($$0, /[a-z ]+, [0-9]+ faults: .*/) { print substr($$0, RSTART); n++ } /panicked|^ *[A-Z][A-Za-z]+:$$/ { print; bad = 1 } END { exit bad || n != 2 }'
+	@SCHEDULES="$${SCHEDULES:-100000}" MUTANTS="$${MUTANTS:-10000}" $(OPTIMIZED) --test simulation -- random_schedules mutants --nocapture 2>&1 | awk '/^(seed |SEED=)/ { print; bad = 1 } /a second and core|^[0-9]+ mutants/ { print } /^[0-9]+ schedules, / { last = $$0 } END { print last; exit bad || last !~ /, 0 duplicates, 0 leaks$$/ }'
 
 fuzz: ## Search for inputs that break something (fuzz/README.md): FUZZ_SECONDS=60 for each target
 	@.ci/fuzz

@@ -9,7 +9,7 @@ use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
 use super::{Context, cleanup, desired, pod, refresh, remote, sight};
-use crate::clock::precise;
+use crate::clock::{between, precise};
 use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
 use crate::reason::Reason;
@@ -23,6 +23,8 @@ const CONNECT_TRIES: u32 = 15;
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest log of a hook that goes into a condition.
 const LOG_TAIL: usize = 1024;
+/// After this long what is to be written is decided anew.
+const LONGEST_APPLY: Duration = Duration::from_secs(10);
 /// Somebody else holds the name or the object for a moment.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -197,8 +199,12 @@ fn ordered(
 async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &[Object]) -> Acted {
     let key = observed.cr.key();
     let sight = &ctx.memory.sight;
-    for object in objects {
+    for (place, object) in objects.iter().enumerate() {
         ctx.may_act()?;
+        // Somebody may have deleted the resource meanwhile, and a volume that is made after that belongs to nobody.
+        if place > 0 && between(observed.now, ctx.clock.now()) > LONGEST_APPLY {
+            return Ok(Outcome::Again);
+        }
         let name = Name::of(object);
         sight.doubt(&key, &name);
         let comes = sight::comes(&observed.cr, observed.now);

@@ -27,7 +27,8 @@ pub fn of(
     if let Some(passed_over) = cleanup::passed_over(observed, frame) {
         let _ = write!(message, "; {passed_over}");
     }
-    let before = observed.cr.status.clone().unwrap_or_default();
+    let none = PostgresVdbStatus::default();
+    let before = observed.cr.status.as_ref().unwrap_or(&none);
     let mut status = PostgresVdbStatus {
         observed_generation: Some(observed.cr.generation()),
         ..before.clone()
@@ -51,7 +52,7 @@ pub fn of(
         stall(&mut status, &failure);
     }
     if serves_on(observed, frame, status.refresh.as_ref(), outcome) {
-        keep_serving(&mut status, &before);
+        keep_serving(&mut status, before);
     }
     Some(status)
 }

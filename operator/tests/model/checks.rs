@@ -11,7 +11,7 @@ use super::state::Model;
 /// More states than any of these models has.
 const LIMIT: usize = 3_000_000;
 
-/// `MODEL_FAULTS` asks for another number of faults, for as long as it takes.
+/// `MODEL_FAULTS` asks for another number of faults, for as long as it takes (`make soak`).
 fn faults(otherwise: u8) -> u8 {
     let text = std::env::var("MODEL_FAULTS").ok();
     text.and_then(|t| t.parse().ok()).unwrap_or(otherwise)

@@ -93,8 +93,7 @@ async fn every_fault(base: &State, done: fn(&State) -> bool, check: impl Fn(&Sta
         world.drive(done).await;
         world.state().advance(std::time::Duration::from_secs(5));
         check(&world.state());
-        let calls = world.state().log.clone();
-        calls
+        world.state().log.clone()
     };
     let calls = run(None).await;
     for (at, call) in (1..).zip(&calls) {

@@ -277,3 +277,15 @@ async fn a_restarted_operator_asks_a_server_that_the_kubelet_does_not_call_ready
         .unwrap();
     assert!(world.state().log.iter().any(|call| call == "check"));
 }
+
+#[tokio::test]
+async fn after_a_slow_write_what_else_to_write_is_decided_anew() {
+    let world = World::new(json!({}));
+    world.state().write_takes = jiff::SignedDuration::from_secs(20);
+    world.drive(State::is_ready).await;
+    let state = world.state();
+    assert_one(&state);
+    let apply = |call: &String| call.starts_with("apply");
+    let mut pairs = state.log.windows(2);
+    assert!(!pairs.any(|pair| pair.iter().all(apply)), "{:?}", state.log);
+}

@@ -244,8 +244,9 @@ fn hub(random: &mut Random, seed: u64, rates: Rates, leaders: usize) -> Arc<Hub>
             state.namespace = format!("ns{index}");
             state.prefix = format!("ns{index}:");
             state.cr = Some(order(random, index, 1, at));
-            // Without a lease only the tower can tell the second of two orders.
-            state.unique_names = leader.is_none() || random.per_mille(500);
+            // Only the tower can tell the second of two orders where there is no lease, and where a process stands still
+            // between its last look at the lease and what it sends.
+            state.unique_names = leader.is_none() || random.per_mille(500) || leaders == 2;
             (state.gathers, state.logs) = (true, false);
             state.shown = (rates.stale > 0).then(Vec::new);
         }

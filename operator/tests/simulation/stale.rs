@@ -90,8 +90,7 @@ impl Work {
         world.drive(|state| self.is_done(state)).await;
         world.state().advance(std::time::Duration::from_secs(5));
         self.check(&world.state());
-        let log = world.state().log.clone();
-        log
+        world.state().log.clone()
     }
 }
 

@@ -178,6 +178,8 @@ pub(crate) struct State {
     /// A server on this claim does not start.
     pub(crate) broken_claim: Option<&'static str>,
     pub(crate) job_takes: SignedDuration,
+    /// How long the cluster takes to write an object.
+    pub(crate) write_takes: SignedDuration,
     pub(crate) databases: Vec<String>,
     pub(crate) pod_status: Option<serde_json::Value>,
     pub(crate) hook_fails: bool,
@@ -299,6 +301,7 @@ impl World {
             actions: BTreeMap::new(),
             broken_claim: None,
             job_takes: SignedDuration::from_millis(700),
+            write_takes: SignedDuration::ZERO,
             databases: vec!["orders".into(), "postgres".into()],
             pod_status: None,
             hook_fails: false,

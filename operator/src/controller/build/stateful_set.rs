@@ -30,8 +30,7 @@ pub fn stateful_set(frame: &Frame<'_>, copy: &Copy, replicas: i32, helper: &str)
         .as_bytes(),
     )[..16]
         .to_owned();
-    typed(json!({
-        "metadata": meta(frame.cr, &name, "database"),
+    let set = typed(json!({
         "spec": {
             "replicas": replicas,
             "serviceName": name.name,
@@ -41,7 +40,11 @@ pub fn stateful_set(frame: &Frame<'_>, copy: &Copy, replicas: i32, helper: &str)
                 "spec": pod(frame, copy, helper),
             },
         },
-    }))
+    }));
+    StatefulSet {
+        metadata: meta(frame.cr, &name, "database"),
+        ..set
+    }
 }
 
 fn pod(frame: &Frame<'_>, copy: &Copy, helper: &str) -> Value {

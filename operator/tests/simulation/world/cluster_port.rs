@@ -173,6 +173,7 @@ impl Cluster for World {
         let name = Name::of(object);
         self.call(format_args!("apply {name}"), |s| {
             s.writes += 1;
+            s.now += s.write_takes;
             let hook = name.kind == Kind::Job;
             let late = s.is_late();
             s.must(hook || !late, || format!("{name} created in a deletion"));
