@@ -106,6 +106,26 @@ fn where_no_superuser_may_log_in_it_is_set_without_connections() {
     goes_by(&at.home, OPEN);
 }
 
+#[test]
+fn what_a_server_leaves_that_was_killed_over_its_login_is_ended() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pool = Pool::classic();
+    let at = ordered(&pool);
+    let data = at.root.join("data").display().to_string();
+    let left = pool.path("left").display().to_string();
+    let psql = pool.path("bin/psql");
+    let script = format!(
+        "#!/bin/sh\ncd '{data}'\nsleep 600 >/dev/null 2>&1 &\necho $! >'{left}'\nkill -9 $(head -n 1 postmaster.pid)\nexit 2\n"
+    );
+    std::fs::write(&psql, script).unwrap();
+    std::fs::set_permissions(&psql, std::fs::Permissions::from_mode(0o755)).unwrap();
+    at.engine.execute(&at.job);
+    completed(&at.engine, &at.job);
+    let stat = format!("/proc/{}/stat", read(Path::new(&left)).trim());
+    let stat = std::fs::read_to_string(stat).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
 /// The engine was killed before the login was set, after it, and after the rules were written that the server does not
 /// know yet: it may go by any of them.
 #[rstest]

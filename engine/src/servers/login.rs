@@ -123,6 +123,8 @@ pub(super) fn start(
             ),
         }
         postmaster::stop(place.data, Stop::Fast)?;
+        // Somebody else may have ended it, and what it has left holds the data.
+        place.clear()?;
     }
     apply(place)?;
     applied(place.home, root)?;
