@@ -219,8 +219,16 @@ fn stops_and_starts(it: &Life<'_>) {
     it.edit(&json!({"db_username": "app", "db_password": "new"}));
     assert!(it.try_ask(PASSWORD, "select 1").is_err());
     assert_eq!(it.try_ask("new", "select 1").unwrap(), "1");
+    // The copy's superuser is told the login, as long as it may log in.
+    let slowly = || {
+        let log = std::fs::read_to_string(it.world.log()).unwrap();
+        log.matches("the login is set without connections").count()
+    };
+    assert_eq!(slowly(), 0);
+    it.try_ask("new", "alter role boss nologin").unwrap();
     it.edit(&json!({"db_username": "app", "db_password": PASSWORD}));
-    assert_eq!(it.vdb()["status"], "RUNNING");
+    assert_eq!((&it.vdb()["status"], slowly()), (&json!("RUNNING"), 1));
+    it.ask("alter role boss login");
 }
 
 fn moves_to_other_data(it: &Life<'_>) {
