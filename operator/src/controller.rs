@@ -139,11 +139,11 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Err
 }
 
 async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
-    let mut comes = None;
+    let mut was = None;
     let mut known: Option<(Timestamp, PostgresVdb)> = None;
     for _ in 0..MAX_PASSES {
         let fresh = |at: Timestamp| between(at, ctx.clock.now()) < FRESH;
-        let cr = match (comes, known.take().filter(|(at, _)| fresh(*at))) {
+        let cr = match (was, known.take().filter(|(at, _)| fresh(*at))) {
             (None, _) => ctx.cluster.vdb(key).await?,
             (Some(true), Some((_, cr))) => Some(cr),
             (Some(_), _) => ctx.cluster.vdb_again(key).await?,
@@ -156,16 +156,20 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
         let now = ctx.clock.now();
         ctx.follow(&cr)?;
         ctx.memory.meet(key, cr.uid(), now);
-        if comes.is_none()
+        if was.is_none()
             && let Some(requeue) = probe::probe(ctx, key, &cr).await?
         {
             return Ok(requeue);
         }
-        let comes = *comes.get_or_insert_with(|| {
-            let comes = sight::comes(&cr, now);
+        // A visit may last, and the order change meanwhile.
+        let comes = match was {
+            Some(comes) => comes && sight::only_adds(&cr, now),
+            None => sight::comes(&cr, now),
+        };
+        if was != Some(comes) {
             ctx.memory.sight.visit(key, comes, now);
-            comes
-        });
+            was = Some(comes);
+        }
         let read = now;
         let mut observed = Box::pin(observe::observe(ctx, cr, comes)).await?;
         let frame = ctx.frame(&observed.cr);

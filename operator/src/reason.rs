@@ -85,7 +85,7 @@ reasons! {
     DatabaseNotFound Stalled "set database.name to one of the named databases, or createIfMissing to true";
     HookFailed Stalled "correct the hook's script; an edited hook runs again";
     RefreshFailed Stalled "the database has the data from before; correct what is named and set another refresh.token";
-    RefreshUndoFailed Stalled "both generations of the data are kept; correct what Data Control Tower refuses and set another refresh.token";
+    RefreshUndoFailed Stalled "both generations of the data are kept; correct what is named and set another refresh.token";
     PreparationFailed Trouble "read the server's answer";
     QueryFailed Trouble "read the server's answer; the application's user cannot connect through the Service";
 }

@@ -33,10 +33,12 @@ pub struct Sight {
 /// On the first way to Ready.
 pub fn comes(cr: &PostgresVdb, now: Timestamp) -> bool {
     let proved = cr.status.as_ref().is_some_and(|s| s.verified.is_some());
-    !cr.is_deleting()
-        && !proved
-        && refresh::under_way(cr).is_none()
-        && expiry::rests(cr, now).is_none()
+    !proved && only_adds(cr, now)
+}
+
+/// Nothing is taken away from it or exchanged.
+pub fn only_adds(cr: &PostgresVdb, now: Timestamp) -> bool {
+    !cr.is_deleting() && refresh::under_way(cr).is_none() && expiry::rests(cr, now).is_none()
 }
 
 impl Sight {

@@ -294,3 +294,22 @@ async fn a_deletion_that_is_refused_in_the_middle_of_a_refresh_says_so() {
     settle(&world).await;
     assert_gone(&world.state());
 }
+
+#[tokio::test]
+async fn a_resource_that_is_deleted_while_its_server_is_made_loses_the_server_before_the_data() {
+    let world = World::new(json!({}));
+    // In the foreground: the cluster takes away what belongs to it, and the pod takes its time.
+    world.state().meanwhile = Some((Kind::StatefulSet, |state| {
+        state.stuck_pod = true;
+        state.advance(std::time::Duration::from_secs(1));
+        state.delete();
+        state
+            .objects
+            .retain(|name, _| name.kind != Kind::StatefulSet);
+    }));
+    let asks = |call: &String| call == "delete Pod dev-vdb-0";
+    world.drive(|state| state.log.iter().any(asks)).await;
+    world.state().stuck_pod = false;
+    settle(&world).await;
+    assert_gone(&world.state());
+}

@@ -238,6 +238,40 @@ async fn a_failed_undo_keeps_both_generations_and_another_token_tries_it_again()
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_failing_on_the_data_before_is_told_and_another_token_tries_it_again() {
+    let mut base = ready(json!({})).await;
+    ask(&mut base, "t-1");
+    base.broken_claim = Some("dev-vdb-g2");
+    let world = World::of(base);
+    let state_of = |s: &State| s.refresh().and_then(|r| r.state);
+    world
+        .drive(|s| state_of(s) == Some(RefreshState::Undoing))
+        .await;
+    world.state().broken_claim = Some("dev-vdb-g1");
+    world.drive(|s| s.reason() == "VersionMismatch").await;
+    assert_eq!(state_of(&world.state()), Some(RefreshState::Restoring));
+    world.state().advance(std::time::Duration::from_mins(30));
+    world.drive(|s| s.reason() == "RefreshUndoFailed").await;
+    {
+        let mut state = world.state();
+        let (_, _, message) = state.condition("Ready").unwrap();
+        assert!(
+            message.contains("did not come back: its server fails"),
+            "{message}"
+        );
+        assert!(!state.bookmarks.is_empty());
+        // What kept the server from starting is out of the way.
+        state.broken_claim = None;
+        state.objects.retain(|name, _| name.kind != Kind::Pod);
+        ask(&mut state, "t-2");
+    }
+    world.drive(over).await;
+    let state = world.state();
+    assert_eq!(state_of(&state), Some(RefreshState::Failed));
+    assert_whole(&state, "the latest snapshot", "dev-vdb-g1");
+}
+
+#[tokio::test]
 async fn a_failed_hook_before_a_refresh_leaves_the_server_running() {
     let mut base = ready(json!({ "hooks": [
         { "name": "dump", "stage": "pre-refresh", "type": "sql", "script": "select x" },

@@ -178,6 +178,8 @@ pub(crate) struct State {
     /// A server on this claim does not start.
     pub(crate) broken_claim: Option<&'static str>,
     pub(crate) job_takes: SignedDuration,
+    /// What happens while such an object is written; the answer comes a second later.
+    pub(crate) meanwhile: Option<(Kind, fn(&mut Self))>,
     /// How long the cluster takes to write an object.
     pub(crate) write_takes: SignedDuration,
     pub(crate) databases: Vec<String>,
@@ -301,6 +303,7 @@ impl World {
             actions: BTreeMap::new(),
             broken_claim: None,
             job_takes: SignedDuration::from_millis(700),
+            meanwhile: None,
             write_takes: SignedDuration::ZERO,
             databases: vec!["orders".into(), "postgres".into()],
             pod_status: None,
@@ -397,15 +400,7 @@ impl World {
     }
 
     pub(crate) fn delete(&self) {
-        let mut state = self.state();
-        let now = state.now;
-        if let Some(cr) = &mut state.cr {
-            if cr.has_finalizer() {
-                cr.metadata.deletion_timestamp.get_or_insert(Time(now));
-            } else {
-                state.cr = None;
-            }
-        }
+        self.state().delete();
     }
 
     fn call<T, E: Lost>(
@@ -464,6 +459,17 @@ impl State {
 
     pub(crate) fn refresh(&self) -> Option<&Refresh> {
         self.cr.as_ref()?.status.as_ref()?.refresh.as_ref()
+    }
+
+    pub(crate) fn delete(&mut self) {
+        let now = self.now;
+        if let Some(cr) = &mut self.cr {
+            if cr.has_finalizer() {
+                cr.metadata.deletion_timestamp.get_or_insert(Time(now));
+            } else {
+                self.cr = None;
+            }
+        }
     }
 
     /// Somebody changes the order.

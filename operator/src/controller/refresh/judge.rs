@@ -35,6 +35,10 @@ pub fn judge(observed: &Observed, frame: &Frame<'_>, outcome: Outcome) -> Outcom
             give_up(observed, refresh, reason, &message)
         }
         RefreshState::Undoing if is_refusal(reason) => other_way(observed, refresh, &message),
+        // What a server waits for may still come. One that fails on the data before for so long needs somebody.
+        RefreshState::Restoring if late && reason.kind() == Kind::Stalled => {
+            undo_failed(observed, refresh, &format!("its server fails: {message}"))
+        }
         _ => outcome,
     }
 }
@@ -75,7 +79,6 @@ pub(super) fn give_up(
 
 /// One way back failed: there is the bookmark, and after that nothing that a program should try.
 pub(super) fn other_way(observed: &Observed, refresh: &Refresh, why: &str) -> Outcome {
-    let first = refresh.message.clone().unwrap_or_default();
     if !refresh.rollback && refresh.bookmark.is_some() {
         let next = Refresh {
             rollback: true,
@@ -84,6 +87,11 @@ pub(super) fn other_way(observed: &Observed, refresh: &Refresh, why: &str) -> Ou
         };
         return written(next, None);
     }
+    undo_failed(observed, refresh, why)
+}
+
+fn undo_failed(observed: &Observed, refresh: &Refresh, why: &str) -> Outcome {
+    let first = refresh.message.clone().unwrap_or_default();
     let message = if first.contains(why) {
         first
     } else {

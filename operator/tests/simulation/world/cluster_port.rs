@@ -187,6 +187,10 @@ impl Cluster for World {
             object.meta_mut().uid = Some(uid);
             object.meta_mut().resource_version = Some(version);
             s.objects.insert(name.clone(), object);
+            if let Some((_, happens)) = s.meanwhile.take_if(|(kind, _)| *kind == name.kind) {
+                happens(s);
+                s.advance(std::time::Duration::from_secs(1));
+            }
             Ok(())
         })
     }
