@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::task::{Context as Waking, Poll, Waker};
+use std::task::{Context as Waking, Poll, Wake, Waker};
 use std::time::Duration;
 
 use environment::actions::Kind;
@@ -27,7 +27,6 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 const LONGEST_JITTER: Duration = Duration::from_secs(100);
 const POLL: Duration = Duration::from_secs(1);
 
-static HELPER: LazyLock<Helper> = LazyLock::new(|| Helper::new(b"helper".to_vec()));
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +38,20 @@ enum Work {
 
 type Running = Pin<Box<dyn Future<Output = Option<Duration>> + Send>>;
 
+/// Whether what a future waits for has come.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[derive(Default)]
 struct Task {
     running: Option<Running>,
+    woken: Arc<Woken>,
     /// Not before.
     next: Option<Timestamp>,
     /// The world's version that was seen when it was started last.
@@ -80,7 +90,8 @@ impl Process {
             clock: ports,
             poller: Arc::new(Poller::new(sender)),
             settings: settings(),
-            helper: HELPER.clone(),
+            // With turns of its own.
+            helper: Helper::new(b"helper".to_vec()),
             memory: Memory::default(),
             metrics: METRICS.clone(),
         });
@@ -202,7 +213,8 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
         process.wake();
         soonest = process.still.map_or(soonest, |until| soonest.min(until));
         for (work, task) in &process.tasks {
-            if !process.may_go_on(work, task) {
+            let waits = task.running.is_some() && !task.woken.0.load(Ordering::Relaxed);
+            if waits || !process.may_go_on(work, task) {
                 continue;
             }
             let at = task.next.unwrap_or(now);
@@ -222,6 +234,8 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
     let process = &mut processes[place];
     let task = process.tasks.get_mut(&work).unwrap();
     let (running, known) = (task.running.take(), task.known);
+    task.woken.0.store(false, Ordering::Relaxed);
+    let waker = Waker::from(task.woken.clone());
     let known = running.as_ref().map_or_else(Known::default, |_| known);
     let mut running = running.unwrap_or_else(|| process.begin(&work));
     if let (Work::Resource(index), Some(task)) = (&work, process.tasks.get_mut(&work)) {
@@ -235,9 +249,7 @@ pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) 
             ..known
         };
     }
-    let polled = running
-        .as_mut()
-        .poll(&mut Waking::from_waker(Waker::noop()));
+    let polled = running.as_mut().poll(&mut Waking::from_waker(&waker));
     if process.port.dead.load(Ordering::Relaxed) {
         process.restart();
         return;
