@@ -116,8 +116,9 @@ impl Place<'_> {
 
     /// Tells the server that its rules are others. It reads them before it looks at whoever connects after this.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        let server = find(self.data)
-            .ok_or_else(|| Error::Failed("the server ended before it let anybody in".to_owned()))?;
+        let server = find(self.data).ok_or_else(|| {
+            Error::Failed("the server did not start: it ended before it let anybody in".to_owned())
+        })?;
         server.signal(Signal::HUP);
         Ok(())
     }

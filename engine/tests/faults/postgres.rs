@@ -113,7 +113,7 @@ impl Asked for Server {
     fn query(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut last = self.connection.lock().map_err(|e| e.to_string())?;
         let fitting = last.take().filter(|(of, _)| of == database);
-        let mut connection = if let Some((_, connection)) = fitting {
+        let connection = if let Some((_, connection)) = fitting {
             connection
         } else {
             let Client {

@@ -140,6 +140,9 @@ struct SimJob {
     data: Option<Data>,
 }
 
+/// What somebody else does.
+pub(crate) type Happens = fn(&mut State);
+
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) now: Timestamp,
@@ -179,7 +182,7 @@ pub(crate) struct State {
     pub(crate) broken_claim: Option<&'static str>,
     pub(crate) job_takes: SignedDuration,
     /// What happens while such an object is written; the answer comes a second later.
-    pub(crate) meanwhile: Option<(Kind, fn(&mut Self))>,
+    pub(crate) meanwhile: Option<(Kind, Happens)>,
     /// How long the cluster takes to write an object.
     pub(crate) write_takes: SignedDuration,
     pub(crate) databases: Vec<String>,
