@@ -27,7 +27,7 @@ use engine::origin::Postgres;
 use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind};
 use engine::storage;
 use pgdata::{Control, State};
-use support::programs::{as_nobody, client};
+use support::programs::{as_nobody, client, initdb};
 
 struct Server {
     bin: PathBuf,
@@ -123,26 +123,7 @@ impl Drop for Server {
 /// the source itself has no workers for its subscription and an archive command that does nothing there.
 fn source(bin: &Path, dir: &Path, port: u16, ear: u16) -> Server {
     let data = dir.join("source");
-    let init = Command::new(bin.join("initdb"))
-        .args([
-            "-U",
-            "boss",
-            "-A",
-            "trust",
-            "--locale=C.UTF-8",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "-D",
-        ])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(
-        init.status.success(),
-        "{}",
-        String::from_utf8_lossy(&init.stderr)
-    );
+    initdb(bin, &data, &[]);
     std::fs::write(data.join("pg_hba.conf"), "local all all trust\nhost all replicator 127.0.0.1/32 scram-sha-256\nhost replication replicator 127.0.0.1/32 scram-sha-256\n").unwrap();
     std::fs::write(data.join("server.key"), "private").unwrap();
     let socket = dir.join("source-socket");

@@ -170,7 +170,6 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
             ctx.memory.sight.visit(key, comes, now);
             was = Some(comes);
         }
-        let read = now;
         let mut observed = Box::pin(observe::observe(ctx, cr, comes)).await?;
         let frame = ctx.frame(&observed.cr);
         let mut same = true;
@@ -191,7 +190,7 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
         }
         // Nothing was written into it; on the first way to Ready nothing is taken away either.
         if same && written != Written::Yes {
-            known = Some((read, observed.cr));
+            known = Some((now, observed.cr));
         }
     }
     tracing::error!(%key, "no end after {MAX_PASSES} steps");

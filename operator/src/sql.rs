@@ -1,6 +1,7 @@
 //! Port to the running server: what the operator says to it, always through the Service.
 
 use async_trait::async_trait;
+use environment::spec::Database;
 
 use crate::scram::Password;
 
@@ -31,6 +32,17 @@ pub struct Login {
     pub database: String,
     pub user: String,
     pub password: Password,
+}
+
+impl Login {
+    /// As the application that a database is ordered for.
+    pub fn of(ordered: &Database, password: Password) -> Self {
+        Self {
+            database: ordered.name.clone(),
+            user: ordered.user.clone(),
+            password,
+        }
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error)]

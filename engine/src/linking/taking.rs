@@ -88,19 +88,16 @@ impl Engine {
                 Err(error) => error,
             };
             // Until it once began, whoever ordered it is told at once what is wrong.
-            broke_off |= matches!(
-                error,
-                jobs::Error::Origin(origin::Error::BrokeOff { .. } | origin::Error::Damaged { .. })
-            );
-            let again = broke_off
-                && matches!(
-                    error,
-                    jobs::Error::Origin(
-                        origin::Error::BrokeOff { .. }
-                            | origin::Error::Damaged { .. }
-                            | origin::Error::Command(_)
-                    )
-                );
+            let again = match error {
+                jobs::Error::Origin(
+                    origin::Error::BrokeOff { .. } | origin::Error::Damaged { .. },
+                ) => {
+                    broke_off = true;
+                    true
+                }
+                jobs::Error::Origin(origin::Error::Command(_)) => broke_off,
+                _ => false,
+            };
             let pause = pauses.next().filter(|_| again);
             let Some(pause) = pause else {
                 return Err(error);

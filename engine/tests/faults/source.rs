@@ -2,11 +2,11 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::model::{Model, Moment};
 use crate::postgres::{ADMIN, Asked as _, Server, Stop};
+use crate::support::programs::initdb;
 
 const NOW: &str =
     "to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
@@ -102,25 +102,8 @@ pub(crate) fn damage(file: &Path) -> Result<impl FnOnce() -> Result<(), String> 
 /// A small source with rows, an index, and checksums on its pages.
 pub(crate) fn make(bin: &Path, dir: &Path, port: u16) -> Result<Server, String> {
     let data = dir.join("source");
-    let mut command = Command::new(bin.join("initdb"));
-    command.args([
-        "-U",
-        "boss",
-        "-A",
-        "trust",
-        "--locale=C.UTF-8",
-        "-E",
-        "UTF8",
-        "--no-sync",
-        "--data-checksums",
-        // A small log has as many segments as a large one of the usual size.
-        "--wal-segsize=1",
-        "-D",
-    ]);
-    let made = command.arg(&data).output().map_err(|e| e.to_string())?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned());
-    }
+    // A small log has as many segments as a large one of the usual size.
+    initdb(bin, &data, &["--data-checksums", "--wal-segsize=1"]);
     let options = [
         "-c",
         "listen_addresses=127.0.0.1",

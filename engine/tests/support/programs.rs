@@ -109,6 +109,13 @@ pub(crate) fn run(program: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}: {said}", program.display());
 }
 
+/// Makes the data of a source, whose superuser is `boss`.
+pub(crate) fn initdb(bin: &Path, data: &Path, more: &[&str]) {
+    let usual = ["-U", "boss", "-A", "trust", "--locale=C.UTF-8"];
+    let place = ["-E", "UTF8", "--no-sync", "-D", data.to_str().unwrap()];
+    run(&bin.join("initdb"), &[&usual[..], more, &place].concat());
+}
+
 /// `tls.crt` and `tls.key` for 127.0.0.1, trusted by nobody.
 pub(crate) fn certificate(dir: &Path) {
     let at = |name: &str| dir.join(name).display().to_string();

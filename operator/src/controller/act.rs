@@ -199,6 +199,8 @@ fn ordered(
 async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &[Object]) -> Acted {
     let key = observed.cr.key();
     let sight = &ctx.memory.sight;
+    let names = Names::of(frame);
+    let comes = sight::comes(&observed.cr, observed.now);
     for (place, object) in objects.iter().enumerate() {
         ctx.may_act()?;
         // Somebody may have deleted the resource meanwhile, and a volume that is made after that belongs to nobody.
@@ -207,16 +209,15 @@ async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &
         }
         let name = Name::of(object);
         sight.doubt(&key, &name);
-        let comes = sight::comes(&observed.cr, observed.now);
-        if comes && name == Names::of(frame).helper() && !sight.claims(&name, observed.now) {
+        if comes && name == names.helper() && !sight.claims(&name, observed.now) {
             // The proof looks through the server that this starts, so a write that fails does not go unnoticed.
             sight.note(&key, name, Some(object.clone()), observed.now);
             continue;
         }
-        match write(ctx, frame, object).await {
+        match write(ctx, name == names.helper(), object).await {
             Ok(written) => {
                 if name.kind == Kind::StatefulSet {
-                    let pod = Names::of(frame).pod();
+                    let pod = names.pod();
                     sight.doubt(&key, &pod);
                     if comes && observed.children.get(&name).is_none() {
                         // The watch tells of a new set's pod.
@@ -241,12 +242,12 @@ async fn apply(ctx: &Context, observed: &Observed, frame: &Frame<'_>, objects: &
 
 async fn write(
     ctx: &Context,
-    frame: &Frame<'_>,
+    helper: bool,
     object: &Object,
 ) -> Result<Option<Object>, cluster::Error> {
     match object {
-        Object::ConfigMap(map) if Name::of(object) == Names::of(frame).helper() => {
-            let _turn = ctx.helper.turn().await;
+        Object::ConfigMap(map) if helper => {
+            let _turn = ctx.memory.helpers.turn().await;
             ctx.may_act()?;
             let whole = config_map::filled(map, &ctx.helper);
             ctx.cluster.applied(&whole.into()).await
@@ -383,12 +384,7 @@ async fn prepare(
 /// One query through the Service, as the application. The password is set only if it is not known to be the server's.
 async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box<Proof>) -> Acted {
     let server = server(ctx, observed, frame).await?;
-    let database = &frame.cr.spec.database;
-    let login = Login {
-        database: database.name.clone(),
-        user: database.user.clone(),
-        password: proof.password.clone(),
-    };
+    let login = Login::of(&frame.cr.spec.database, proof.password.clone());
     let admin = desired::admin_password(observed, frame);
     if admin.is_none() && !frame.has_own_role() {
         return Err(absent(&Names::of(frame).admin()));
@@ -401,7 +397,7 @@ async fn prove(ctx: &Context, observed: &Observed, frame: &Frame<'_>, proof: Box
         if let (Some(admin), false) = (&admin, known) {
             match ctx
                 .sql
-                .set_password(&server, admin, &database.user, &proof.password)
+                .set_password(&server, admin, &login.user, &proof.password)
                 .await
             {
                 Ok(()) => known = true,

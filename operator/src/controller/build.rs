@@ -1,7 +1,6 @@
 //! From an order to Kubernetes objects. Pure: no client, no clock, no randomness.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use dct::types::Vdb;
 use environment::names::{ENVIRONMENT_LABEL, INSTANCE_LABEL, NAME_LABEL, PART_OF, PART_OF_LABEL};
@@ -9,7 +8,6 @@ use environment::status::Delivery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cluster::{Kind, Name, Object};
 use crate::crd::{Key, PostgresVdb};
@@ -41,22 +39,12 @@ pub const SERVER_PORT: u16 = 5432;
 pub struct Helper {
     pub bytes: Vec<u8>,
     pub hash: String,
-    /// Who writes it has a turn: each write holds it in memory several times.
-    turns: Arc<Semaphore>,
 }
-
-/// Helpers that are written at once.
-const HELPERS: usize = 2;
 
 impl Helper {
     pub fn new(bytes: Vec<u8>) -> Self {
         let hash = digest(&bytes)[..8].to_owned();
-        let turns = Arc::new(Semaphore::new(HELPERS));
-        Self { bytes, hash, turns }
-    }
-
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.turns.clone().acquire_owned().await.ok()
+        Self { bytes, hash }
     }
 }
 

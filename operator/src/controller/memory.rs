@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use environment::status::{Intent, Stage};
 use jiff::Timestamp;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::built::Built;
 use super::plan::PROBE_INTERVAL;
@@ -106,6 +107,22 @@ impl Remembered {
 pub struct Memory {
     all: Mutex<HashMap<Key, Remembered>>,
     pub sight: Sight,
+    pub helpers: Helpers,
+}
+
+/// Whoever writes a namespace's helper has a turn, two at once: each write holds it in memory several times.
+pub struct Helpers(Semaphore);
+
+impl Default for Helpers {
+    fn default() -> Self {
+        Self(Semaphore::new(2))
+    }
+}
+
+impl Helpers {
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.acquire().await.ok()
+    }
 }
 
 impl Memory {

@@ -256,11 +256,9 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
         Err(refusal) => return Plan::refuse(&refusal),
     };
     let published = desired::credentials(observed, frame, password.as_ref());
-    let verified = published.as_ref().map(|(_, hash)| Verified {
-        pod_uid: pod.uid.clone(),
-        restarts: pod.restarts,
-        secret_hash: hash.clone(),
-    });
+    let verified = published
+        .as_ref()
+        .map(|(_, hash)| pod.verified(hash.clone()));
     if let Some(verified) = &verified
         && let Some(left) = settled(observed, verified, pod.ready)
     {

@@ -2,8 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use environment::status::Verified;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition};
 
 use super::build::UID_LABEL;
 use crate::crd::PostgresVdb;
@@ -32,6 +33,15 @@ impl Up {
     pub fn run(&self) -> String {
         format!("{}/{}", self.uid, self.restarts)
     }
+
+    /// What is proved by this run with that version of the credentials.
+    pub fn verified(&self, secret_hash: String) -> Verified {
+        Verified {
+            pod_uid: self.uid.clone(),
+            restarts: self.restarts,
+            secret_hash,
+        }
+    }
 }
 
 pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
@@ -53,13 +63,7 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
     if !owned {
         return State::Waiting("the pod of an earlier resource is being removed".to_owned());
     }
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|s| s.conditions.as_ref());
-    if let Some(condition) = conditions
-        .into_iter()
-        .flatten()
-        .find(|c| c.type_ == "PodScheduled" && c.status == "False")
-    {
+    if let Some(condition) = condition(pod, "PodScheduled", "False") {
         return State::Failed(
             Reason::Unschedulable,
             condition.message.clone().unwrap_or_default(),
@@ -88,24 +92,15 @@ pub fn state(pod: Option<&Pod>, cr: &PostgresVdb) -> State {
 /// the word back, because the kubelet is not heard of any more: nothing that it said is known to be so, and the Service
 /// leads to this pod no longer.
 pub fn lost(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let says = |kind: &str, status: &str| {
-        let mut all = conditions.into_iter().flatten();
-        all.any(|c| c.type_ == kind && c.status == status)
-    };
     let node = pod.spec.as_ref()?.node_name.as_deref()?;
-    (says("ContainersReady", "True") && says("Ready", "False"))
-        .then(|| format!("node {node} does not report any more"))
+    condition(pod, "ContainersReady", "True")?;
+    condition(pod, "Ready", "False")?;
+    Some(format!("node {node} does not report any more"))
 }
 
 /// A number that changes when a pass may decide otherwise; texts that only tell of progress are left out.
 pub fn stands(pod: &Pod) -> u64 {
     let meta = &pod.metadata;
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let said = |kind: &str, status: &str| {
-        let mut all = conditions.into_iter().flatten();
-        all.find(|c| c.type_ == kind && c.status == status)
-    };
     let labels = meta.labels.as_ref();
     let label = |name: &str| labels.and_then(|l| l.get(name));
     let mut hasher = DefaultHasher::new();
@@ -114,13 +109,18 @@ pub fn stands(pod: &Pod) -> u64 {
         label(UID_LABEL),
         label(REVISION_LABEL),
         pod.spec.as_ref().and_then(|s| s.node_name.as_ref()),
-        said("Ready", "True").is_some(),
+        condition(pod, "Ready", "True").is_some(),
         lost(pod),
-        said("PodScheduled", "False").map(|c| &c.message),
+        condition(pod, "PodScheduled", "False").map(|c| &c.message),
         container(pod).map(|c| (c.restart_count, c.ready, format!("{:?}", failure(c)))),
     )
         .hash(&mut hasher);
     hasher.finish()
+}
+
+fn condition<'a>(pod: &'a Pod, kind: &str, status: &str) -> Option<&'a PodCondition> {
+    let mut all = pod.status.as_ref()?.conditions.as_ref()?.iter();
+    all.find(|c| c.type_ == kind && c.status == status)
 }
 
 /// The server's own container.
@@ -152,11 +152,7 @@ pub fn outdated(pod: &Pod, set: &StatefulSet) -> Option<Outdated> {
     if wanted == is {
         return None;
     }
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready = condition(pod, "Ready", "True").is_some();
     let leaving = ready || pod.metadata.deletion_timestamp.is_some();
     Some(if leaving {
         Outdated::Leaving

@@ -2,8 +2,6 @@
 //! and the credentials. Whether everything else still stands, a whole pass looks about once an hour, and the first time
 //! after a start.
 
-use environment::status::Verified;
-
 use super::build::Names;
 use super::{Context, Requeue, act, desired, plan, pod};
 use crate::clock::between;
@@ -51,11 +49,7 @@ pub async fn probe(
     else {
         return Ok(None);
     };
-    let is = Verified {
-        pod_uid: up.uid,
-        restarts: up.restarts,
-        secret_hash,
-    };
+    let is = up.verified(secret_hash);
     let proved = cr.status.as_ref().and_then(|s| s.verified.as_ref());
     if !up.ready || proved != Some(&is) {
         return Ok(None);
@@ -65,11 +59,7 @@ pub async fn probe(
     let Some(server) = act::address(ctx, &frame, service).await? else {
         return Ok(None);
     };
-    let login = Login {
-        database: cr.spec.database.name.clone(),
-        user: cr.spec.database.user.clone(),
-        password: Password::new(password),
-    };
+    let login = Login::of(&cr.spec.database, Password::new(password));
     if ctx.sql.check(&server, &login).await.is_err() {
         return Ok(None);
     }

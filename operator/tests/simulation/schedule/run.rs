@@ -90,7 +90,6 @@ impl Process {
             clock: ports,
             poller: Arc::new(Poller::new(sender)),
             settings: settings(),
-            // With turns of its own.
             helper: Helper::new(b"helper".to_vec()),
             memory: Memory::default(),
             metrics: METRICS.clone(),
