@@ -17,6 +17,7 @@ use crate::snapshots::Copied;
 use crate::{clock, error_chain, hooks, origin, storage, store};
 
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_NICENESS: i32 = 10;
 const LOOK_AT_LATEST: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
@@ -85,17 +86,18 @@ impl Engine {
         let Ok(_one_at_a_time) = self.looks.acquire().await else {
             return;
         };
-        let looked = tokio::task::spawn_blocking({
-            let engine = Arc::clone(&self);
-            move || {
-                let there = |state: &store::State| state.any(Kind::Vdb, &vdb).is_some();
-                if engine.store.read(there) {
-                    engine.size_of(&vdb);
-                }
+        let engine = Arc::clone(&self);
+        let look = move || {
+            // For good, and for what this thread starts: whoever has an order comes first.
+            let _ = rustix::process::nice(LOOK_NICENESS);
+            let there = |state: &store::State| state.any(Kind::Vdb, &vdb).is_some();
+            if engine.store.read(there) {
+                engine.size_of(&vdb);
             }
-        });
-        if let Err(error) = looked.await {
-            tracing::error!("a look at a copy's size ended without an answer: {error}");
+        };
+        let looked = tokio::task::spawn_blocking(|| std::thread::spawn(look).join());
+        if !matches!(looked.await, Ok(Ok(()))) {
+            tracing::error!("a look at a copy's size ended without an answer");
         }
     }
 

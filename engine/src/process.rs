@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The end of a program's complaints is what matters.
@@ -25,7 +26,7 @@ pub enum Error {
 
 /// A command whose surroundings do not depend on who started the engine: no PG* variables, English messages.
 pub(crate) fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new(found(program));
     command
         .env_clear()
         .env("LC_ALL", "C")
@@ -38,6 +39,18 @@ pub(crate) fn command(program: &Path) -> Command {
         }
     }
     command
+}
+
+/// A program without a folder is looked for here: where the system does it for an environment of its own, the whole engine
+/// is copied for each program that it starts.
+fn found(program: &Path) -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_name = program.components().count() == 1;
+    let mut folders = std::env::split_paths(&folders).filter(|_| is_name);
+    let is_there = |path: &PathBuf| access(path, Access::EXEC_OK).is_ok() && path.is_file();
+    folders
+        .find_map(|folder| Some(folder.join(program)).filter(is_there))
+        .unwrap_or_else(|| program.to_owned())
 }
 
 /// Runs to the end, telling each line of its complaints as it comes; only lines that are kept are complaints.

@@ -10,6 +10,7 @@ mod orders;
 mod ports;
 mod postmaster;
 mod ready;
+mod session;
 mod tls;
 mod watch;
 
@@ -21,7 +22,6 @@ use crate::actions::typed;
 use crate::engine::Engine;
 use crate::jobs::Error;
 use crate::model::{Kind, Object};
-use crate::origin::psql::Psql;
 use crate::origin::superuser::Superuser;
 use crate::settings::ServerSettings;
 use crate::store::{self, Draft, State};
@@ -29,6 +29,7 @@ use crate::{origin, storage, timeflows};
 
 pub(crate) use ports::port_of;
 pub(crate) use postmaster::Stop;
+use session::Session;
 
 pub(crate) const RUNNING: &str = "RUNNING";
 pub(crate) const STOPPED: &str = "STOPPED";
@@ -107,11 +108,9 @@ impl Engine {
             return place.start();
         }
         config::write(&home, &text, config::FOR_OWNER)?;
-        let psql = Superuser::read(root).map(|superuser| {
-            let (role, database) = (&superuser.role, &superuser.database);
-            Psql::socket(&self.settings.client_bin, &home, role, database).secretly(port, major)
-        });
-        login::start(&place, root, &rules, psql.as_ref())
+        let superuser = Superuser::read(root);
+        let session = superuser.map(|superuser| Session::new(&home, port, major, &superuser));
+        login::start(&place, root, &rules, session.as_ref())
     }
 
     /// Before a root is made anew: without its server, and without what was given to its data.

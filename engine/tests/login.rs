@@ -15,6 +15,7 @@ use engine::engine::Engine;
 use engine::model::Kind;
 use rstest::rstest;
 use support::Pool;
+use support::peer::Peer;
 
 const CLOSED: &str = "local all all trust\n";
 const OPEN: &str = "local all all scram-sha-256\nhost all all all scram-sha-256\n";
@@ -51,6 +52,19 @@ fn ordered(pool: &Pool) -> Ordered {
     }
 }
 
+impl Ordered {
+    fn meets(&self, pool: &Pool, peer: Peer) {
+        let vdb = self.engine.store.read(|state| {
+            let mut all = state.objects(Kind::Vdb);
+            all.next().unwrap().doc.value()
+        });
+        let port = vdb["appdata_source_params"]["postgresPort"].as_u64();
+        let port = u16::try_from(port.unwrap()).unwrap();
+        let data = self.root.join("data");
+        peer.serve(&pool.path("bin"), self.home.clone(), port, data);
+    }
+}
+
 fn completed(engine: &Engine, job: &str) {
     let job = engine
         .store
@@ -79,7 +93,7 @@ fn given_before_anybody_came(at: &Ordered) {
     assert_eq!(read(&at.home.join("met")), CLOSED);
     let given = read(&at.home.join("given"));
     assert!(given.contains("SCRAM-SHA-256") && !given.contains("hunter2"));
-    assert!(given.contains("user='boss'") && given.contains("dbname='largedb'"));
+    assert!(given.contains("user\nboss\n") && given.contains("database\nlargedb\n"));
     // Nothing of the copy's own runs with the engine's connection.
     assert!(given.contains("session_preload_libraries= ") && given.contains("lock_timeout=1min"));
     assert!(!at.root.join("data/login").exists(), "one start is enough");
@@ -90,6 +104,7 @@ fn given_before_anybody_came(at: &Ordered) {
 fn the_login_is_set_before_the_port_lets_anybody_in() {
     let pool = Pool::classic();
     let at = ordered(&pool);
+    at.meets(&pool, Peer::Takes);
     at.engine.execute(&at.job);
     completed(&at.engine, &at.job);
     given_before_anybody_came(&at);
@@ -99,7 +114,7 @@ fn the_login_is_set_before_the_port_lets_anybody_in() {
 fn where_no_superuser_may_log_in_it_is_set_without_connections() {
     let pool = Pool::classic();
     let at = ordered(&pool);
-    std::fs::write(pool.path("bin/refuse"), "").unwrap();
+    at.meets(&pool, Peer::Refuses);
     at.engine.execute(&at.job);
     completed(&at.engine, &at.job);
     assert!(read(&at.root.join("data/login")).contains("SCRAM-SHA-256"));
@@ -108,20 +123,13 @@ fn where_no_superuser_may_log_in_it_is_set_without_connections() {
 
 #[test]
 fn what_a_server_leaves_that_was_killed_over_its_login_is_ended() {
-    use std::os::unix::fs::PermissionsExt as _;
     let pool = Pool::classic();
     let at = ordered(&pool);
-    let data = at.root.join("data").display().to_string();
-    let left = pool.path("left").display().to_string();
-    let psql = pool.path("bin/psql");
-    let script = format!(
-        "#!/bin/sh\ncd '{data}'\nsleep 600 >/dev/null 2>&1 &\necho $! >'{left}'\nkill -9 $(head -n 1 postmaster.pid)\nexit 2\n"
-    );
-    std::fs::write(&psql, script).unwrap();
-    std::fs::set_permissions(&psql, std::fs::Permissions::from_mode(0o755)).unwrap();
+    at.meets(&pool, Peer::Dies);
     at.engine.execute(&at.job);
     completed(&at.engine, &at.job);
-    let stat = format!("/proc/{}/stat", read(Path::new(&left)).trim());
+    let left = at.home.join("left");
+    let stat = format!("/proc/{}/stat", read(&left));
     let stat = std::fs::read_to_string(stat).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
 }
@@ -158,6 +166,7 @@ fn a_server_that_a_killed_engine_left_without_its_login_is_started_anew(
     if given {
         std::fs::write(at.home.join("given"), "before").unwrap();
     }
+    at.meets(&pool, Peer::Takes);
     let Ordered {
         engine,
         job,

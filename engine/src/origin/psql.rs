@@ -1,4 +1,4 @@
-//! Questions to a server through `psql`: no driver in the engine, and the same password file as the base backup.
+//! Questions to a source and to a template's server through `psql`: it takes the same password file as the base backup.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,9 +12,6 @@ const SEPARATOR: char = '\u{1f}';
 
 /// What was attached to roles and databases does not get in the way.
 const OPTIONS: &str = "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog";
-/// Nothing of the copy's own runs, nothing waits for ever, and no statement is written down anywhere.
-const SECRETLY: &str = "-c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries= -c log_statement=none -c log_min_duration_statement=-1 \
-    -c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c log_min_error_statement=panic -c pg_stat_statements.track=none";
 
 /// A server, and how it is reached.
 pub(crate) struct Psql {
@@ -62,19 +59,6 @@ impl Psql {
         }
     }
 
-    /// For statements that are nobody's business, to a server of this major version.
-    pub(crate) fn secretly(mut self, port: u16, major: u32) -> Self {
-        self.connection.push(("port", port.to_string()));
-        // Versions before have no triggers that a login fires.
-        let triggers = if major < 17 {
-            ""
-        } else {
-            " -c event_triggers=off"
-        };
-        self.options = Some(format!("{OPTIONS} {SECRETLY}{triggers}"));
-        self
-    }
-
     /// Without settings that only a superuser may change.
     pub(super) fn plain(self) -> Self {
         Self {
@@ -98,13 +82,6 @@ impl Psql {
             .lines()
             .map(|line| line.split(SEPARATOR).map(str::to_owned).collect())
             .collect())
-    }
-
-    /// The statements of a file; none of them is an argument of the program or repeated in what it complains of.
-    pub(crate) fn file(&self, path: &Path) -> Result<(), process::Error> {
-        let mut command = self.command();
-        command.args(["-v", "VERBOSITY=terse", "-f"]).arg(path);
-        process::run(&mut command).map(drop)
     }
 
     fn command(&self) -> Command {

@@ -11,10 +11,10 @@ use rustix::fs::{Mode, OFlags};
 
 use super::config;
 use super::postmaster::{self, Place, Stop};
+use super::session::Session;
 use crate::actions::Refusal;
 use crate::jobs::Error;
 use crate::origin::files;
-use crate::origin::psql::Psql;
 use crate::{process, storage};
 
 /// Statements, one a line.
@@ -104,11 +104,13 @@ pub(super) fn start(
     place: &Place<'_>,
     root: &Path,
     rules: &str,
-    psql: Option<&Psql>,
+    session: Option<&Session>,
 ) -> Result<(), Error> {
-    if let Some(psql) = psql {
+    let path = place.home.join(FILE);
+    let statements = files("read", &path, std::fs::read_to_string(&path))?;
+    if let Some(session) = session {
         place.start()?;
-        match psql.file(&place.home.join(FILE)) {
+        match session.run(&statements) {
             Ok(()) => {
                 let opened = open(place, root, rules);
                 if opened.is_err() {
@@ -126,7 +128,7 @@ pub(super) fn start(
         // Somebody else may have ended it, and what it has left holds the data.
         place.clear()?;
     }
-    apply(place)?;
+    apply(place, &statements)?;
     applied(place.home, root)?;
     config::write_rules(place.home, rules)?;
     place.start()
@@ -140,9 +142,7 @@ fn open(place: &Place<'_>, root: &Path, rules: &str) -> Result<(), Error> {
 }
 
 /// In single-user mode: several times slower, but no superuser needs to be known or allowed to log in.
-fn apply(place: &Place<'_>) -> Result<(), Error> {
-    let path = place.home.join(FILE);
-    let statements = files("read", &path, std::fs::read(&path))?;
+fn apply(place: &Place<'_>, statements: &str) -> Result<(), Error> {
     let program = place.programs.join("postgres");
     let mut command = process::command(&program);
     command
@@ -174,7 +174,7 @@ fn apply(place: &Place<'_>) -> Result<(), Error> {
         files(
             "talk to a server on",
             place.data,
-            input.write_all(&statements),
+            input.write_all(statements.as_bytes()),
         )?;
     }
     let output = files("wait for a server on", place.data, child.wait_with_output())?;

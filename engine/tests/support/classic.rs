@@ -1,5 +1,6 @@
 //! Programs that stand in for PostgreSQL where a test is about the engine alone: a server that says that it is ready,
-//! stops when told, and ends with its data. Beside its configuration, `rules` are those that it goes by.
+//! stops when told, and ends with its data. Beside its configuration, `rules` are those that it goes by. A test that has
+//! a peer for it has it wait for that one's socket.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,22 +14,18 @@ case "$*" in
   *--single*) cat >"$4/login"; exit ;;
 esac
 [ "$1" = -D ] || exit 2
-data=$2 home=$(dirname "${4#config_file=}")
+data=$2 home=$(dirname "${4#config_file=}") peer=
+[ ! -e "$(dirname "$0")/peer" ] || peer=yes
 rules() { cp "$home/pg_hba.conf" "$home/rules.new"; mv "$home/rules.new" "$home/rules"; }
 rules
 trap rules HUP
 trap 'rm -f "$data/postmaster.pid"; exit' INT QUIT TERM
+if [ -n "$peer" ]; then
+  : >"$home/wanted"
+  until ls "$home"/.s.PGSQL.* >/dev/null 2>&1; do sleep 0.02; done
+fi
 printf '%s\n\n\n\n\n\n\nready\n' $$ >"$data/postmaster.pid"
 while [ -e "$data/postmaster.pid" ]; do sleep 0.02; done
-"#;
-
-/// Keeps what it was given, and the rules that the server went by meanwhile. With `refuse` beside it, it fails.
-const PSQL: &str = r#"#!/bin/sh
-[ ! -e "$(dirname "$0")/refuse" ] || { echo 'FATAL:  role "boss" is not permitted to log in' >&2; exit 2; }
-for file; do :; done
-home=$(dirname "$file")
-cp "$home/rules" "$home/met"
-{ echo "$PGOPTIONS"; echo "$*"; cat "$file"; } >"$home/given"
 "#;
 
 const INITDB: &str = r#"#!/bin/sh
@@ -44,7 +41,7 @@ cp "$(dirname "$0")/pg_control" "$data/global/pg_control"
 pub(crate) fn programs(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("pg_control"), CONTROL).unwrap();
-    for (name, text) in [("postgres", SERVER), ("initdb", INITDB), ("psql", PSQL)] {
+    for (name, text) in [("postgres", SERVER), ("initdb", INITDB)] {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

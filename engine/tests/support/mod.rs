@@ -5,6 +5,7 @@
 
 pub(crate) mod app;
 pub(crate) mod classic;
+pub(crate) mod peer;
 pub(crate) mod programs;
 pub(crate) mod schema;
 
