@@ -258,15 +258,16 @@ fn hub(random: &mut Random, seed: u64, rates: Rates, leaders: usize) -> Arc<Hub>
 }
 
 /// A schedule that goes wrong is run a second time to be told.
-fn schedule(seed: u64) -> Found {
+fn schedule(seed: u64) -> (Found, usize) {
     let outcome = std::panic::catch_unwind(|| run(seed, false));
     match outcome {
-        Ok(found) if found == Found::default() => found,
+        Ok((found, steps)) if found == Found::default() => (found, steps),
         _ => run(seed, true),
     }
 }
 
-fn run(seed: u64, traces: bool) -> Found {
+/// What it came to, and in how many steps.
+fn run(seed: u64, traces: bool) -> (Found, usize) {
     let mut random = Random::new(seed);
     let leaders = if random.per_mille(300) { 2 } else { 1 };
     let rates = Rates {
@@ -283,7 +284,7 @@ fn run(seed: u64, traces: bool) -> Found {
         tell(seed, &hub);
     }
     match outcome {
-        Ok(found) => found,
+        Ok(found) => (found, hub.chance().steps),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
@@ -399,25 +400,29 @@ fn random_schedules_end_with_one_database_for_each_resource_and_leave_nothing() 
     let (first, count) = (number("SEED", 1), number("SCHEDULES", 2000));
     println!("seeds {first} to {}", first + count - 1);
     let cores = std::thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap());
-    let (found, busy) = std::thread::scope(|scope| {
-        let share = |core: u64| (first..first + count).filter(move |seed| seed % cores == core);
+    let (found, steps, busy) = std::thread::scope(|scope| {
         let run = move |core: u64| {
-            let outcome = |seed| std::panic::catch_unwind(|| schedule(seed)).ok();
-            let all = share(core).map(|seed| (seed, outcome(seed)));
-            let bad: Vec<_> = all
-                .filter(|(_, found)| found.as_ref() != Some(&Found::default()))
-                .collect();
-            (bad, processor_time())
+            let mut bad = Vec::new();
+            let mut steps = 0;
+            for seed in (first..first + count).filter(|seed| seed % cores == core) {
+                let outcome = std::panic::catch_unwind(|| schedule(seed)).ok();
+                steps += outcome.as_ref().map_or(0, |(_, steps)| *steps);
+                let found = outcome.map(|(found, _)| found);
+                if found != Some(Found::default()) {
+                    bad.push((seed, found));
+                }
+            }
+            (bad, steps, processor_time())
         };
         let threads: Vec<_> = (0..cores)
             .map(|core| scope.spawn(move || run(core)))
             .collect();
         let ends = threads.into_iter().map(|t| t.join().unwrap());
         ends.fold(
-            (Vec::new(), Duration::ZERO),
-            |(mut all, sum), (bad, busy)| {
+            (Vec::new(), 0, Duration::ZERO),
+            |(mut all, sum, time), (bad, steps, busy)| {
                 all.extend(bad);
-                (all, sum + busy)
+                (all, sum + steps, time + busy)
             },
         )
     });
@@ -429,7 +434,8 @@ fn random_schedules_end_with_one_database_for_each_resource_and_leave_nothing() 
         broken += found.broken.len();
     }
     let speed = u128::from(count) * 1000 / busy.as_millis().max(1);
-    println!("{speed} schedules a second and core, {broken} broken rules");
+    let steps = steps / usize::try_from(count.max(1)).unwrap();
+    println!("{speed} schedules a second and core, {steps} steps each, {broken} broken rules");
     println!("{count} schedules, {duplicates} duplicates, {leaks} leaks");
     assert!(
         found.is_empty(),

@@ -36,6 +36,8 @@ pub(crate) struct Chance {
     pub(crate) holds: Option<(usize, usize)>,
     /// Calls of each process, those apart that only repeat a read.
     pub(crate) calls: [usize; 2],
+    /// Turns of any process, and moves of the clock.
+    pub(crate) steps: usize,
     /// A story is only written for a schedule that is to be told.
     pub(crate) traces: bool,
     pub(crate) log: Vec<String>,
@@ -52,6 +54,7 @@ impl Chance {
             leader: Some(0),
             holds: None,
             calls: [0, 0],
+            steps: 0,
             traces: false,
             log: Vec::new(),
         }

@@ -205,6 +205,7 @@ fn after<E>(requeue: &Result<Requeue, E>) -> Option<Duration> {
 
 /// Lets one drawn future go on, or time pass; never further than `until`.
 pub(crate) fn step(processes: &mut [Process], hub: &Arc<Hub>, until: Timestamp) {
+    hub.chance().steps += 1;
     let now = hub.now();
     let mut ready = Vec::new();
     let mut soonest = until;
