@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use dct::types::Vdb;
 use environment::names::{ENVIRONMENT_LABEL, INSTANCE_LABEL, NAME_LABEL, PART_OF, PART_OF_LABEL};
 use environment::status::Delivery;
+use k8s_openapi::api::core::v1::{
+    Capabilities, PodSecurityContext, SeccompProfile, SecurityContext,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::{Kind, Name, Object};
@@ -248,6 +251,16 @@ pub fn labels(cr: &PostgresVdb, component: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// What finds the server's pod.
+fn selector(cr: &PostgresVdb) -> BTreeMap<String, String> {
+    [
+        (INSTANCE_LABEL, cr.key().name.as_str()),
+        (COMPONENT_LABEL, "database"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
 /// Metadata of an object beside the resource; it goes with it. `blockOwnerDeletion` stays unset: a foreground
 /// deletion must not wait for what the finalizer waits for.
 pub fn meta(cr: &PostgresVdb, name: &Name, component: &str) -> ObjectMeta {
@@ -280,10 +293,14 @@ fn typed<T: serde::de::DeserializeOwned>(manifest: Value) -> T {
     serde_json::from_value(manifest).expect("builders write manifests of the type that they return")
 }
 
+/// Bytes that hold nearly every object as JSON: a text that grows is copied again and again.
+const MOST: usize = 4096;
+
 /// Stamps the object with the hash of what it says.
 pub fn stamped(object: impl Into<Object>) -> Object {
     let mut object = object.into();
-    let text = serde_json::to_vec(&object).expect("an object is JSON");
+    let mut text = Vec::with_capacity(MOST);
+    serde_json::to_writer(&mut text, &object).expect("an object is JSON");
     let hash = digest(&text)[..16].to_owned();
     object
         .meta_mut()
@@ -299,15 +316,29 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Restricted pod security, as the user that owns the data. No fsGroup: it would touch every file and make the data
 /// directory group-writable, which the server refuses.
-fn pod_security(owner: &str) -> Value {
+fn pod_security(owner: &str) -> PodSecurityContext {
     let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
     let number = |text: &str| text.parse::<i64>().unwrap_or(999);
-    json!({
-        "runAsUser": number(user), "runAsGroup": number(group), "runAsNonRoot": true,
-        "seccompProfile": { "type": "RuntimeDefault" },
-    })
+    PodSecurityContext {
+        run_as_user: Some(number(user)),
+        run_as_group: Some(number(group)),
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
 }
 
-fn container_security() -> Value {
-    json!({ "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] } })
+fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            ..Capabilities::default()
+        }),
+        ..SecurityContext::default()
+    }
 }

@@ -13,8 +13,8 @@ use crate::scram::Password;
 /// What is built together.
 #[derive(Clone, Copy)]
 pub enum What {
-    All,
     Early,
+    Later,
     Stopped,
     Credentials,
 }
@@ -27,7 +27,7 @@ pub struct Inputs<'a> {
     pub generation: u32,
     pub remote: bool,
     pub copy: Option<&'a Copy>,
-    /// The helper of the running server.
+    /// The helper of the running server, if it is not the present one.
     pub helper: Option<&'a str>,
     pub password: Option<&'a Password>,
 }

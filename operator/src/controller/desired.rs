@@ -42,22 +42,22 @@ pub fn all(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Vec<Object> {
         return objects;
     }
     let inputs = with_copy(observed, frame, copy);
-    let mut objects = observed.memory.built.of(What::All, inputs, || {
+    let mut later = observed.memory.built.of(What::Later, inputs, || {
         let mut objects = vec![
-            stamped(config_map::config(frame)),
-            stamped(service::service(frame)),
             stamped(volume::persistent_volume(frame, copy)),
             stamped(volume::persistent_volume_claim(frame)),
         ];
         objects.extend(sets(observed, frame, copy, 1));
         objects
     });
-    let sets = objects.split_off(BEFORE_THE_SET);
-    objects.extend(chosen(observed, sets));
-    helper(observed, frame).into_iter().chain(objects).collect()
+    let sets = later.split_off(BEFORE_THE_SET);
+    later.extend(chosen(observed, sets));
+    let mut objects = early(observed, frame);
+    objects.append(&mut later);
+    objects
 }
 
-const BEFORE_THE_SET: usize = 4;
+const BEFORE_THE_SET: usize = 2;
 
 /// The set without a pod. A running server keeps the helper that it was started with: a new version of the operator
 /// restarts no database.
@@ -71,7 +71,7 @@ pub fn stopped(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Object {
 fn with_copy<'a>(observed: &'a Observed, frame: &Frame<'a>, copy: &'a Copy) -> Inputs<'a> {
     Inputs {
         copy: Some(copy),
-        helper: running_helper(observed, frame),
+        helper: earlier_helper(observed, frame),
         ..Inputs::of(frame)
     }
 }
@@ -79,8 +79,8 @@ fn with_copy<'a>(observed: &'a Observed, frame: &Frame<'a>, copy: &'a Copy) -> I
 /// With the helper of the running server, if there is one, and with the present one.
 fn sets(observed: &Observed, frame: &Frame<'_>, copy: &Copy, replicas: i32) -> Vec<Object> {
     let present = Names::of(frame).helper().name;
-    let running = running_helper(observed, frame).filter(|helper| *helper != present);
-    let helpers = running.into_iter().chain([present.as_str()]);
+    let earlier = earlier_helper(observed, frame);
+    let helpers = earlier.into_iter().chain([present.as_str()]);
     helpers
         .map(|helper| stamped(stateful_set::stateful_set(frame, copy, replicas, helper)))
         .collect()
@@ -93,11 +93,11 @@ fn chosen(observed: &Observed, mut sets: Vec<Object>) -> Option<Object> {
     standing.or(last)
 }
 
-fn running_helper<'a>(observed: &'a Observed, frame: &Frame<'_>) -> Option<&'a str> {
-    let set = observed
-        .children
-        .stateful_set(&Names::of(frame).stateful_set())?;
-    stateful_set::helper_of(set)
+/// The helper of the running server, if it is not the present one.
+fn earlier_helper<'a>(observed: &'a Observed, frame: &Frame<'_>) -> Option<&'a str> {
+    let names = Names::of(frame);
+    let set = observed.children.stateful_set(&names.stateful_set())?;
+    stateful_set::helper_of(set).filter(|helper| *helper != names.helper().name)
 }
 
 /// The step that writes what is missing; `None` if everything stands.

@@ -1,25 +1,29 @@
 //! The volume that is the copy, and the claim on it: bound to each other by name, of equal size, never recycled.
 
-use dct::types::Vdb;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::{Copy, Frame, Names, meta, typed};
+use dct::types::Vdb;
+use k8s_openapi::api::core::v1::{
+    LocalVolumeSource, NFSVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+    ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeSpec, VolumeNodeAffinity, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::{Copy, Frame, Names, meta};
 use crate::settings::{Export, ExportKind};
 
 /// Shown only: a thin copy takes what it changes.
 const SIZE: &str = "10Gi";
+const ONE_NODE: &str = "ReadWriteOnce";
 pub const IDENTITY: &str = "postgres-vdb-platform/identity";
 pub const DATA_AS_OF: &str = "postgres-vdb-platform/data-as-of";
 pub const EXPORT: &str = "postgres-vdb-platform/export";
 
-fn size(frame: &Frame<'_>) -> String {
-    frame
-        .cr
-        .spec
-        .storage_size
-        .as_ref()
-        .map_or_else(|| SIZE.to_owned(), ToString::to_string)
+fn size(frame: &Frame<'_>) -> BTreeMap<String, Quantity> {
+    let ordered = frame.cr.spec.storage_size.as_ref();
+    let size = ordered.map_or_else(|| SIZE.to_owned(), ToString::to_string);
+    [("storage".to_owned(), Quantity(size))].into()
 }
 
 /// Cluster-wide, so no namespaced object can own it: the finalizer removes it. It is also the record of what the
@@ -34,46 +38,81 @@ pub fn persistent_volume(frame: &Frame<'_>, copy: &Copy) -> PersistentVolume {
         annotations.insert(DATA_AS_OF.to_owned(), at.clone());
     }
     let claim = names.claim();
-    let mut spec = json!({
-        "capacity": { "storage": size(frame) },
-        "accessModes": ["ReadWriteOnce"],
-        "persistentVolumeReclaimPolicy": "Retain",
-        "storageClassName": "",
-        "volumeMode": "Filesystem",
-        "claimRef": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.namespace, "name": claim.name },
-    });
+    let mut spec = PersistentVolumeSpec {
+        capacity: Some(size(frame)),
+        access_modes: Some(vec![ONE_NODE.to_owned()]),
+        persistent_volume_reclaim_policy: Some("Retain".to_owned()),
+        storage_class_name: Some(String::new()),
+        volume_mode: Some("Filesystem".to_owned()),
+        claim_ref: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("PersistentVolumeClaim".to_owned()),
+            namespace: Some(claim.namespace),
+            name: Some(claim.name),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
     medium(&mut spec, &frame.settings.export, &copy.export);
-    typed(json!({ "metadata": metadata, "spec": spec }))
+    PersistentVolume {
+        metadata,
+        spec: Some(spec),
+        ..Default::default()
+    }
 }
 
-fn medium(spec: &mut Value, export: &Export, path: &str) {
+fn medium(spec: &mut PersistentVolumeSpec, export: &Export, path: &str) {
+    let path = path.to_owned();
     match export.kind {
         ExportKind::Local => {
-            spec["local"] = json!({ "path": path });
-            spec["nodeAffinity"] = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [{
-                "key": "kubernetes.io/hostname", "operator": "In", "values": [export.node],
-            }] }] } });
+            let node = NodeSelectorRequirement {
+                key: "kubernetes.io/hostname".to_owned(),
+                operator: "In".to_owned(),
+                values: Some(export.node.iter().cloned().collect()),
+            };
+            let term = NodeSelectorTerm {
+                match_expressions: Some(vec![node]),
+                ..Default::default()
+            };
+            spec.local = Some(LocalVolumeSource {
+                path,
+                ..Default::default()
+            });
+            spec.node_affinity = Some(VolumeNodeAffinity {
+                required: Some(NodeSelector {
+                    node_selector_terms: vec![term],
+                }),
+            });
         }
         ExportKind::Nfs => {
-            spec["nfs"] = json!({ "server": export.server, "path": path });
+            spec.nfs = Some(NFSVolumeSource {
+                server: export.server.clone().unwrap_or_default(),
+                path,
+                ..Default::default()
+            });
             // A soft mount would turn a slow engine into a damaged database.
             let options = ["hard", "noatime"].map(str::to_owned);
-            spec["mountOptions"] = json!([options.as_slice(), &export.mount_options].concat());
+            spec.mount_options = Some([options.as_slice(), &export.mount_options].concat());
         }
     }
 }
 
 pub fn persistent_volume_claim(frame: &Frame<'_>) -> PersistentVolumeClaim {
     let names = Names::of(frame);
-    typed(json!({
-        "metadata": meta(frame.cr, &names.claim(), "database"),
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "",
-            "volumeName": names.volume().name,
-            "resources": { "requests": { "storage": size(frame) } },
-        },
-    }))
+    PersistentVolumeClaim {
+        metadata: meta(frame.cr, &names.claim(), "database"),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![ONE_NODE.to_owned()]),
+            storage_class_name: Some(String::new()),
+            volume_name: Some(names.volume().name),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(size(frame)),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
 }
 
 /// The copy that a virtual database offers, or why it is not mounted.
@@ -111,11 +150,13 @@ pub fn checked_export(export: &Export, directory: &str) -> Result<String, String
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn an_engine_that_exports_by_nfs_is_mounted_hard() {
-        let mut spec = json!({});
+        let mut spec = PersistentVolumeSpec::default();
         let export = Export {
             kind: ExportKind::Nfs,
             prefix: "/domain0".into(),
@@ -127,7 +168,7 @@ mod tests {
         let path = checked_export(&export, path).unwrap();
         medium(&mut spec, &export, &path);
         assert_eq!(
-            spec,
+            serde_json::to_value(spec).unwrap(),
             json!({
                 "nfs": { "server": "10.0.1.20", "path": "/domain0/group-1/vdb-7/datafile" },
                 "mountOptions": ["hard", "noatime", "vers=4.1"],
