@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::{Clock, between};
-use crate::cluster::{self, Cluster, Notice};
+use crate::cluster::{self, Cluster};
 use crate::crd::{Key, PostgresVdb};
 use crate::metrics::Metrics;
 use crate::poller::Poller;
@@ -35,6 +35,7 @@ pub mod refresh;
 pub mod remote;
 pub mod sight;
 pub mod status;
+pub mod tell;
 
 use build::{Frame, Helper};
 use memory::Memory;
@@ -236,42 +237,8 @@ async fn record(
         m.replaced(observed.cr.metadata.resource_version.as_deref(), now);
     });
     act::remember(ctx, &key, outcome);
-    tell(ctx, observed, before, &shown).await;
+    tell::tell(ctx, observed, before, &shown).await;
     Ok(Written::Yes)
-}
-
-/// An event when the reason changes. Events are for people: one that cannot be written stops nothing.
-async fn tell(
-    ctx: &Context,
-    observed: &Observed,
-    before: &environment::PostgresVdbStatus,
-    shown: &environment::PostgresVdbStatus,
-) {
-    let Some(ready) = shown.condition("Ready") else {
-        return;
-    };
-    if before
-        .condition("Ready")
-        .is_some_and(|c| c.reason == ready.reason)
-    {
-        return;
-    }
-    let Some(reason) = Reason::ALL
-        .iter()
-        .copied()
-        .find(|r| r.as_str() == ready.reason)
-    else {
-        return;
-    };
-    let notice = Notice {
-        warning: reason.kind() != Kind::Progress,
-        reason,
-        note: ready.message.clone(),
-    };
-    tracing::info!(key = %observed.cr.key(), %reason, message = ready.message, "reason changed");
-    if let Err(error) = ctx.cluster.notify(&observed.cr, &notice).await {
-        tracing::debug!(%error, "event not written");
-    }
 }
 
 /// `None`: go on at once.

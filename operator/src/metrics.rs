@@ -37,6 +37,10 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("vdb_operator");
         let failures = Family::<ReasonLabel, Counter>::default();
+        // There from the start: what fails once a day would otherwise never be seen to rise.
+        for reason in [Reason::RefreshFailed, Reason::RefreshUndoFailed].map(|r| r.to_string()) {
+            drop(failures.get_or_create(&ReasonLabel { reason }));
+        }
         let (orphans, reconciles, errors, leader) = (
             Counter::default(),
             Counter::default(),

@@ -84,7 +84,7 @@ reasons! {
     ServerStopped Trouble "read the server's log: kubectl logs <name>-0";
     DatabaseNotFound Stalled "set database.name to one of the named databases, or createIfMissing to true";
     HookFailed Stalled "correct the hook's script; an edited hook runs again";
-    RefreshFailed Stalled "the database has the data from before; correct what is named and set another refresh.token";
+    RefreshFailed Stalled "the database has the data from before; correct what is named and set another refresh.token, or leave it to the next time of the schedule";
     RefreshUndoFailed Stalled "both generations of the data are kept; correct what is named and set another refresh.token";
     PreparationFailed Trouble "read the server's answer";
     QueryFailed Trouble "read the server's answer; the application's user cannot connect through the Service";

@@ -48,8 +48,13 @@ pub fn of(
     };
     conditions.fill(observed, frame, outcome, reason, &message);
     status.conditions = conditions.made;
-    if let Some(failure) = unfulfilled(observed, status.refresh.as_ref()) {
-        stall(&mut status, &failure);
+    let stalled = |c: &Condition| c.kind == "Stalled" && c.status == "True";
+    if !status.conditions.iter().any(stalled)
+        && let Some(failure) = unfulfilled(observed, status.refresh.as_ref())
+    {
+        let state = ("True", Reason::RefreshFailed);
+        let times = (before.conditions.as_slice(), now);
+        overrule(&mut status, times, "Stalled", state, &failure);
     }
     if serves_on(observed, frame, status.refresh.as_ref(), outcome) {
         keep_serving(&mut status, before);
@@ -78,26 +83,55 @@ fn exchange(observed: &Observed, outcome: &Outcome, now: Timestamp) -> Option<Re
     }
 }
 
-/// The order asks for data that it did not get, though the database works.
+/// The order asks for data that it did not get, though the database works. What a schedule did not get is missed until
+/// an exchange succeeds: one that is under way, or an action that failed, makes up for nothing.
 fn unfulfilled(observed: &Observed, refresh: Option<&Refresh>) -> Option<String> {
-    let refresh = refresh.filter(|r| r.state == Some(RefreshState::Failed))?;
-    let asked = observed.cr.spec.refresh.as_ref()?.token.as_ref()?;
-    (refresh.token.as_ref() == Some(asked) && !observed.cr.is_deleting()).then(|| {
-        let why = refresh.message.clone().unwrap_or_default();
-        hinted(
-            Reason::RefreshFailed,
-            &format!("refresh {asked} failed: {why}"),
-        )
-    })
+    let wish = observed.cr.spec.refresh.as_ref();
+    let (refresh, wish) = refresh.zip(wish.filter(|_| !observed.cr.is_deleting()))?;
+    let is_asked = match &refresh.token {
+        Some(token) => wish.token.as_ref() == Some(token),
+        None => wish.schedule.is_some(),
+    };
+    match refresh.state? {
+        RefreshState::Committing | RefreshState::Succeeded => None,
+        RefreshState::Failed if refresh.action.is_none() => is_asked.then(|| failure_of(refresh)),
+        _ if refresh.token.is_some() => None,
+        _ => observed
+            .cr
+            .status
+            .as_ref()
+            .and_then(|s| s.condition("Stalled"))
+            .filter(|c| c.status == "True" && c.reason == Reason::RefreshFailed.as_str())
+            .map(|c| c.message.clone()),
+    }
 }
 
-fn stall(status: &mut PostgresVdbStatus, message: &str) {
-    for condition in &mut status.conditions {
-        if condition.kind == "Stalled" && condition.status != "True" {
-            "True".clone_into(&mut condition.status);
-            condition.reason = Reason::RefreshFailed.to_string();
-            message.clone_into(&mut condition.message);
-        }
+/// Which exchange of the data failed, why, and what to do.
+pub(super) fn failure_of(refresh: &Refresh) -> String {
+    let which = match (&refresh.token, &refresh.action) {
+        (Some(token), _) => format!("refresh {token}"),
+        (None, Some(action)) => action.split('/').take(2).collect::<Vec<_>>().join(" "),
+        (None, None) => "the scheduled refresh".to_owned(),
+    };
+    let why = refresh.message.as_deref().unwrap_or_default();
+    hinted(Reason::RefreshFailed, &format!("{which} failed: {why}"))
+}
+
+/// A condition that the way to Ready does not decide alone. The time of its last change stays while it does.
+fn overrule(
+    status: &mut PostgresVdbStatus,
+    (before, now): (&[Condition], Timestamp),
+    kind: &str,
+    (holds, reason): (&str, Reason),
+    message: &str,
+) {
+    let same = before.iter().find(|c| c.kind == kind && c.status == holds);
+    let since = same.map_or_else(|| seconds(now), |c| c.last_transition_time.clone());
+    for condition in status.conditions.iter_mut().filter(|c| c.kind == kind) {
+        condition.last_transition_time.clone_from(&since);
+        holds.clone_into(&mut condition.status);
+        condition.reason = reason.to_string();
+        message.clone_into(&mut condition.message);
     }
 }
 

@@ -205,6 +205,31 @@ async fn a_refresh_that_fails_ends_in_the_data_before_whatever_breaks_besides(
 }
 
 #[tokio::test]
+async fn a_failed_refresh_is_told_once_and_stalls_since_one_moment_whatever_is_written_after() {
+    let mut base = ready(json!({})).await;
+    ask(&mut base, "t-1");
+    base.refusing = vec!["refresh"];
+    let world = World::of(base);
+    world.drive(over).await;
+    let since = |s: &State| {
+        let status = s.cr.as_ref().unwrap().status.as_ref().unwrap();
+        let stalled = status.condition("Stalled").unwrap();
+        (stalled.status == "True").then(|| stalled.last_transition_time.clone())
+    };
+    let first = since(&world.state());
+    assert!(first.as_deref() > Some("2026-11-23T10:00:00Z"), "{first:?}");
+    world.state().advance(std::time::Duration::from_mins(1));
+    world
+        .state()
+        .change(|cr| cr.spec.deletion_policy = environment::spec::DeletionPolicy::Retain);
+    world.drive(over).await;
+    let state = world.state();
+    assert_eq!(since(&state), first);
+    assert_eq!(state.told("RefreshFailed").len(), 1);
+    assert_eq!(state.counted("RefreshFailed"), 1);
+}
+
+#[tokio::test]
 async fn a_failed_undo_keeps_both_generations_and_another_token_tries_it_again() {
     let mut base = ready(json!({})).await;
     ask(&mut base, "t-1");
@@ -474,6 +499,90 @@ async fn a_schedule_refreshes_once_for_each_time_and_makes_up_for_missed_ones_by
     let without = |cr: &mut operator::crd::PostgresVdb| cr.spec.refresh = None;
     world.state().change(without);
     world.drive(|s| s.is_ready() && next(s).is_empty()).await;
+}
+
+/// The moment of a schedule comes, and its exchange ends as wanted.
+async fn next_day(world: &World, ends: RefreshState) {
+    let day = std::time::Duration::from_hours(24);
+    let before = world.state().refresh().unwrap().started_at.clone();
+    world.state().advance(day);
+    let ended = |s: &State| {
+        let refresh = s.refresh().unwrap();
+        refresh.started_at != before && refresh.state == Some(ends) && s.is_ready()
+    };
+    world.drive(ended).await;
+}
+
+/// At each moment of an exchange somebody else has to hear of its failure.
+#[rstest]
+#[case::keeping(&["bookmark"], false, None, "it is not to be")]
+#[case::preparing(&[], true, None, "relation \"x\" does not exist")]
+#[case::replacing(&["refresh"], false, None, "it is not to be")]
+#[case::starting(&[], false, Some("dev-vdb-g2"), "PostgreSQL 17")]
+#[tokio::test]
+async fn a_scheduled_refresh_that_fails_is_told_once_and_stalls_until_one_succeeds(
+    #[case] refusing: &[&'static str],
+    #[case] hook_fails: bool,
+    #[case] broken: Option<&'static str>,
+    #[case] says: &str,
+) {
+    let mut spec = hooks();
+    spec["refresh"] = json!({ "schedule": "0 3 * * *" });
+    let world = World::of(ready(spec).await);
+    world.drive(|s| s.refresh().is_some()).await;
+    {
+        let mut state = world.state();
+        state.refusing = refusing.to_vec();
+        state.hook_fails = hook_fails;
+        state.broken_claim = broken;
+    }
+    next_day(&world, RefreshState::Failed).await;
+    let check = |failures: usize| {
+        let state = world.state();
+        let (stalled, reason, message) = state.condition("Stalled").unwrap();
+        assert_eq!((&*stalled, &*reason), ("True", "RefreshFailed"));
+        assert!(
+            message.contains(says) && message.contains("scheduled"),
+            "{message}"
+        );
+        let told = state.told("RefreshFailed");
+        assert_eq!(told.len(), failures, "{:?}", state.notices);
+        let last = told.last().unwrap();
+        assert!(last.warning && last.note.contains(says), "{last:?}");
+        assert_eq!(state.counted("RefreshFailed") as usize, failures);
+    };
+    check(1);
+    // Also while the next one is on its way.
+    world.state().refusing = vec!["refresh"];
+    world.state().advance(std::time::Duration::from_hours(24));
+    let asks = |s: &State| s.refresh().unwrap().state == Some(RefreshState::Keeping);
+    world.drive(asks).await;
+    check(1);
+    world.drive(over).await;
+    assert_eq!(world.state().counted("RefreshFailed"), 2);
+    assert_eq!(world.state().told("RefreshFailed").len(), 2);
+    {
+        let mut state = world.state();
+        state.refusing.clear();
+        state.hook_fails = false;
+        state.broken_claim = None;
+    }
+    next_day(&world, RefreshState::Succeeded).await;
+    let state = world.state();
+    assert_eq!(state.condition("Stalled").unwrap().0, "False");
+    assert_eq!(state.counted("RefreshFailed"), 2);
+}
+
+#[tokio::test]
+async fn what_a_schedule_did_not_get_is_not_missed_once_the_schedule_is_gone() {
+    let base = ready(json!({ "refresh": { "schedule": "0 3 * * *" } })).await;
+    let world = World::of(base);
+    world.drive(|s| s.refresh().is_some()).await;
+    world.state().refusing = vec!["refresh"];
+    next_day(&world, RefreshState::Failed).await;
+    world.state().change(|cr| cr.spec.refresh = None);
+    let rests = |s: &State| s.is_ready() && s.condition("Stalled").unwrap().0 == "False";
+    world.drive(rests).await;
 }
 
 /// Its job still runs when the way back begins: until then the copy looks whole, and goes.

@@ -188,11 +188,15 @@ pub(crate) struct State {
     pub(crate) databases: Vec<String>,
     pub(crate) pod_status: Option<serde_json::Value>,
     pub(crate) hook_fails: bool,
+    /// What a Job prints.
+    pub(crate) prints: String,
     pub(crate) stuck_pod: bool,
     /// The namespace goes, and the operator's role in it is gone already.
     pub(crate) namespace_ends: bool,
     pub(crate) orphans: Vec<Orphan>,
     pub(crate) notices: Vec<Notice>,
+    /// What all processes of this world have counted.
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) writes: usize,
     /// Reads of the resource.
     pub(crate) looks: usize,
@@ -311,10 +315,12 @@ impl World {
             databases: vec!["orders".into(), "postgres".into()],
             pod_status: None,
             hook_fails: false,
+            prints: "psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into(),
             stuck_pod: false,
             namespace_ends: false,
             orphans: Vec::new(),
             notices: Vec::new(),
+            metrics: Arc::default(),
             writes: 0,
             looks: 0,
             status_writes: 0,
@@ -361,7 +367,7 @@ impl World {
             },
             helper: Helper::new(b"helper".to_vec()),
             memory: Memory::default(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: self.state().metrics.clone(),
         }
     }
 
@@ -458,6 +464,20 @@ impl State {
             status.is_some_and(|s| s.is_ready(cr.generation()))
         };
         self.cr.as_ref().is_some_and(ready)
+    }
+
+    /// Events of this reason.
+    pub(crate) fn told(&self, reason: &str) -> Vec<&Notice> {
+        let notices = self.notices.iter();
+        notices.filter(|n| n.reason.as_str() == reason).collect()
+    }
+
+    /// How often the operator has counted a stop for this reason.
+    pub(crate) fn counted(&self, reason: &str) -> u32 {
+        let series = format!("vdb_operator_stops_total{{reason=\"{reason}\"}} ");
+        let text = self.metrics.text();
+        let line = text.lines().find_map(|l| l.strip_prefix(&series));
+        line.map_or(0, |count| count.parse().unwrap())
     }
 
     pub(crate) fn refresh(&self) -> Option<&Refresh> {

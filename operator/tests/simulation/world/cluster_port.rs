@@ -216,9 +216,7 @@ impl Cluster for World {
     }
 
     async fn job_log(&self, _: &str, _: &str) -> Result<String, cluster::Error> {
-        self.call(format_args!("log"), |_| {
-            Ok("psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into())
-        })
+        self.call(format_args!("log"), |s| Ok(s.prints.clone()))
     }
 
     async fn namespace_ends(&self, _: &str) -> Result<bool, cluster::Error> {

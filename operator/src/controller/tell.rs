@@ -1,0 +1,65 @@
+//! What people are told once a status is written: events, and the count of what failed beside the way to Ready.
+
+use environment::PostgresVdbStatus;
+use environment::status::RefreshState;
+
+use super::observe::Observed;
+use super::{Context, status};
+use crate::cluster::Notice;
+use crate::reason::{Kind, Reason};
+
+/// Events are for people: one that cannot be written stops nothing.
+pub async fn tell(
+    ctx: &Context,
+    observed: &Observed,
+    before: &PostgresVdbStatus,
+    shown: &PostgresVdbStatus,
+) {
+    let change = changed(before, shown);
+    let failures = failures(before, shown);
+    for failure in &failures {
+        ctx.metrics.failed(failure.reason);
+    }
+    for notice in change.into_iter().chain(failures) {
+        let Notice { reason, note, .. } = &notice;
+        tracing::info!(key = %observed.cr.key(), %reason, message = note, "told");
+        if let Err(error) = ctx.cluster.notify(&observed.cr, &notice).await {
+            tracing::debug!(%error, "event not written");
+        }
+    }
+}
+
+/// Ready has another reason.
+fn changed(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Option<Notice> {
+    let ready = shown.condition("Ready")?;
+    if before
+        .condition("Ready")
+        .is_some_and(|c| c.reason == ready.reason)
+    {
+        return None;
+    }
+    let all = Reason::ALL.iter().copied();
+    let reason = all.into_iter().find(|r| r.as_str() == ready.reason)?;
+    Some(Notice {
+        warning: reason.kind() != Kind::Progress,
+        reason,
+        note: ready.message.clone(),
+    })
+}
+
+/// What has failed with this write, and does not show in Ready.
+fn failures(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Vec<Notice> {
+    let failed = |status: &PostgresVdbStatus| {
+        let refresh = status.refresh.clone();
+        refresh.filter(|r| r.state == Some(RefreshState::Failed))
+    };
+    let exchange = failed(shown).filter(|_| failed(before).is_none());
+    let warning = |reason, note| Notice {
+        warning: true,
+        reason,
+        note,
+    };
+    let exchange =
+        exchange.map(|refresh| warning(Reason::RefreshFailed, status::failure_of(&refresh)));
+    exchange.into_iter().collect()
+}
