@@ -271,12 +271,12 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     if !stands && !frame.has_own_role() {
         return Plan::Act(Step::Prepare(Box::new(order)));
     }
+    // What was proved once has been through them; the condition may tell of an exchange.
     let created = observed
         .cr
         .status
         .as_ref()
-        .and_then(|s| s.condition("HooksSucceeded"))
-        .is_some_and(|c| c.status == "True");
+        .is_some_and(|s| s.verified.is_some());
     let stage =
         refresh::start_hooks(&observed.cr).filter(|s| !created || *s != HookStage::PostCreate);
     if let Some(plan) = stage.and_then(|stage| hooks::next(observed, frame, stage)) {

@@ -56,6 +56,11 @@ pub fn of(
         let times = (before.conditions.as_slice(), now);
         overrule(&mut status, times, "Stalled", state, &failure);
     }
+    if let Some(failure) = failed_hook(before, status.refresh.as_ref()) {
+        let state = ("False", Reason::HookFailed);
+        let times = (before.conditions.as_slice(), now);
+        overrule(&mut status, times, "HooksSucceeded", state, &failure);
+    }
     if serves_on(observed, frame, status.refresh.as_ref(), outcome) {
         keep_serving(&mut status, before);
     }
@@ -102,6 +107,21 @@ fn unfulfilled(observed: &Observed, refresh: Option<&Refresh>) -> Option<String>
             .as_ref()
             .and_then(|s| s.condition("Stalled"))
             .filter(|c| c.status == "True" && c.reason == Reason::RefreshFailed.as_str())
+            .map(|c| c.message.clone()),
+    }
+}
+
+/// The hook that an exchange failed for, until one succeeds.
+fn failed_hook(before: &PostgresVdbStatus, refresh: Option<&Refresh>) -> Option<String> {
+    let refresh = refresh?;
+    match refresh.state? {
+        RefreshState::Committing | RefreshState::Succeeded => None,
+        _ if refresh.reason.as_deref() == Some(Reason::HookFailed.as_str()) => {
+            refresh.message.clone()
+        }
+        _ => before
+            .condition("HooksSucceeded")
+            .filter(|c| c.status == "False" && c.reason == Reason::HookFailed.as_str())
             .map(|c| c.message.clone()),
     }
 }

@@ -319,6 +319,86 @@ async fn a_failed_hook_before_a_refresh_leaves_the_server_running() {
     );
 }
 
+#[rstest]
+#[case("pre-refresh")]
+#[case("post-refresh")]
+#[tokio::test]
+async fn a_failed_hook_of_a_refresh_stands_in_its_condition_until_a_refresh_succeeds(
+    #[case] stage: &str,
+) {
+    let mut base = ready(json!({ "hooks": [
+        { "name": "mask", "stage": stage, "type": "sql", "script": "select x" },
+    ] }))
+    .await;
+    assert_eq!(base.condition("HooksSucceeded").unwrap().0, "True");
+    ask(&mut base, "t-1");
+    base.hook_fails = true;
+    let world = World::of(base);
+    world.drive(over).await;
+    let stands = |s: &State| {
+        let (holds, reason, message) = s.condition("HooksSucceeded").unwrap();
+        assert_eq!((&*holds, &*reason), ("False", "HookFailed"));
+        assert!(
+            message.contains("mask") && message.contains("relation \"x\" does not exist"),
+            "{message}"
+        );
+    };
+    stands(&world.state());
+    {
+        let mut state = world.state();
+        // The next proof of the data before is none of its hooks.
+        state.advance(std::time::Duration::from_mins(20));
+        state.change(|cr| cr.spec.deletion_policy = environment::spec::DeletionPolicy::Retain);
+    }
+    world.drive(State::is_ready).await;
+    stands(&world.state());
+    {
+        let mut state = world.state();
+        state.hook_fails = false;
+        ask(&mut state, "t-2");
+    }
+    let asks = |s: &State| s.refresh().unwrap().state == Some(RefreshState::Keeping);
+    world.drive(asks).await;
+    stands(&world.state());
+    world.drive(over).await;
+    let state = world.state();
+    assert_eq!(
+        state.refresh().unwrap().state,
+        Some(RefreshState::Succeeded)
+    );
+    let (holds, reason, message) = state.condition("HooksSucceeded").unwrap();
+    assert_eq!((&*holds, &*reason, &*message), ("True", "Succeeded", ""));
+}
+
+#[tokio::test]
+async fn a_failed_hook_of_a_refresh_makes_no_hook_of_the_creation_run_again() {
+    let hooks = |seed: &str| {
+        json!([
+            { "name": "seed", "stage": "post-create", "type": "sql", "script": seed },
+            { "name": "mask", "stage": "post-refresh", "type": "sql", "script": "select x" },
+        ])
+    };
+    let mut base = ready(json!({ "hooks": hooks("select 1") })).await;
+    ask(&mut base, "t-1");
+    base.hook_fails = true;
+    // Back from the bookmark, so the data before is another generation than the one that was made.
+    base.refusing = vec!["undo"];
+    let world = World::of(base);
+    world.drive(over).await;
+    {
+        let mut state = world.state();
+        state.hook_fails = false;
+        let edited = serde_json::from_value(hooks("select 2")).unwrap();
+        state.change(|cr| cr.spec.hooks = edited);
+        state.advance(std::time::Duration::from_mins(20));
+    }
+    world.drive(over).await;
+    let state = world.state();
+    assert_whole(&state, "the latest snapshot", "dev-vdb-g3");
+    let jobs = state.log.iter().filter(|c| c.starts_with("apply Job"));
+    assert_eq!(jobs.count(), 1, "mask alone: {:?}", state.log);
+}
+
 #[tokio::test]
 async fn a_deletion_at_any_moment_of_a_refresh_leaves_nothing() {
     for broken in [None, Some("dev-vdb-g2")] {
