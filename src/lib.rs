@@ -9,7 +9,6 @@ pub mod forge;
 pub mod install;
 pub mod output;
 pub mod push_event;
-pub(crate) mod redact;
 pub mod serve;
 pub mod web;
 

@@ -25,6 +25,7 @@ pub mod cleanup;
 pub mod desired;
 pub mod expiry;
 pub mod hooks;
+pub mod job_log;
 pub mod memory;
 pub mod observe;
 pub mod plan;

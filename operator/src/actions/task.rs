@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::{Action, Step};
 use crate::cluster::{self, HookRun, Kind, Name, Object, Progress};
 use crate::controller::Context;
-use crate::controller::build::{COMPONENT_LABEL, Names, hook_job, secret};
+use crate::controller::build::{COMPONENT_LABEL, hook_job};
+use crate::controller::job_log;
 use crate::crd::PostgresVdb;
 
 /// The end of the output that a status holds.
@@ -47,11 +48,7 @@ pub(super) async fn step(
     if progress == Progress::Running {
         return Ok(Step::Runs(Box::new(running)));
     }
-    let log = match ctx.cluster.job_log(&key.namespace, &name).await {
-        Ok(log) => log,
-        Err(error) => format!("(its log cannot be read: {})", error.message),
-    };
-    let output = tail(&redacted(ctx, vdb, log).await?);
+    let output = tail(&job_log::shown(ctx, vdb, &name).await?);
     Ok(if progress == Progress::Succeeded {
         Step::Succeeded(Box::new(ActionStatus {
             output: Some(output),
@@ -111,23 +108,6 @@ fn job(ctx: &Context, action: &Action, spec: &TaskSpec, vdb: &PostgresVdb, name:
         labels.insert(COMPONENT_LABEL.to_owned(), "task".to_owned());
     }
     job
-}
-
-/// A script may print its environment.
-async fn redacted(
-    ctx: &Context,
-    vdb: &PostgresVdb,
-    mut log: String,
-) -> Result<String, cluster::Error> {
-    let names = Names::of(&ctx.frame(vdb));
-    for name in [names.admin(), names.credentials()] {
-        if let Some(Object::Secret(secret)) = ctx.cluster.object(&name).await?
-            && let Some(password) = secret::text(&secret, "password").filter(|p| !p.is_empty())
-        {
-            log = log.replace(&password, "…");
-        }
-    }
-    Ok(log)
 }
 
 fn tail(text: &str) -> String {

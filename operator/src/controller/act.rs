@@ -8,7 +8,7 @@ use super::build::{Frame, Names, config_map, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, pod, refresh, remote, sight};
+use super::{Context, cleanup, desired, job_log, pod, refresh, remote, sight};
 use crate::clock::{between, precise};
 use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
@@ -66,7 +66,7 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             apply(ctx, observed, frame, &objects).await
         }
         Step::Hook(job) => apply(ctx, observed, frame, &[Object::from(*job)]).await,
-        Step::HookFailed { hook, job } => hook_failed(ctx, observed, frame, &hook, &job).await,
+        Step::HookFailed { hook, job } => hook_failed(ctx, observed, &hook, &job).await,
         Step::Prepare(order) => prepare(ctx, observed, frame, &order).await,
         Step::PublishSecret(password) => {
             let password = password.unwrap_or_else(Password::generate);
@@ -256,26 +256,9 @@ async fn write(
     }
 }
 
-async fn hook_failed(
-    ctx: &Context,
-    observed: &Observed,
-    frame: &Frame<'_>,
-    hook: &str,
-    job: &str,
-) -> Acted {
-    let log = match ctx.cluster.job_log(&observed.cr.key().namespace, job).await {
-        Ok(log) => log,
-        Err(error) => format!("(its log cannot be read: {})", error.message),
-    };
-    let mut tail = crate::one_line(&log);
-    // A script may print its environment.
-    let secrets = [
-        desired::admin_password(observed, frame),
-        desired::ordered_password(observed, frame),
-    ];
-    for password in secrets.into_iter().flatten() {
-        tail = tail.replace(password.reveal(), "…");
-    }
+async fn hook_failed(ctx: &Context, observed: &Observed, hook: &str, job: &str) -> Acted {
+    let log = job_log::shown(ctx, &observed.cr, job).await?;
+    let tail = crate::one_line(&log);
     let from = tail
         .char_indices()
         .rev()

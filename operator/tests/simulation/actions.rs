@@ -239,6 +239,31 @@ async fn a_failed_task_is_not_tried_again_and_a_deleted_action_ends_without_harm
 }
 
 #[tokio::test]
+async fn no_password_of_the_database_stays_in_the_output_of_a_task() {
+    let mut base = ready().await;
+    let passwords: Vec<String> = ["dev-vdb-admin", "dev-vdb-credentials"]
+        .iter()
+        .map(|name| match base.object(Object::Secret, name) {
+            Some(operator::cluster::Object::Secret(secret)) => {
+                let bytes = secret.data.as_ref().unwrap()["password"].0.clone();
+                String::from_utf8(bytes).unwrap()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    base.prints = format!("{}\nas app: {}\n", passwords[0], passwords[1]);
+    add(
+        &mut base,
+        action(Kind::PostgresTask, "it", &json!({ "command": "env" })),
+    );
+    let world = World::of(base);
+    world.drive(over).await;
+    let state = world.state();
+    let output = state.actions["it"].status.output.as_deref();
+    assert_eq!(output, Some("…\nas app: …"));
+}
+
+#[tokio::test]
 async fn an_action_of_no_database_fails_at_once() {
     let mut base = ready().await;
     add(

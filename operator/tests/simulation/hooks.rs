@@ -1,6 +1,7 @@
 //! The stages of hooks beside those of a refresh: what runs when, what runs again, and what is passed over.
 
-use operator::cluster::Kind;
+use k8s_openapi::api::core::v1::Secret;
+use operator::cluster::{Kind, Name, Object};
 use serde_json::{Value, json};
 
 use super::world::{State, World};
@@ -116,4 +117,56 @@ async fn hooks_of_post_delete_run_after_the_virtual_database_is_gone() {
     world.drive(|s| started(s) == 1).await;
     assert!(world.state().vdbs.is_empty());
     world.drive(|s| s.cr.is_none()).await;
+}
+
+#[tokio::test]
+async fn no_secret_of_a_hook_reaches_the_status_or_an_event() {
+    let mut mask = hook("mask", "post-refresh", "env", 1);
+    mask["envFrom"] = json!([
+        { "secretRef": { "name": "dev-vdb-credentials" } },
+        { "secretRef": { "name": "mail" } },
+    ]);
+    let world = World::new(json!({ "hooks": [mask] }));
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "mail", "namespace": "postgres-vdbs-dev" },
+        "data": { "token": "dG9rZW4tb2YtbWFpbA==", "key": "a2V5LW9mLW1haWwKc2Vjb25kLWxpbmUK", "on": "MQ==" },
+    }))
+    .unwrap();
+    let object = Object::from(secret);
+    world.state().objects.insert(Name::of(&object), object);
+    world.drive(State::is_ready).await;
+    let secrets = {
+        let mut state = world.state();
+        let published = Name::new(Kind::Secret, "postgres-vdbs-dev", "dev-vdb-credentials");
+        let Some(Object::Secret(published)) = state.objects.get(&published) else {
+            panic!("no credentials")
+        };
+        let password = published.data.as_ref().unwrap()["password"].0.clone();
+        let password = String::from_utf8(password).unwrap();
+        state.prints = format!(
+            "token=token-of-mail\nsecond-line\nuri=postgresql://app:{password}@dev-vdb:5432/orders\nat 11:11 step 1 failed\n"
+        );
+        state.hook_fails = true;
+        state.change(|cr| {
+            cr.spec.refresh = serde_json::from_value(json!({ "token": "t-1" })).unwrap();
+        });
+        [
+            password,
+            "token-of-mail".to_owned(),
+            "second-line".to_owned(),
+        ]
+    };
+    let failed = |s: &State| s.told("RefreshFailed").len() == 1;
+    world.drive(failed).await;
+    let state = world.state();
+    let shown = serde_json::to_string(&state.cr.as_ref().unwrap().status).unwrap();
+    assert!(
+        shown.contains("at 11:11 step 1 failed"),
+        "what is no secret stays: {shown}"
+    );
+    for secret in &secrets {
+        assert!(!shown.contains(secret), "{shown}");
+        let mut notes = state.notices.iter().map(|n| &n.note);
+        assert!(notes.all(|note| !note.contains(secret)));
+    }
 }

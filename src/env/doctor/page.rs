@@ -1,13 +1,13 @@
 //! From what was found to the page: one line for each link of the chain, in the order in which an order travels. Pure.
 
 use environment::EnvironmentName;
+use environment::redact::Redactor;
 use environment::values::Values;
 use serde_json::Value;
 
 use super::super::observed;
 use super::state::{Asked, Database, Git, State};
 use crate::doctor::{Check, Outcome};
-use crate::redact::Redactor;
 use crate::web::one_line;
 
 /// Reasons of a database on its way (docs/operations.md): nothing is to be done.

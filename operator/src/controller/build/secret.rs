@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use environment::redact::escaped;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -114,28 +115,4 @@ fn bytes<const N: usize>(entries: [(&str, String); N]) -> BTreeMap<String, ByteS
     entries
         .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
         .into()
-}
-
-/// Percent-encoding of everything that is not unreserved in a URI.
-fn escaped(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    text.bytes()
-        .map(|b| {
-            if plain(b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_cannot_change_the_meaning_of_a_uri() {
-        assert_eq!(escaped("a@b:c/d ü"), "a%40b%3Ac%2Fd%20%C3%BC");
-    }
 }

@@ -21,13 +21,13 @@ const BEFORE: [&str; 11] = [
 const SCHEMES: [&str; 4] = ["bearer", "apk", "basic", "identified by"];
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Redactor {
+pub struct Redactor {
     known: Vec<String>,
 }
 
 impl Redactor {
     /// The longest first, so that no part of one stays because another is inside it.
-    pub(crate) fn new(known: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(known: impl IntoIterator<Item = String>) -> Self {
         let mut known: Vec<String> = known
             .into_iter()
             .map(|value| value.trim().to_owned())
@@ -38,15 +38,31 @@ impl Redactor {
         Self { known }
     }
 
-    pub(crate) fn text(&self, text: &str) -> String {
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for value in &self.known {
             text = text.replace(value, HIDDEN);
             // As an address writes it.
-            text = text.replace(&crate::web::segment(value), HIDDEN);
+            text = text.replace(&escaped(value), HIDDEN);
         }
         verifiers(&assignments(&addresses(&text)))
     }
+}
+
+/// Percent-encoding of everything that is not unreserved in a URI.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|b| {
+            if plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
 }
 
 /// `scheme://user:password@host`
@@ -193,6 +209,11 @@ mod tests {
         let redactor = Redactor::new(["p@ss/word".to_owned(), "p@ss".to_owned(), "ab".to_owned()]);
         let shown = redactor.text("about p@ss/word and p%40ss%2Fword, xp@ssx");
         assert_eq!(shown, "about … and …, x…x");
+    }
+
+    #[test]
+    fn a_password_cannot_change_the_meaning_of_a_uri() {
+        assert_eq!(escaped("a@b:c/d ü"), "a%40b%3Ac%2Fd%20%C3%BC");
     }
 
     #[test]
