@@ -238,7 +238,7 @@ async fn record(
         m.replaced(observed.cr.metadata.resource_version.as_deref(), now);
     });
     act::remember(ctx, &key, outcome);
-    tell::tell(ctx, observed, before, &shown).await;
+    tell::tell(ctx, observed, before, &shown, outcome).await;
     Ok(Written::Yes)
 }
 

@@ -8,7 +8,7 @@ use super::build::{Frame, Names, config_map, vdb_name};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, job_log, pod, refresh, remote, sight};
+use super::{Context, cleanup, desired, hooks, job_log, pod, refresh, remote, sight};
 use crate::clock::{between, precise};
 use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
@@ -276,10 +276,12 @@ async fn hook_failed(ctx: &Context, observed: &Observed, hook: &str, job: &str) 
         said if said.is_empty() => "it left no log".to_owned(),
         said => said,
     };
-    Ok(stopped(
-        Reason::HookFailed,
-        format!("hook {hook:?} failed (Job {job}): {said}"),
-    ))
+    let message = format!("hook {hook:?} failed {}: {said}", hooks::named(job));
+    Ok(if observed.cr.is_deleting() {
+        Outcome::Recorded(Record::HookFailed(message))
+    } else {
+        stopped(Reason::HookFailed, message)
+    })
 }
 
 /// The server behind the Service, as it is reached from here.

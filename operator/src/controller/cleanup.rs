@@ -30,6 +30,9 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if let Some(plan) = provision::standing(observed, frame) {
         return plan;
     }
+    if let Some(plan) = hooks::untold(observed, frame) {
+        return plan;
+    }
     let names = Names::of(frame);
     if let Some(plan) = before_the_end(observed, frame) {
         return plan;

@@ -52,6 +52,46 @@ pub fn next_before_end(observed: &Observed, frame: &Frame<'_>, stage: HookStage)
     None
 }
 
+/// The step for the first failed hook of a deletion of which nothing is written yet: its log goes with its Job.
+pub fn untold(observed: &Observed, frame: &Frame<'_>) -> Option<Plan> {
+    let told = told(observed, frame).unwrap_or_default();
+    let hook = before_end(observed).into_iter().find(|hook| {
+        let job = hook_job::name(frame, hook);
+        let failed = progress(observed, &job) == Some(Progress::Failed);
+        failed && !told.contains(&named(&job))
+    })?;
+    Some(Plan::Act(Step::HookFailed {
+        hook: hook.name.clone(),
+        job: hook_job::name(frame, hook),
+    }))
+}
+
+/// What is written of the failed hooks of this deletion.
+pub fn told<'a>(observed: &'a Observed, frame: &Frame<'_>) -> Option<&'a str> {
+    let status = observed.cr.status.as_ref()?;
+    let said = status
+        .condition("HooksSucceeded")
+        .filter(|c| observed.cr.is_deleting() && c.reason == Reason::HookFailed.as_str())?;
+    // It may be that of an earlier hook, before the deletion.
+    let mut jobs = before_end(observed)
+        .into_iter()
+        .map(|hook| named(&hook_job::name(frame, hook)));
+    jobs.any(|job| said.message.contains(&job))
+        .then_some(said.message.as_str())
+}
+
+fn before_end(observed: &Observed) -> Vec<&Hook> {
+    let stages = [HookStage::PreDelete, HookStage::PostDelete];
+    let hooks = &observed.cr.spec.hooks;
+    let of = |stage| hook_job::of_stage(hooks, stage);
+    stages.into_iter().flat_map(of).collect()
+}
+
+/// How a failure's message names the Job.
+pub fn named(job: &str) -> String {
+    format!("(Job {job})")
+}
+
 /// Names of a stage's hooks that have come to no end.
 pub fn not_ended<'a>(observed: &'a Observed, frame: &Frame<'_>, stage: HookStage) -> Vec<&'a str> {
     let ended = |hook: &Hook| {

@@ -146,6 +146,8 @@ pub enum Record {
     /// The present data generation, where the status named none.
     Generation(u32),
     Refresh(Box<refresh::Change>),
+    /// A hook of a deletion failed, which goes on: the message is all that is left of it.
+    HookFailed(String),
 }
 
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
-use super::{cleanup, expiry, provision, refresh};
+use super::{cleanup, expiry, hooks, provision, refresh};
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -26,6 +26,10 @@ pub fn of(
     let (reason, mut message) = told(observed, frame, outcome)?;
     if let Some(passed_over) = cleanup::passed_over(observed, frame) {
         let _ = write!(message, "; {passed_over}");
+    }
+    let failed_hooks = in_a_deletion(observed, frame, outcome);
+    if let Some(failed) = &failed_hooks {
+        let _ = write!(message, "; {failed}");
     }
     let none = PostgresVdbStatus::default();
     let before = observed.cr.status.as_ref().unwrap_or(&none);
@@ -56,7 +60,8 @@ pub fn of(
         let times = (before.conditions.as_slice(), now);
         overrule(&mut status, times, "Stalled", state, &failure);
     }
-    if let Some(failure) = failed_hook(before, status.refresh.as_ref()) {
+    let failed_hook = failed_hooks.or_else(|| failed_hook(before, status.refresh.as_ref()));
+    if let Some(failure) = failed_hook {
         let state = ("False", Reason::HookFailed);
         let times = (before.conditions.as_slice(), now);
         overrule(&mut status, times, "HooksSucceeded", state, &failure);
@@ -109,6 +114,17 @@ fn unfulfilled(observed: &Observed, refresh: Option<&Refresh>) -> Option<String>
             .filter(|c| c.status == "True" && c.reason == Reason::RefreshFailed.as_str())
             .map(|c| c.message.clone()),
     }
+}
+
+/// The hooks of a deletion that have failed so far.
+fn in_a_deletion(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<String> {
+    let told = hooks::told(observed, frame);
+    let new = match outcome {
+        Outcome::Recorded(Record::HookFailed(message)) => Some(message.as_str()),
+        _ => None,
+    };
+    let all: Vec<&str> = told.into_iter().chain(new).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// The hook that an exchange failed for, until one succeeds.
@@ -578,6 +594,10 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
         .iter()
         .any(|r| Some(r.as_str()) == reason && r.kind() != Kind::Progress);
     let said = reason == before.condition("Ready").map(|c| c.reason.as_str());
+    let hooks = |status: &PostgresVdbStatus| {
+        let hooks = status.condition("HooksSucceeded");
+        hooks.map(|c| (c.reason.clone(), c.message.clone()))
+    };
     !before.conditions.is_empty()
         && (said || !cause)
         && before.vdb == after.vdb
@@ -585,4 +605,5 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
         && before.refresh == after.refresh
         && before.observed_generation == after.observed_generation
         && waited_for(before) == waited_for(after)
+        && hooks(before) == hooks(after)
 }

@@ -4,6 +4,7 @@ use environment::PostgresVdbStatus;
 use environment::status::RefreshState;
 
 use super::observe::Observed;
+use super::plan::{Outcome, Record};
 use super::{Context, status};
 use crate::cluster::Notice;
 use crate::reason::{Kind, Reason};
@@ -14,9 +15,10 @@ pub async fn tell(
     observed: &Observed,
     before: &PostgresVdbStatus,
     shown: &PostgresVdbStatus,
+    outcome: &Outcome,
 ) {
     let change = changed(before, shown);
-    let failures = failures(before, shown);
+    let failures = failures(before, shown, outcome);
     for failure in &failures {
         ctx.metrics.failed(failure.reason);
     }
@@ -48,7 +50,11 @@ fn changed(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Option<Noti
 }
 
 /// What has failed with this write, and does not show in Ready.
-fn failures(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Vec<Notice> {
+fn failures(
+    before: &PostgresVdbStatus,
+    shown: &PostgresVdbStatus,
+    outcome: &Outcome,
+) -> Vec<Notice> {
     let failed = |status: &PostgresVdbStatus| {
         let refresh = status.refresh.clone();
         refresh.filter(|r| r.state == Some(RefreshState::Failed))
@@ -61,5 +67,11 @@ fn failures(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Vec<Notice
     };
     let exchange =
         exchange.map(|refresh| warning(Reason::RefreshFailed, status::failure_of(&refresh)));
-    exchange.into_iter().collect()
+    let hook = match outcome {
+        Outcome::Recorded(Record::HookFailed(message)) => {
+            Some(warning(Reason::HookFailed, message.clone()))
+        }
+        _ => None,
+    };
+    exchange.into_iter().chain(hook).collect()
 }

@@ -31,12 +31,16 @@ async fn settle(world: &World) {
     world.state().advance(std::time::Duration::from_secs(5));
 }
 
+#[rstest::rstest]
+#[case::hooks_succeed(false)]
+#[case::hooks_fail(true)]
 #[tokio::test]
-async fn a_fault_at_any_call_of_a_deletion_leaves_nothing() {
+async fn a_fault_at_any_call_of_a_deletion_leaves_nothing(#[case] hook_fails: bool) {
     let ready = World::new(
         json!({ "hooks": [{ "name": "dump", "stage": "pre-delete", "type": "command", "script": "true" }] }),
     );
     ready.drive(State::is_ready).await;
+    ready.state().hook_fails = hook_fails;
     ready.delete();
     let base = ready.state().clone();
     let clean = World::of(base.clone());

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use operator::cluster::{Kind, Name, Object};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::world::{State, World};
@@ -117,6 +118,48 @@ async fn hooks_of_post_delete_run_after_the_virtual_database_is_gone() {
     world.drive(|s| started(s) == 1).await;
     assert!(world.state().vdbs.is_empty());
     world.drive(|s| s.cr.is_none()).await;
+}
+
+#[rstest]
+#[case("pre-delete")]
+#[case("post-delete")]
+#[tokio::test]
+async fn failed_hooks_of_a_deletion_are_told_before_it_goes_on(#[case] stage: &str) {
+    let hooks = json!([
+        hook("dump", stage, "false", 1),
+        hook("note", stage, "false", 2)
+    ]);
+    let world = World::new(json!({ "hooks": hooks }));
+    world.drive(State::is_ready).await;
+    {
+        let mut state = world.state();
+        state.hook_fails = true;
+        state.shown = Some(Vec::new());
+    }
+    world.delete();
+    world.drive(|s| s.cr.is_none()).await;
+    let state = world.state();
+    let tail = "relation \"x\" does not exist";
+    let told = state.told("HookFailed");
+    assert_eq!(told.len(), 2, "{:?}", state.notices);
+    for (notice, name) in told.iter().zip(["dump", "note"]) {
+        assert!(
+            notice.warning && notice.note.contains(name) && notice.note.contains(tail),
+            "{notice:?}"
+        );
+    }
+    assert_eq!(state.counted("HookFailed"), 2);
+    let shown = state.shown.as_ref().unwrap().last().unwrap();
+    let status = shown.1.status.as_ref().unwrap();
+    let ready = status.condition("Ready").unwrap();
+    assert_eq!(ready.reason, "Deleting");
+    for part in ["\"dump\"", "\"note\"", tail] {
+        assert!(ready.message.contains(part), "{}", ready.message);
+    }
+    let hooked = status.condition("HooksSucceeded").unwrap();
+    assert_eq!((&*hooked.status, &*hooked.reason), ("False", "HookFailed"));
+    let logs = state.log.iter().filter(|c| *c == "log").count();
+    assert_eq!(logs, 2, "each log is read once");
 }
 
 #[tokio::test]
