@@ -19,8 +19,11 @@ use crate::crd::{Key, PostgresVdb};
 
 pub mod definition;
 mod exchange;
+pub mod reason;
 mod snapshot;
 mod task;
+
+use reason::Reason;
 
 /// While an action waits or runs, its database's state is looked at this often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -91,7 +94,9 @@ enum Step {
     /// It has begun, or goes on.
     Runs(Box<ActionStatus>),
     Succeeded(Box<ActionStatus>),
-    Failed(&'static str, String),
+    Failed(Reason, String),
+    /// The same, with what it has left.
+    Ended(Reason, Box<ActionStatus>),
 }
 
 pub async fn reconcile(ctx: &Context, kind: Kind, key: &Key) -> Result<Requeue, cluster::Error> {
@@ -121,7 +126,7 @@ async fn step(ctx: &Context, action: &Action) -> Result<Step, cluster::Error> {
     };
     let Some(vdb) = ctx.cluster.vdb(&key).await?.filter(|v| !v.is_deleting()) else {
         let why = format!("there is no PostgresVDB {} in this namespace", key.name);
-        return Ok(Step::Failed("DatabaseMissing", why));
+        return Ok(Step::Failed(Reason::DatabaseMissing, why));
     };
     ctx.follow(&vdb)?;
     let pending = action.status.phase == ActionPhase::Pending;
@@ -133,7 +138,10 @@ async fn step(ctx: &Context, action: &Action) -> Result<Step, cluster::Error> {
         return Ok(if waited < PATIENCE {
             Step::Waits(why)
         } else {
-            Step::Failed("Overdue", format!("it had no turn for an hour: {why}"))
+            Step::Failed(
+                Reason::Overdue,
+                format!("it had no turn for an hour: {why}"),
+            )
         });
     }
     match &action.spec {
@@ -179,7 +187,7 @@ fn shown(action: &Action, step: Step, now: Timestamp) -> ActionStatus {
     let mut status = match step {
         Step::Waits(why) => ActionStatus {
             phase: ActionPhase::Pending,
-            reason: Some("Waiting".to_owned()),
+            reason: Some(Reason::Waiting.as_str().to_owned()),
             message: why,
             ..before.clone()
         },
@@ -196,17 +204,33 @@ fn shown(action: &Action, step: Step, now: Timestamp) -> ActionStatus {
             finished_at: at,
             ..*status
         },
-        Step::Failed(reason, message) => ActionStatus {
-            phase: ActionPhase::Failed,
-            reason: Some(reason.to_owned()),
-            message,
-            started_at,
-            finished_at: at,
-            ..before.clone()
-        },
+        Step::Failed(reason, message) => {
+            let left = ActionStatus {
+                message,
+                ..before.clone()
+            };
+            failed(reason, left, started_at, at)
+        }
+        Step::Ended(reason, status) => failed(reason, *status, started_at, at),
     };
     status.conditions = conditions(&status, before, now);
     status
+}
+
+fn failed(
+    reason: Reason,
+    left: ActionStatus,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+) -> ActionStatus {
+    ActionStatus {
+        phase: ActionPhase::Failed,
+        reason: Some(reason.as_str().to_owned()),
+        message: format!("{}; {}", left.message, reason.hint()),
+        started_at,
+        finished_at,
+        ..left
+    }
 }
 
 fn conditions(

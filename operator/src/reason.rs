@@ -130,17 +130,28 @@ mod tests {
         text
     }
 
-    /// Run with `UPDATE=1` to write the table anew.
+    fn table_of_actions() -> String {
+        let mut text = String::from("| Reason | What to do |\n|---|---|\n");
+        for reason in crate::actions::reason::Reason::ALL {
+            let hint = match reason.hint() {
+                "" => "nothing: it has its turn later",
+                hint => hint,
+            };
+            writeln!(text, "| `{}` | {hint} |", reason.as_str()).unwrap();
+        }
+        text
+    }
+
+    /// Run with `UPDATE=1` to write the tables anew.
     #[test]
     fn the_page_for_people_has_every_reason() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = page.split_once("<!-- databases -->\n").unwrap();
-        let (_, after) = rest.split_once("<!-- end of databases -->").unwrap();
-        let fresh = format!(
-            "{before}<!-- databases -->\n{}<!-- end of databases -->{after}",
-            table()
-        );
+        let mut fresh = std::fs::read_to_string(path).unwrap();
+        for (name, table) in [("databases", table()), ("actions", table_of_actions())] {
+            let (before, rest) = fresh.split_once(&format!("<!-- {name} -->\n")).unwrap();
+            let (_, after) = rest.split_once(&format!("<!-- end of {name} -->")).unwrap();
+            fresh = format!("{before}<!-- {name} -->\n{table}<!-- end of {name} -->{after}");
+        }
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(path, &fresh).unwrap();
         }

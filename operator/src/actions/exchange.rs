@@ -4,6 +4,7 @@ use environment::actions::ActionStatus;
 use environment::spec::Point;
 use environment::status::{Exchange as Operation, RefreshState};
 
+use super::reason::Reason;
 use super::{Action, Spec, Step};
 use crate::cluster;
 use crate::controller::Context;
@@ -37,7 +38,7 @@ pub(super) async fn step(
     if let Some((over, message)) = result(vdb, &own) {
         return Ok(match over {
             None => Step::Runs(Box::new(running(message))),
-            Some(false) => Step::Failed("RefreshFailed", message),
+            Some(false) => Step::Failed(Reason::RefreshFailed, message),
             Some(true) => {
                 let data_as_of = vdb.status.as_ref().and_then(|s| s.data_as_of.clone());
                 Step::Succeeded(Box::new(ActionStatus {
@@ -51,7 +52,7 @@ pub(super) async fn step(
         // A read that is behind does not name it yet.
         ctx.confirm(vdb).await?;
         let why = "the database's status does not name it any more".to_owned();
-        return Ok(Step::Failed("ResultUnknown", why));
+        return Ok(Step::Failed(Reason::ResultUnknown, why));
     }
     if !begin::can_begin(vdb) {
         return Ok(Step::Waits("the database is not ready".to_owned()));

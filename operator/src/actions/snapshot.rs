@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use environment::actions::{ActionStatus, SnapshotSpec};
 
+use super::reason::Reason;
 use super::{Action, Step};
 use crate::clock::{between, parse};
 use crate::cluster;
@@ -31,7 +32,7 @@ pub(super) async fn step(
     let waited = since.map_or(Duration::ZERO, |at| between(at, ctx.clock.now()));
     let wait = |message: String| {
         if waited >= DEADLINE {
-            return Step::Failed("Overdue", message);
+            return Step::Failed(Reason::Overdue, message);
         }
         Step::Runs(Box::new(ActionStatus {
             message,
@@ -46,14 +47,12 @@ pub(super) async fn step(
         let mut entries = found.vdbs.iter().flatten();
         if !entries.any(|e| e.vdb_id.as_deref() == Some(&id)) {
             let why = format!("a bookmark named {name:?} exists and is of another database");
-            return Ok(Step::Failed("NameTaken", why));
+            return Ok(Step::Failed(Reason::NameTaken, why));
         }
         // The data of another moment: whoever goes back to this name would get it without knowing.
         if !NewBookmark::is_of(&found, action.uid()) {
-            let why = format!(
-                "a bookmark named {name:?} exists already and another made it; give spec.name another value, or leave it out"
-            );
-            return Ok(Step::Failed("NameTaken", why));
+            let why = format!("a bookmark named {name:?} exists already and another made it");
+            return Ok(Step::Failed(Reason::NameTaken, why));
         }
         if matches!(found.bookmark_status.as_deref(), None | Some("ACTIVE")) {
             return Ok(Step::Succeeded(Box::new(ActionStatus {
@@ -72,7 +71,7 @@ pub(super) async fn step(
                 if over.status == dct::types::JobStatus::Completed {
                     wait("the bookmark is not visible yet".to_owned())
                 } else {
-                    Step::Failed("JobFailed", crate::one_line(&said))
+                    Step::Failed(Reason::JobFailed, crate::one_line(&said))
                 }
             }
             _ => wait("the bookmark is being made".to_owned()),
@@ -94,7 +93,7 @@ pub(super) async fn step(
         })),
         // Refused for what it is: it will be refused again.
         Err(error) if error.class == dct::Class::Rejected && !error.conflict => {
-            Step::Failed("EngineRefused", error.message)
+            Step::Failed(Reason::EngineRefused, error.message)
         }
         Err(error) => wait(error.message),
     })

@@ -5,6 +5,7 @@ use environment::spec::{Hook, HookStage, HookType};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::reason::Reason;
 use super::{Action, Step};
 use crate::cluster::{self, HookRun, Kind, Name, Object, Progress};
 use crate::controller::Context;
@@ -14,6 +15,8 @@ use crate::crd::PostgresVdb;
 
 /// The end of the output that a status holds.
 const OUTPUT: usize = 4096;
+/// What the server and psql begin an error with.
+const ERRORS: [&str; 4] = ["ERROR:", "FATAL:", "PANIC:", "psql: error:"];
 
 pub(super) async fn step(
     ctx: &Context,
@@ -35,7 +38,7 @@ pub(super) async fn step(
     let Some(Object::Job(found)) = found else {
         if action.status.job.is_some() {
             let why = format!("its Job {name} was deleted before it ended");
-            return Ok(Step::Failed("JobDeleted", why));
+            return Ok(Step::Failed(Reason::JobDeleted, why));
         }
         let job = job(ctx, action, spec, vdb, &name);
         ctx.may_act()?;
@@ -49,17 +52,37 @@ pub(super) async fn step(
         return Ok(Step::Runs(Box::new(running)));
     }
     let output = tail(&job_log::shown(ctx, vdb, &name).await?);
+    let with = |message: String, output: String| ActionStatus {
+        output: Some(output),
+        message,
+        ..running
+    };
     Ok(if progress == Progress::Succeeded {
-        Step::Succeeded(Box::new(ActionStatus {
-            output: Some(output),
-            message: String::new(),
-            ..running
-        }))
+        Step::Succeeded(Box::new(with(String::new(), output)))
     } else {
-        let last = crate::one_line(output.lines().last().unwrap_or_default());
-        let last = ended.filter(|_| last.is_empty()).unwrap_or(last);
-        Step::Failed("TaskFailed", format!("Job {name} failed: {last}"))
+        let why = [ended.unwrap_or_default(), crate::one_line(cause(&output))];
+        let why: Vec<String> = why.into_iter().filter(|part| !part.is_empty()).collect();
+        let message = match why.join(": ") {
+            why if why.is_empty() => format!("Job {name} failed and printed nothing"),
+            why => format!("Job {name} failed: {why}"),
+        };
+        Step::Ended(Reason::TaskFailed, Box::new(with(message, output)))
     })
+}
+
+/// The line that says why: the last of an error, or the last of all. psql prints the place of an error in the statement
+/// after it, in a line of its own that ends above a mark.
+fn cause(output: &str) -> &str {
+    let lines: Vec<&str> = output.lines().filter(|l| !l.trim().is_empty()).collect();
+    let is_error = |line: &&&str| ERRORS.iter().any(|word| line.contains(word));
+    let marked = lines.last().is_some_and(|last| last.trim() == "^");
+    let last = lines.iter().rev().nth(if marked { 2 } else { 0 });
+    lines
+        .iter()
+        .rfind(is_error)
+        .or(last)
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The names of a task's pods end in a suffix of Kubernetes, and have to stay labels.
@@ -127,7 +150,38 @@ fn tail(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    #[rstest]
+    // As psql prints them.
+    #[case(
+        " 1\npsql:<stdin>:2: ERROR:  relation \"x\" does not exist\nLINE 1: select y from x\n                      ^",
+        "psql:<stdin>:2: ERROR:  relation \"x\" does not exist"
+    )]
+    #[case(
+        "psql:<stdin>:1: ERROR:  duplicate key value violates unique constraint \"t_pkey\"\nDETAIL:  Key (id)=(1) already exists.",
+        "psql:<stdin>:1: ERROR:  duplicate key value violates unique constraint \"t_pkey\""
+    )]
+    #[case(
+        "psql: error: connection to server at \"h\" (10.0.0.1), port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
+        "psql: error: connection to server at \"h\" (10.0.0.1), port 5432 failed: Connection refused"
+    )]
+    // In the language of the copy.
+    #[case(
+        "psql:<stdin>:1: FEHLER:  Relation »x« existiert nicht\nZEILE 1: select y from x\n                       ^",
+        "psql:<stdin>:1: FEHLER:  Relation »x« existiert nicht"
+    )]
+    #[case("one\ntwo\n\n", "two")]
+    #[case("^", "")]
+    #[case("", "")]
+    fn the_cause_of_a_failure_is_its_error_and_not_the_mark_below_it(
+        #[case] output: &str,
+        #[case] wanted: &str,
+    ) {
+        assert_eq!(cause(output), wanted);
+    }
 
     #[test]
     fn only_the_end_of_a_long_output_is_kept() {

@@ -206,6 +206,8 @@ async fn a_rewind_that_fails_ends_in_the_data_before() {
 async fn a_failed_task_is_not_tried_again_and_a_deleted_action_ends_without_harm() {
     let mut base = ready().await;
     base.hook_fails = true;
+    base.prints = " 1\npsql:<stdin>:2: ERROR:  relation \"x\" does not exist\nLINE 1: select x from x\n                      ^\n".into();
+    let printed = base.prints.trim().to_owned();
     add(
         &mut base,
         action(Kind::PostgresTask, "it", &json!({ "sql": "select x" })),
@@ -217,9 +219,18 @@ async fn a_failed_task_is_not_tried_again_and_a_deleted_action_ends_without_harm
         let status = &state.actions["it"].status;
         assert_eq!(status.phase, ActionPhase::Failed);
         assert!(
-            status.message.contains("relation \"x\" does not exist"),
+            status
+                .message
+                .contains("ERROR: relation \"x\" does not exist"),
             "{status:?}"
         );
+        assert!(
+            status
+                .message
+                .ends_with("; read status.output, correct the script and create another action")
+        );
+        assert_eq!(status.output.as_ref(), Some(&printed), "it is kept");
+        assert!(status.job.is_some());
         let jobs = |s: &State| s.log.iter().filter(|c| c.starts_with("apply Job")).count();
         assert_eq!(jobs(&state), 1);
         let refresh = action(Kind::PostgresRefresh, "gone", &json!({}));
