@@ -157,3 +157,6 @@ fn env_from(from: &environment::spec::EnvFrom) -> Vec<Value> {
         .map(|r| json!({ "configMapRef": { "name": r.name } }));
     secret.chain(config).collect()
 }
+
+#[cfg(test)]
+mod tests;
