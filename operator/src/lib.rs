@@ -4,6 +4,7 @@
 //! `tower`, `sql`, `clock`, and `run`, which puts real adapters behind them.
 
 pub mod actions;
+mod backoff;
 pub mod clock;
 pub mod cluster;
 pub mod consent;

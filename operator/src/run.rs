@@ -21,6 +21,7 @@ use kube::{Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::actions::{self, definition};
+use crate::backoff::Soon;
 use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::{self, Kubernetes};
 use crate::controller::build::Helper;
@@ -183,17 +184,17 @@ async fn watch(client: Client, context: Arc<Context>, wakeups: mpsc::UnboundedRe
         Api::<Watched>::all(client.clone()),
         watcher::Config::default(),
     )
-    .default_backoff()
+    .backoff(Soon::default())
     .modify(move |watched| watched.reduce(&allow, SystemClock.now()))
     .reflect(writer)
     .applied_objects()
     .predicate_filter(Watched::wakes, PredicateConfig::default());
     let (shown, shown_sets) = (servers.clone(), servers.clone());
     let pods = watcher(Api::<Pod>::all(client.clone()), ours())
-        .default_backoff()
+        .backoff(Soon::default())
         .map_ok(move |event| shown.pod(&event));
     let sets = watcher(children::<StatefulSet>(&client), ours())
-        .default_backoff()
+        .backoff(Soon::default())
         .map_ok(move |event| shown_sets.set(&event));
     let passing = Arc::new(Passing { context, servers });
     Controller::for_stream(resources, reader)

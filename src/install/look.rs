@@ -187,7 +187,9 @@ async fn release(tools: &Tools, values: &Value, interrupted: bool) -> Result<Ste
                 .await?;
             let planned: Value = serde_json::from_str(&planned).context("helm upgrade: no JSON")?;
             let planned = planned["manifest"].as_str().unwrap_or_default().trim();
-            planned == tools.manifest().await?.trim()
+            let sent = tools.manifest().await?;
+            // What somebody has deleted since, Helm makes again.
+            planned == sent.trim() && tools.all_there(&sent).await?
         }
         _ if !interrupted => {
             tools.upgrade(values, &["--dry-run=server"]).await?;
@@ -204,11 +206,21 @@ async fn release(tools: &Tools, values: &Value, interrupted: bool) -> Result<Ste
 }
 
 /// Helm leaves this state behind when it is killed, and then refuses every later run.
+///
+/// # Errors
+/// Another one is under way, or the release's end was asked for and has not come.
 fn interrupted(release: Option<&Value>, now: Timestamp) -> Result<bool> {
     let Some(info) = release.map(|release| &release["info"]) else {
         return Ok(false);
     };
     let status = info["status"].as_str().unwrap_or_default();
+    if status == "uninstalling" {
+        let revision = release.map_or(0, |release| release["version"].as_u64().unwrap_or_default());
+        bail!(
+            "the release {RELEASE} is to be uninstalled, and Helm upgrades it no more. To keep it: helm rollback {RELEASE} {revision} --namespace {NAMESPACE}; \
+             to end it: helm uninstall {RELEASE} --namespace {NAMESPACE}, which says what stands in the way. Then run this again"
+        );
+    }
     if !status.starts_with("pending-") {
         return Ok(false);
     }
@@ -238,5 +250,17 @@ mod tests {
         let deployed = json!({"info": {"status": "deployed"}});
         assert!(!interrupted(Some(&deployed), now).unwrap());
         assert!(!interrupted(None, now).unwrap());
+    }
+
+    #[test]
+    fn a_release_that_was_not_let_go_is_taken_back_first() {
+        let release = json!({"info": {"status": "uninstalling"}, "version": 3});
+        let error = interrupted(Some(&release), Timestamp::UNIX_EPOCH).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("helm rollback vdb 3 --namespace vdb-system"),
+            "{error}"
+        );
     }
 }

@@ -269,6 +269,22 @@ async fn environments_are_made_only_when_the_programs_run() {
 }
 
 #[tokio::test]
+async fn what_somebody_has_deleted_is_sent_again() {
+    let folder = folder();
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    write("sent", "kind: CustomResourceDefinition");
+    run(arguments(&folder, true)).await.unwrap();
+    assert_eq!(said(&folder, "asked"), "kind: CustomResourceDefinition");
+    assert_eq!(said(&folder, "values"), "", "nothing has changed");
+    write("missing", "Error from server (NotFound): not found");
+    run(arguments(&folder, true)).await.unwrap();
+    assert_ne!(said(&folder, "values"), "");
+    write("missing", "Unable to connect to the server");
+    let error = run(arguments(&folder, true)).await.unwrap_err();
+    assert!(format!("{error:#}").contains("Unable"), "{error:#}");
+}
+
+#[tokio::test]
 async fn a_dry_run_and_a_refusal_change_nothing() {
     let folder = folder();
     run(arguments(&folder, false)).await.unwrap();

@@ -126,6 +126,25 @@ impl Tools {
         finished(self.helm(&["get", "manifest", RELEASE]), None, ASK).await
     }
 
+    /// Whether each object of the manifest exists.
+    pub(super) async fn all_there(&self, manifest: &str) -> Result<bool> {
+        let args = [
+            "get",
+            "--namespace",
+            NAMESPACE,
+            "--output=name",
+            "--filename=-",
+        ];
+        let done = output(self.kubectl(&args), Some(manifest), ASK).await?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        match done.status.success() {
+            true => Ok(true),
+            // The last: what has no definition any more cannot be there.
+            false if said.contains("NotFound") || said.contains("no matches for kind") => Ok(false),
+            false => bail!("kubectl get: {}", said.trim()),
+        }
+    }
+
     /// The chart with these values: `--dry-run=server` gives the manifest only.
     pub(super) async fn upgrade(&self, values: &Value, more: &[&str]) -> Result<String> {
         let chart = self.checkout.join(CHART).display().to_string();

@@ -76,8 +76,9 @@ pub(crate) async fn run(settings: &Settings, yes: bool, dry_run: bool) -> Result
     }
     if !yes {
         agreed(held.len())?;
+        none_by_now(&api).await?;
     }
-    release(&api, &held).await
+    Ok(release(&api, &held).await)
 }
 
 /// # Errors
@@ -158,16 +159,20 @@ fn agreed(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Each is in the ledger before it is let go. One that fails does not keep the others.
-async fn release(api: &dyn Api, held: &[Held]) -> Result<Vec<Check>> {
-    // Asked again: an answer may have taken its time.
+/// Asked again: an answer may have taken its time.
+async fn none_by_now(api: &dyn Api) -> Result<()> {
     let operators = api.operators().await?;
-    if !operators.is_empty() {
-        bail!(
-            "an operator lives ({}) by now; nothing was released",
-            operators.join(", ")
-        );
+    if operators.is_empty() {
+        return Ok(());
     }
+    bail!(
+        "an operator lives ({}) by now; nothing was released",
+        operators.join(", ")
+    );
+}
+
+/// Each is in the ledger before it is let go. One that fails does not keep the others.
+async fn release(api: &dyn Api, held: &[Held]) -> Vec<Check> {
     let mut checks = Vec::new();
     for held in held {
         checks.push(match let_go(api, held).await {
@@ -179,7 +184,7 @@ async fn release(api: &dyn Api, held: &[Held]) -> Result<Vec<Check>> {
             ),
         });
     }
-    Ok(checks)
+    checks
 }
 
 async fn let_go(api: &dyn Api, held: &Held) -> Result<()> {
