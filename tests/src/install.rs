@@ -1,6 +1,7 @@
 //! Follows docs/install.md on an instance that has Argo CD, Gitea and a source, and nothing of the platform
-//! (`vdb-stack up --instance test --bare`): settings file, plan, installation, checks, first order.
+//! (`vdb-stack up --instance test --bare`): settings file, plan, installation, checks, first order; and the ways out.
 
+mod removal;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -46,28 +47,25 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     installation.starts_bare().await?;
     installation.write_settings()?;
-    for (name, step) in [
+    let first = [
         ("refusals", Step::Refusals),
         ("plan", Step::Plan),
         ("install", Step::Install),
         ("install again", Step::Again),
         ("first order", Step::Order),
         ("doctor", Step::Doctor),
-    ] {
-        let start = Instant::now();
-        installation
-            .step(step)
-            .await
-            .with_context(|| format!("step {name}"))?;
-        line(format!(
-            "ok   {name:<16} {:>6.1} s",
-            start.elapsed().as_secs_f64()
-        ));
-    }
+    ];
+    installation.steps(&first).await?;
     line(format!(
         "from nothing to a first order: {:.1} s",
         begin.elapsed().as_secs_f64()
     ));
+    let last = [
+        ("uninstall refused", Step::RefusesToGo),
+        ("definition deleted", Step::DefinitionGoes),
+        ("operator gone first", Step::OperatorGoesFirst),
+    ];
+    installation.steps(&last).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,9 +77,25 @@ enum Step {
     Again,
     Order,
     Doctor,
+    RefusesToGo,
+    DefinitionGoes,
+    OperatorGoesFirst,
 }
 
 impl Installation<'_> {
+    async fn steps(&self, steps: &[(&str, Step)]) -> anyhow::Result<()> {
+        for (name, step) in steps {
+            let start = Instant::now();
+            let done = self.step(*step).await;
+            done.with_context(|| format!("step {name}"))?;
+            line(format!(
+                "ok   {name:<19} {:>6.1} s",
+                start.elapsed().as_secs_f64()
+            ));
+        }
+        Ok(())
+    }
+
     async fn step(&self, step: Step) -> anyhow::Result<()> {
         match step {
             Step::Refusals => self.refusals().await,
@@ -90,6 +104,9 @@ impl Installation<'_> {
             Step::Again => self.again().await,
             Step::Order => self.order().await,
             Step::Doctor => self.doctor().await,
+            Step::RefusesToGo => self.refuses_to_go().await,
+            Step::DefinitionGoes => self.definition_goes().await,
+            Step::OperatorGoesFirst => self.operator_goes_first().await,
         }
     }
 

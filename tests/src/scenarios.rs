@@ -18,7 +18,7 @@ use crate::wait;
 
 mod adapter;
 mod admission;
-mod by_hand;
+pub(crate) mod by_hand;
 mod command_line;
 mod day2;
 mod deletion;

@@ -47,10 +47,15 @@ impl<'a> ByHand<'a> {
         });
         let applied = kubernetes.apply(&binding).await?;
         anyhow::ensure!(applied.ok, "{}", applied.text());
+        Self::of(context, namespace)
+    }
+
+    /// A namespace that is there already.
+    pub(crate) fn of(context: &'a Context, namespace: &'static str) -> anyhow::Result<Self> {
         let node = Node::of(context)?;
         Ok(Self {
             context,
-            kubernetes,
+            kubernetes: Kubernetes::new(context),
             namespace,
             copies: node.copies()?,
             node,
@@ -218,14 +223,22 @@ impl<'a> ByHand<'a> {
         self.nothing_left(Duration::from_secs(180)).await
     }
 
+    /// The virtual databases and volumes of this namespace.
+    pub(crate) async fn data(&self) -> anyhow::Result<Vec<String>> {
+        let found = self.virtual_databases().await?.into_iter();
+        let mut data: Vec<_> = found
+            .map(|(name, _)| format!("virtual database {name}"))
+            .collect();
+        let bound = |volume: &Value| volume["spec"]["claimRef"]["namespace"] == self.namespace;
+        let volumes = self.items(&["persistentvolumes"]).await?;
+        let volumes = volumes.iter().filter(|volume| bound(volume));
+        data.extend(volumes.map(|volume| format!("volume {}", volume["metadata"]["name"])));
+        Ok(data)
+    }
+
     pub(crate) async fn nothing_left(&self, deadline: Duration) -> anyhow::Result<()> {
         wait::until("nothing to be left", deadline, || async {
-            let mut left: Vec<String> = self
-                .virtual_databases()
-                .await?
-                .into_iter()
-                .map(|(name, _)| format!("virtual database {name}"))
-                .collect();
+            let mut left = self.data().await?;
             if self
                 .kubernetes
                 .exists(&["namespace", self.namespace])
@@ -233,14 +246,6 @@ impl<'a> ByHand<'a> {
             {
                 left.push("the namespace".to_owned());
             }
-            let bound = |volume: &Value| volume["spec"]["claimRef"]["namespace"] == self.namespace;
-            let volumes = self.items(&["persistentvolumes"]).await?;
-            left.extend(
-                volumes
-                    .iter()
-                    .filter(|volume| bound(volume))
-                    .map(|volume| format!("volume {}", volume["metadata"]["name"])),
-            );
             let copies = self.node.copies()?;
             left.extend(
                 copies
