@@ -16,7 +16,7 @@ struct Order {
     helper: Helper,
 }
 
-fn order(database: Value, hooks: Value, settings: &str) -> Order {
+fn order(database: &Value, hooks: &Value, settings: &str) -> Order {
     let spec = json!({
         "source": { "type": "dct-source", "reference": "h:d" }, "database": database, "hooks": hooks,
         "port": 6543, "ownershipSpec": "1001:1002",
@@ -53,17 +53,17 @@ impl Order {
 }
 
 /// The Job of one hook, which has these fields beside those that it must have.
-fn job_of(stage: &str, kind: &str, more: Value) -> Value {
+fn job_of(stage: &str, kind: &str, more: &Value) -> Value {
     let hook = hook(stage, kind, more);
     order(
-        json!({ "name": "orders", "user": "app" }),
-        json!([hook]),
+        &json!({ "name": "orders", "user": "app" }),
+        &json!([hook]),
         "",
     )
     .job()
 }
 
-fn hook(stage: &str, kind: &str, more: Value) -> Value {
+fn hook(stage: &str, kind: &str, more: &Value) -> Value {
     let mut hook = json!({ "name": "mask", "stage": stage, "type": kind, "script": "x" });
     hook.as_object_mut()
         .unwrap()
@@ -88,7 +88,7 @@ fn value<'a>(job: &'a Value, name: &str) -> Option<&'a str> {
 #[test]
 fn of_one_stage_the_lowest_weight_comes_first_and_five_stands_for_none() {
     let weighted = |name: &str, stage: &str, weight: Option<i32>| {
-        let mut hook = hook(stage, "command", json!({ "name": name }));
+        let mut hook = hook(stage, "command", &json!({ "name": name }));
         if let Some(weight) = weight {
             hook["weight"] = json!(weight);
         }
@@ -101,7 +101,7 @@ fn of_one_stage_the_lowest_weight_comes_first_and_five_stands_for_none() {
         weighted("five", "pre-delete", Some(5)),
         weighted("first", "pre-delete", Some(-1)),
     ]);
-    let order = order(json!({}), hooks, "");
+    let order = order(&json!({}), &hooks, "");
     let names: Vec<_> = of_stage(&order.cr.spec.hooks, HookStage::PreDelete)
         .into_iter()
         .map(|hook| hook.name.as_str())
@@ -111,18 +111,18 @@ fn of_one_stage_the_lowest_weight_comes_first_and_five_stands_for_none() {
 
 #[test]
 fn the_name_is_of_the_hook_and_the_data_generation() {
-    let named = |more: Value, generation: u32| {
-        let order = order(json!({}), json!([hook("post-create", "sql", more)]), "");
+    let named = |more: &Value, generation: u32| {
+        let order = order(&json!({}), &json!([hook("post-create", "sql", more)]), "");
         let frame = Frame {
             generation,
             ..order.frame()
         };
         name(&frame, &order.cr.spec.hooks[0])
     };
-    let first = named(json!({}), 1);
+    let first = named(&json!({}), 1);
     assert!(first.starts_with("orders-vdb-"), "{first}");
-    assert_eq!(named(json!({}), 1), first);
-    assert_ne!(named(json!({}), 2), first);
+    assert_eq!(named(&json!({}), 1), first);
+    assert_ne!(named(&json!({}), 2), first);
     for edited in [
         json!({ "script": "y" }),
         json!({ "as": "admin" }),
@@ -130,7 +130,7 @@ fn the_name_is_of_the_hook_and_the_data_generation() {
         json!({ "env": { "A": "b" } }),
         json!({ "backoffLimit": 1 }),
     ] {
-        assert_ne!(named(edited.clone(), 1), first, "{edited}");
+        assert_ne!(named(&edited, 1), first, "{edited}");
     }
 }
 
@@ -146,7 +146,7 @@ fn it_is_tried_so_often_and_ended_at_its_deadline(
     #[case] retries: i32,
     #[case] seconds: u64,
 ) {
-    let spec = &job_of("post-create", "sql", more)["spec"];
+    let spec = &job_of("post-create", "sql", &more)["spec"];
     assert_eq!(spec["backoffLimit"], retries);
     assert_eq!(spec["activeDeadlineSeconds"], seconds);
     assert_eq!(spec["template"]["spec"]["restartPolicy"], "Never");
@@ -154,14 +154,14 @@ fn it_is_tried_so_often_and_ended_at_its_deadline(
 
 #[test]
 fn without_a_deadline_of_its_own_the_operators_counts() {
-    let hooks = json!([hook("post-create", "sql", json!({}))]);
-    let job = order(json!({}), hooks, "hookDeadline: 90s\n").job();
+    let hooks = json!([hook("post-create", "sql", &json!({}))]);
+    let job = order(&json!({}), &hooks, "hookDeadline: 90s\n").job();
     assert_eq!(job["spec"]["activeDeadlineSeconds"], 90);
 }
 
 #[test]
 fn the_job_says_whose_it_is_and_its_pod_may_do_nothing_in_the_cluster() {
-    let job = job_of("post-create", "command", json!({}));
+    let job = job_of("post-create", "command", &json!({}));
     let metadata = &job["metadata"];
     assert_eq!(metadata["annotations"][HOOK_ANNOTATION], "mask");
     assert_eq!(metadata["ownerReferences"][0]["uid"], "8c1f");
@@ -178,7 +178,7 @@ fn the_job_says_whose_it_is_and_its_pod_may_do_nothing_in_the_cluster() {
 
 #[test]
 fn it_connects_to_its_own_database_as_the_platform_in_the_applications_role() {
-    let job = job_of("post-create", "sql", json!({}));
+    let job = job_of("post-create", "sql", &json!({}));
     for (name, wanted) in [
         ("PGHOST", HOST),
         ("PGPORT", "6543"),
@@ -213,7 +213,7 @@ fn what_is_ordered_shows_in_its_environment(
     #[case] name: &str,
     #[case] wanted: Option<&str>,
 ) {
-    assert_eq!(value(&job_of("pre-refresh", "sql", more), name), wanted);
+    assert_eq!(value(&job_of("pre-refresh", "sql", &more), name), wanted);
 }
 
 #[rstest]
@@ -225,7 +225,7 @@ fn what_is_ordered_shows_in_its_environment(
 #[case("post-delete", false)]
 fn where_there_is_a_database_it_knows_the_way(#[case] stage: &str, #[case] knows: bool) {
     let env = json!({ "env": { "WORD": "a" } });
-    let job = job_of(stage, "command", env);
+    let job = job_of(stage, "command", &env);
     for name in ["PGHOST", "PGDATABASE", "PGUSER", "PGPASSWORD"] {
         assert_eq!(variable(&job, name).is_some(), knows, "{name}");
     }
@@ -239,7 +239,7 @@ fn secrets_and_config_maps_come_in_the_order_in_which_they_are_named() {
         { "secretRef": { "name": "key" } },
     ] });
     assert_eq!(
-        container_of(&job_of("post-delete", "command", from.clone()))["envFrom"],
+        container_of(&job_of("post-delete", "command", &from))["envFrom"],
         from["envFrom"]
     );
 }
@@ -248,8 +248,8 @@ fn secrets_and_config_maps_come_in_the_order_in_which_they_are_named() {
 fn on_a_target_host_with_a_role_of_the_source_it_comes_as_that_role() {
     let database = json!({ "name": "orders", "user": "legacy", "passwordSecretRef": "theirs" });
     let remote = "remote: { sources: ['*'], hosts: [10.0.2.0/24] }\n";
-    let hooks = json!([hook("post-create", "sql", json!({}))]);
-    let job = order(database, hooks, remote).job();
+    let hooks = json!([hook("post-create", "sql", &json!({}))]);
+    let job = order(&database, &hooks, remote).job();
     assert_eq!(value(&job, "PGUSER"), Some("legacy"));
     assert_eq!(variable(&job, "PGOPTIONS"), None);
     let password = &variable(&job, "PGPASSWORD").unwrap()["valueFrom"]["secretKeyRef"];
@@ -257,7 +257,7 @@ fn on_a_target_host_with_a_role_of_the_source_it_comes_as_that_role() {
 }
 
 /// Runs the container's command here, with a `psql` that shows how it was called and what it read.
-fn run(kind: &str, more: Value, script: &str) -> (Option<i32>, String) {
+fn run(kind: &str, more: &Value, script: &str) -> (Option<i32>, String) {
     let job = job_of("post-create", kind, more);
     let command: Vec<String> =
         serde_json::from_value(container_of(&job)["command"].clone()).unwrap();
@@ -282,7 +282,7 @@ fn sql_goes_to_psql_as_it_was_written_in_one_transaction_unless_told_otherwise()
     let script = "select '%s \\n $HOME `id`', \"a\"\n  from b";
     let called = "-X -q -w -v ON_ERROR_STOP=1";
     let read = |options: &str| (Some(3), format!("{called}{options} -f -\n{script}\n"));
-    let sql = |more| run("sql", more, script);
+    let sql = |more: Value| run("sql", &more, script);
     assert_eq!(sql(json!({})), read(" --single-transaction"));
     assert_eq!(
         sql(json!({ "transaction": true })),
@@ -295,7 +295,7 @@ fn sql_goes_to_psql_as_it_was_written_in_one_transaction_unless_told_otherwise()
 fn a_command_is_a_shells_and_its_end_is_the_hooks() {
     let script = "echo \"a  b\" 'c\"d'; false || exit 7; echo never";
     assert_eq!(
-        run("command", json!({}), script),
+        run("command", &json!({}), script),
         (Some(7), "a  b c\"d\n".to_owned())
     );
 }
