@@ -25,6 +25,7 @@ mod deletion;
 mod doctor;
 mod form;
 mod harmless;
+mod hooks;
 mod kills;
 mod life;
 mod limits;
@@ -48,7 +49,7 @@ const FIRST: Lane = &[("the_first_environment_of_an_empty_repository", |c| {
 })];
 
 /// Each has databases of its own and looks at nothing else, so these lanes run side by side.
-const SIDE_BY_SIDE: [Lane; 4] = [
+const SIDE_BY_SIDE: [Lane; 5] = [
     &[
         (
             "an_order_through_the_browser_is_queried_and_leaves_the_source_untouched",
@@ -67,6 +68,9 @@ const SIDE_BY_SIDE: [Lane; 4] = [
         "a_database_is_refreshed_by_git_and_rewound_by_an_action",
         |c| Box::pin(renewal::exchange(c)),
     )],
+    &[("hooks_of_every_stage_run_as_they_are_ordered", |c| {
+        Box::pin(hooks::stages(c))
+    })],
     &[
         (
             "a_copy_contacts_nothing_and_knows_no_password_of_the_source",

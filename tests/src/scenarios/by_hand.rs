@@ -127,8 +127,8 @@ impl<'a> ByHand<'a> {
         self.items(&["-n", self.namespace, KIND]).await
     }
 
-    /// Names and owners' uids of the virtual databases that the engine has for this namespace.
-    pub(crate) async fn virtual_databases(&self) -> anyhow::Result<Vec<(String, String)>> {
+    /// Every virtual database of the engine.
+    async fn engines(&self) -> anyhow::Result<Vec<Value>> {
         let asked = self
             .context
             .engine(Method::POST, "/vdbs/search?limit=1000")?;
@@ -139,6 +139,11 @@ impl<'a> ByHand<'a> {
             .error_for_status()?
             .json()
             .await?;
+        Ok(found["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Names and owners' uids of the virtual databases that the engine has for this namespace.
+    pub(crate) async fn virtual_databases(&self) -> anyhow::Result<Vec<(String, String)>> {
         let ours = |vdb: &Value| {
             let name = vdb["name"].as_str()?.to_owned();
             let tags = vdb["tags"].as_array()?;
@@ -146,8 +151,25 @@ impl<'a> ByHand<'a> {
             name.starts_with(self.namespace)
                 .then(|| (name.clone(), owner.to_owned()))
         };
-        let found = found["items"].as_array().into_iter().flatten();
-        Ok(found.filter_map(ours).collect())
+        Ok(self.engines().await?.iter().filter_map(ours).collect())
+    }
+
+    /// Folders in the engine's pool that came since the beginning and are no virtual database's: others have theirs.
+    async fn folders(&self) -> anyhow::Result<Vec<String>> {
+        let copies = self.node.copies()?;
+        let engines = self.engines().await?;
+        let ids: Vec<_> = engines
+            .iter()
+            .filter_map(|vdb| vdb["id"].as_str())
+            .collect();
+        // A number follows where the data was exchanged.
+        let known = |copy: &String| {
+            let rest = ids.iter().filter_map(|id| copy.strip_prefix(*id));
+            rest.into_iter()
+                .any(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let since = copies.difference(&self.copies);
+        Ok(since.filter(|copy| !known(copy)).cloned().collect())
     }
 
     /// Waits until every database is Ready, or says in a reason of the closed list why not, and until each has one virtual
@@ -246,10 +268,10 @@ impl<'a> ByHand<'a> {
             {
                 left.push("the namespace".to_owned());
             }
-            let copies = self.node.copies()?;
+            let folders = self.folders().await?;
             left.extend(
-                copies
-                    .difference(&self.copies)
+                folders
+                    .iter()
                     .map(|copy| format!("folder {copy} in the pool")),
             );
             anyhow::ensure!(left.is_empty(), "{}", left.join(", "));
