@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::gitea::Gitea;
-use crate::kubernetes::{Kubernetes, namespace};
+use crate::kubernetes::{Kubernetes, condition, namespace};
 use crate::output::line;
 use crate::scenarios::{command_line, gone};
 use crate::wait;
@@ -19,12 +19,13 @@ const NAME: &str = "renewed";
 const THEN: &str = "renewed-then";
 const FILE: &str = "environments/renewed/values.yaml";
 const BY: &str = "developer";
+const MASK: &str = "create table masked as select current_user as by";
 const SOON: Duration = Duration::from_secs(180);
 
 pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
     let (forge, kubernetes) = (Gitea::new(context)?, Kubernetes::new(context));
     let (number, _) = forge
-        .propose(BY, &branch("order"), &[(FILE, &values(None))])
+        .propose(BY, &branch("order"), &[(FILE, &values(None, MASK))])
         .await?;
     forge.merge(number).await?;
     let before = kubernetes.ready(NAME, SOON).await?;
@@ -43,9 +44,15 @@ pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
     let news = refreshed(context, &forge, &kubernetes, &before, &kept).await;
     at_source(context, &kubernetes, "drop table news").await?;
     news?;
+    undone(&forge, &kubernetes, &kept).await?;
 
-    actions(&kubernetes, &kept).await?;
-    at_that_moment(&forge, &kubernetes, moment).await?;
+    // Another environment: they have nothing to do with each other.
+    let (acted, then) = tokio::join!(
+        actions(&kubernetes, &kept),
+        at_that_moment(&forge, &kubernetes, moment)
+    );
+    acted?;
+    then?;
 
     for name in [NAME, THEN] {
         let yes = [("ENV", name), ("YES", "1")];
@@ -82,12 +89,12 @@ fn branch(what: &str) -> String {
     format!("renewed-{what}-{}", Timestamp::now().as_millisecond())
 }
 
-fn values(token: Option<&str>) -> String {
+fn values(token: Option<&str>, mask: &str) -> String {
     let refresh = token.map_or_else(String::new, |t| format!("  refresh: {{token: {t}}}\n"));
     format!(
         "owner: group:default/team-orders\nvdb:\n  source: {{type: dct-source, reference: '10.0.1.54:largedb'}}\n  \
          database: {{name: largedb, user: app}}\n  hooks:\n    - {{name: mask, stage: post-refresh, type: sql, \
-         script: 'create table masked as select current_user as by'}}\n{refresh}"
+         backoffLimit: 0, script: '{mask}'}}\n{refresh}"
     )
 }
 
@@ -153,7 +160,7 @@ async fn refreshed(
 ) -> anyhow::Result<()> {
     snapshot(context).await?;
     let number = forge
-        .change(BY, &branch("refresh"), FILE, &values(Some("first")))
+        .change(BY, &branch("refresh"), FILE, &values(Some("first"), MASK))
         .await?;
     forge.merge(number).await?;
     let vdb = wait::until("the refresh", SOON, || async {
@@ -179,6 +186,55 @@ async fn refreshed(
     );
     expect(kubernetes, "select to_regclass('mine') is null", "t").await?;
     expect(kubernetes, "select seven from news", "7").await?;
+    expect(kubernetes, "select by from masked", "app").await?;
+    unchanged(kubernetes, kept, "renewed-vdb-g2").await
+}
+
+/// A hook that fails on the new data: the data before it comes back, and all that leads to it has stayed.
+async fn undone(
+    forge: &Gitea<'_>,
+    kubernetes: &Kubernetes<'_>,
+    kept: &[Value],
+) -> anyhow::Result<()> {
+    kubernetes
+        .sql(NAME, "create table since as select 3 as three")
+        .await?;
+    let before = kubernetes.ready(NAME, SOON).await?;
+    let wrong = values(Some("second"), "select nonsense");
+    let number = forge.change(BY, &branch("undone"), FILE, &wrong).await?;
+    forge.merge(number).await?;
+    let vdb = wait::until("the refresh to be undone", SOON, || async {
+        let vdb = kubernetes.vdb(NAME).await?;
+        let refresh = &vdb["status"]["refresh"];
+        anyhow::ensure!(
+            refresh["token"] == "second" && refresh["state"] == "Failed",
+            "{refresh}"
+        );
+        Ok(Some(vdb))
+    })
+    .await?;
+    let refresh = &vdb["status"]["refresh"];
+    line(format!(
+        "       undone from {} to {}",
+        refresh["startedAt"], refresh["finishedAt"]
+    ));
+    let said = refresh["message"].as_str().unwrap_or_default();
+    anyhow::ensure!(
+        refresh["reason"] == "HookFailed" && said.contains("mask") && said.contains("nonsense"),
+        "{refresh}"
+    );
+    let ready = kubernetes.ready(NAME, SOON).await?;
+    let stalled = condition(&ready, "Stalled").context("no Stalled condition")?;
+    anyhow::ensure!(
+        stalled["status"] == "True" && stalled["reason"] == "RefreshFailed",
+        "{stalled}"
+    );
+    anyhow::ensure!(
+        ready["status"]["dataAsOf"] == before["status"]["dataAsOf"],
+        "dataAsOf is {}",
+        ready["status"]["dataAsOf"]
+    );
+    expect(kubernetes, "select three from since", "3").await?;
     expect(kubernetes, "select by from masked", "app").await?;
     unchanged(kubernetes, kept, "renewed-vdb-g2").await
 }
@@ -219,7 +275,7 @@ async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<
     kubernetes.ready(NAME, SOON).await?;
     expect(kubernetes, "select to_regclass('later') is null", "t").await?;
     expect(kubernetes, "select seven from news", "7").await?;
-    unchanged(kubernetes, kept, "renewed-vdb-g3").await?;
+    unchanged(kubernetes, kept, "renewed-vdb-g4").await?;
 
     let count = json!({ "sql": "select 'rows ' || count(*) from news" });
     let task = act("PostgresTask", "count", count).await?;
