@@ -229,6 +229,12 @@ async fn undone(
         stalled["status"] == "True" && stalled["reason"] == "RefreshFailed",
         "{stalled}"
     );
+    let hooks = condition(&ready, "HooksSucceeded").context("no HooksSucceeded condition")?;
+    let told = hooks["message"].as_str().unwrap_or_default();
+    anyhow::ensure!(
+        hooks["status"] == "False" && told.contains("nonsense"),
+        "{hooks}"
+    );
     anyhow::ensure!(
         ready["status"]["dataAsOf"] == before["status"]["dataAsOf"],
         "dataAsOf is {}",
@@ -281,6 +287,13 @@ async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<
     let task = act("PostgresTask", "count", count).await?;
     let output = task["status"]["output"].as_str().unwrap_or_default();
     anyhow::ensure!(output.contains("rows 1"), "the task printed {output:?}");
+    let wrong = json!({ "sql": "select nothing from news" });
+    let task = end(kubernetes, NAME, "PostgresTask", "wrong", wrong, "Failed").await?;
+    for said in ["message", "output"] {
+        let text = task["status"][said].as_str().unwrap_or_default();
+        let named = text.contains("column \"nothing\" does not exist");
+        anyhow::ensure!(named, "the task's {said} is {text:?}");
+    }
     Ok(())
 }
 
@@ -290,7 +303,19 @@ pub(super) async fn act(
     environment: &str,
     kind: &str,
     name: &str,
+    spec: Value,
+) -> anyhow::Result<Value> {
+    end(kubernetes, environment, kind, name, spec, "Succeeded").await
+}
+
+/// Creates an action and waits for this end of it.
+async fn end(
+    kubernetes: &Kubernetes<'_>,
+    environment: &str,
+    kind: &str,
+    name: &str,
     mut spec: Value,
+    phase: &str,
 ) -> anyhow::Result<Value> {
     spec["vdb"] = json!(format!("{environment}-vdb"));
     let namespace = namespace(environment);
@@ -306,7 +331,7 @@ pub(super) async fn act(
             .json(&["-n", &namespace, "get", kind, name])
             .await?;
         let status = &action["status"];
-        anyhow::ensure!(status["phase"] == "Succeeded", "{status}");
+        anyhow::ensure!(status["phase"] == phase, "{status}");
         Ok(Some(action))
     })
     .await
