@@ -1,6 +1,7 @@
 //! The tower's interface. This file lists every route; what is not here is answered honestly as not served.
 
 mod account;
+mod attributes;
 mod auth;
 mod catalog;
 mod datasets;
@@ -113,19 +114,14 @@ fn infrastructure() -> Routes {
             "/environments",
             Kind::Environment,
             "environment",
-            &catalog::ENVIRONMENT_FIELDS,
+            &attributes::ENVIRONMENT,
         ))
-        .merge(objects(
-            "/groups",
-            Kind::Group,
-            "group",
-            &catalog::GROUP_FIELDS,
-        ))
+        .merge(objects("/groups", Kind::Group, "group", &attributes::GROUP))
         .merge(objects(
             "/sources",
             Kind::Source,
             "source",
-            &catalog::SOURCE_FIELDS,
+            &attributes::SOURCE,
         ))
         .route("/jobs", get(jobs::list))
         .route("/jobs/search", post(jobs::search))
@@ -154,7 +150,7 @@ fn points() -> Routes {
             "/snapshots",
             Kind::Snapshot,
             "snapshot",
-            &points::SNAPSHOT_FIELDS,
+            &attributes::SNAPSHOT,
         ))
         .route(
             "/snapshots/{id}",
@@ -179,7 +175,7 @@ fn points() -> Routes {
             "/timeflows",
             Kind::Timeflow,
             "timeflow",
-            &points::TIMEFLOW_FIELDS,
+            &attributes::TIMEFLOW,
         ))
         .route(
             "/timeflows/{id}/timeflow_snapshot_ranges",
@@ -189,7 +185,7 @@ fn points() -> Routes {
             "/bookmarks",
             Kind::Bookmark,
             "bookmark",
-            &points::BOOKMARK_FIELDS,
+            &attributes::BOOKMARK,
         ))
         .route("/bookmarks", post(points::create_bookmark))
         .route(
@@ -200,7 +196,7 @@ fn points() -> Routes {
             "/vdb-groups",
             Kind::VdbGroup,
             "VDB group",
-            &points::VDB_GROUP_FIELDS,
+            &attributes::VDB_GROUP,
         ))
         .route("/vdb-groups", post(points::create_vdb_group))
         .route(

@@ -4,7 +4,7 @@ use engine::filter::{Error, Filter};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "id",
     "name",
     "size",
@@ -14,6 +14,8 @@ const FIELDS: [&str; 9] = [
     "engine_id",
     "nfs_addresses",
     "repositories",
+    "hooks",
+    "config_params",
 ];
 
 fn object() -> Value {
@@ -21,6 +23,8 @@ fn object() -> Value {
         "id": "1-APPDATA_CONTAINER-7", "name": "Orders Dev", "size": 1024, "enabled": true, "creation_date": "2026-11-23T10:00:00.5Z",
         "tags": [{"key": "cr-uid", "value": "abc"}, {"key": "env", "value": "dev"}],
         "nfs_addresses": ["10.0.0.1", "10.0.0.2"], "repositories": [{"version": "16.9"}],
+        "hooks": {"post_refresh": [{"name": "mask", "command": "true"}], "pre_stop": [{"name": "wait"}]},
+        "config_params": {"work_mem": "16MB"},
     })
 }
 
@@ -46,6 +50,17 @@ fn object() -> Value {
 #[case("tags CONTAINS { key EQ 'cr-uid' AND value EQ 'abc' }", true)]
 #[case("tags CONTAINS {key eq 'cr-uid' and value eq 'dev'}", false)]
 #[case("repositories CONTAINS {version eq '16.9'}", true)]
+#[case(
+    "hooks CONTAINS { name EQ 'mask' AND hook_point EQ 'post_refresh' }",
+    true
+)]
+#[case(
+    "hooks CONTAINS { name EQ 'mask' AND hook_point EQ 'pre_stop' }",
+    false
+)]
+#[case("hooks CONTAINS { hook_point IN ['pre_start', 'pre_stop'] }", true)]
+#[case("config_params CONTAINS 'work_mem'", true)]
+#[case("config_params CONTAINS 'shared_buffers'", false)]
 #[case("id IN ['a', '1-APPDATA_CONTAINER-7']", true)]
 #[case("id in []", false)]
 #[case("SEARCH 'orders'", true)]

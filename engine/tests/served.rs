@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::app::App;
 use support::schema;
 
@@ -51,5 +51,29 @@ async fn the_router_serves_what_the_list_says_and_nothing_else() {
             wrong.push(format!("{mark} {operation} answers {status}"));
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// An attribute that the document allows and no object has is nil; it is no reason to refuse a search.
+#[tokio::test]
+async fn every_attribute_of_the_document_can_be_searched_and_sorted_by() {
+    let app = App::new();
+    let vdb = app.provisioned("dev").await;
+    let (mut wrong, mut asked) = (Vec::new(), 0);
+    for (operation, mark) in list() {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let path = path.replace("{vdbId}", &vdb);
+        for attribute in schema::attributes(operation).filter(|_| mark != "-") {
+            let sorted = format!("{path}?sort=-{attribute}");
+            let filter = format!("{attribute} EQ NIL OR {attribute} NE NIL");
+            let body = json!({ "filter_expression": filter });
+            let (status, answer) = app.call(method, &sorted, body).await;
+            asked += 1;
+            if status != StatusCode::OK {
+                wrong.push(format!("{operation} {attribute}: {answer}"));
+            }
+        }
+    }
+    assert!(asked > 500, "{asked}");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

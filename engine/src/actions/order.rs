@@ -35,6 +35,7 @@ impl Order<'_> {
                 engine_id: Some(ENGINE_ID.to_owned()),
                 engine_name: None,
             }]),
+            engine_ids: Some(vec![ENGINE_ID.to_owned()]),
             ..Job::default()
         };
         let number = draft.number();

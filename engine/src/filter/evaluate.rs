@@ -47,6 +47,16 @@ fn matches<'a>(filter: &'a Filter, object: Object<'_>, anywhere: &mut Anywhere<'
             attribute(object, field).is_some_and(|value| contains(&value, literal))
         }
         Filter::Any { field, inner } => match attribute(object, field) {
+            // Kept as lists by the moment of their run; the search language knows one list, each with its moment.
+            Some(Lean::Object(lists)) if field == "hooks" => lists.iter().any(|(moment, hooks)| {
+                let Lean::List(hooks) = hooks else {
+                    return false;
+                };
+                hooks.iter().any(|hook| {
+                    let hook = with_moment(hook, moment);
+                    matches(inner, Object::Element(&hook), anywhere)
+                })
+            }),
             Some(Lean::List(elements)) => elements
                 .iter()
                 .any(|element| matches(inner, Object::Element(element), anywhere)),
@@ -64,6 +74,14 @@ fn matches<'a>(filter: &'a Filter, object: Object<'_>, anywhere: &mut Anywhere<'
             }
         },
     }
+}
+
+fn with_moment<'a>(hook: &Lean<'a>, moment: &'a str) -> Lean<'a> {
+    let mut hook = hook.clone();
+    if let Lean::Object(fields) = &mut hook {
+        fields.push(("hook_point".into(), Lean::Text(moment.into())));
+    }
+    hook
 }
 
 /// A dot leads into an object.
@@ -145,6 +163,10 @@ pub(super) fn time(text: &str) -> Option<jiff::Timestamp> {
 fn contains(value: &Lean<'_>, literal: &Literal) -> bool {
     match (value, literal) {
         (Lean::Text(value), Literal::Text(part)) => value.contains(part.as_str()),
+        // Parameters are free objects, which the interface calls texts.
+        (Lean::Object(_), Literal::Text(part)) => {
+            serde_json::to_string(value).is_ok_and(|text| text.contains(part.as_str()))
+        }
         (Lean::List(values), literal) => values.iter().any(|value| equals(Some(value), literal)),
         _ => false,
     }

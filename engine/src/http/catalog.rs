@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use dct::types::{Engine as EngineDoc, ProductInfo, SearchBody, Toolkit};
 use serde_json::Value;
 
+use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{Cut, List, Shown, Wanted, page, page_of};
@@ -20,47 +21,6 @@ use crate::model::{ENGINE_ID, Kind, Object, TOOLKIT_ID};
 
 /// The document whose shapes are served; container mode came with 3.25.
 const API_VERSION: &str = "3.28.0";
-
-const ENGINE_FIELDS: [&str; 8] = [
-    "id",
-    "uuid",
-    "name",
-    "hostname",
-    "type",
-    "version",
-    "status",
-    "engine_connection_status",
-];
-pub(super) const GROUP_FIELDS: [&str; 4] = ["id", "name", "engine_id", "engine_name"];
-const TOOLKIT_FIELDS: [&str; 4] = ["id", "name", "version", "engine_id"];
-pub(super) const ENVIRONMENT_FIELDS: [&str; 8] = [
-    "id",
-    "name",
-    "engine_id",
-    "engine_name",
-    "enabled",
-    "os_type",
-    "hosts",
-    "tags",
-];
-pub(super) const SOURCE_FIELDS: [&str; 16] = [
-    "id",
-    "name",
-    "database_type",
-    "database_version",
-    "environment_id",
-    "environment_name",
-    "ip_address",
-    "fqdn",
-    "size",
-    "is_dsource",
-    "linking_enabled",
-    "repository",
-    "toolkit_id",
-    "engine_id",
-    "engine_name",
-    "tags",
-];
 
 type Shared = State<Arc<Engine>>;
 
@@ -93,7 +53,7 @@ fn this(engine: &Engine) -> EngineDoc {
 pub(super) async fn engines(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
         &[document(&this(&engine))],
-        &ENGINE_FIELDS,
+        &attributes::ENGINE,
         &SearchBody::default(),
         &wanted,
     )
@@ -106,7 +66,7 @@ pub(super) async fn search_engines(
 ) -> Result<List, ApiError> {
     page(
         &[document(&this(&engine))],
-        &ENGINE_FIELDS,
+        &attributes::ENGINE,
         &search,
         &wanted,
     )
@@ -137,7 +97,7 @@ fn toolkit() -> Doc {
 pub(super) async fn toolkits(wanted: Wanted) -> Result<List, ApiError> {
     page(
         &[toolkit()],
-        &TOOLKIT_FIELDS,
+        &attributes::TOOLKIT,
         &SearchBody::default(),
         &wanted,
     )
@@ -147,7 +107,7 @@ pub(super) async fn search_toolkits(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(&[toolkit()], &TOOLKIT_FIELDS, &search, &wanted)
+    page(&[toolkit()], &attributes::TOOLKIT, &search, &wanted)
 }
 
 pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {

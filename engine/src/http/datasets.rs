@@ -7,40 +7,21 @@ use axum::extract::{Path, State};
 use dct::types::{JobAnswer, LinkAnswer, LinkAppdata, SearchBody};
 use serde_json::Value;
 
+use super::attributes;
 use super::catalog::{all, one};
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Shown, Wanted, page};
-use super::points::SNAPSHOT_FIELDS;
 use super::vdbs::begin;
 use crate::engine::Engine;
 use crate::model::{Kind, Object};
 
-const DSOURCE_FIELDS: [&str; 17] = [
-    "id",
-    "name",
-    "description",
-    "database_type",
-    "database_version",
-    "status",
-    "enabled",
-    "is_detached",
-    "source_id",
-    "current_timeflow_id",
-    "creation_date",
-    "size",
-    "storage_size",
-    "group_name",
-    "engine_id",
-    "engine_name",
-    "tags",
-];
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn dsources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
         &all(&engine, Kind::DSource),
-        &DSOURCE_FIELDS,
+        &attributes::DSOURCE,
         &SearchBody::default(),
         &wanted,
     )
@@ -53,7 +34,7 @@ pub(super) async fn search_dsources(
 ) -> Result<List, ApiError> {
     page(
         &all(&engine, Kind::DSource),
-        &DSOURCE_FIELDS,
+        &attributes::DSOURCE,
         &search,
         &wanted,
     )
@@ -123,5 +104,10 @@ pub(super) async fn snapshots_of(
         Some(of_dsource.map(|s| s.doc.clone()).collect::<Vec<_>>())
     });
     let found = found.ok_or_else(|| ApiError::not_found("dSource", &id))?;
-    page(&found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
+    page(
+        &found,
+        &attributes::SNAPSHOT,
+        &SearchBody::default(),
+        &wanted,
+    )
 }

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use dct::types::{Job, JobStatus, SearchBody};
 
+use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Wanted, page_of};
@@ -16,21 +17,6 @@ use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
 use crate::model::JobRecord;
-
-const FIELDS: [&str; 12] = [
-    "id",
-    "status",
-    "type",
-    "localized_type",
-    "percent_complete",
-    "error_details",
-    "warning_message",
-    "target_id",
-    "target_name",
-    "start_time",
-    "update_time",
-    "tags",
-];
 
 type Shared = State<Arc<Engine>>;
 
@@ -68,7 +54,7 @@ fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Doc> {
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page_of(
         |filter, cut| cut(&mut found(&engine, filter).iter()),
-        &FIELDS,
+        &attributes::JOB,
         &SearchBody::default(),
         &wanted,
     )
@@ -81,7 +67,7 @@ pub(super) async fn search(
 ) -> Result<List, ApiError> {
     page_of(
         |filter, cut| cut(&mut found(&engine, filter).iter()),
-        &FIELDS,
+        &attributes::JOB,
         &search,
         &wanted,
     )

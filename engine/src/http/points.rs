@@ -22,59 +22,6 @@ use crate::engine::Engine;
 use crate::origin::{Location, Until};
 use crate::{clock, deletion};
 
-pub(super) const SNAPSHOT_FIELDS: [&str; 16] = [
-    "id",
-    "engine_id",
-    "engine_name",
-    "name",
-    "dataset_id",
-    "dataset_name",
-    "timeflow_id",
-    "consistency",
-    "creation_time",
-    "timestamp",
-    "location",
-    "timezone",
-    "version",
-    "expiration",
-    "retain_forever",
-    "tags",
-];
-pub(super) const TIMEFLOW_FIELDS: [&str; 15] = [
-    "id",
-    "engine_id",
-    "name",
-    "dataset_id",
-    "creation_type",
-    "parent_snapshot_id",
-    "parent_point_location",
-    "parent_point_timestamp",
-    "parent_point_timeflow_id",
-    "parent_vdb_id",
-    "parent_dsource_id",
-    "source_data_timestamp",
-    "is_active",
-    "creation_timestamp",
-    "tags",
-];
-pub(super) const BOOKMARK_FIELDS: [&str; 13] = [
-    "id",
-    "name",
-    "creation_date",
-    "data_timestamp",
-    "timeflow_id",
-    "vdb_ids",
-    "vdb_group_id",
-    "vdb_group_name",
-    "retention",
-    "expiration",
-    "bookmark_status",
-    "bookmark_type",
-    "tags",
-];
-pub(super) const VDB_GROUP_FIELDS: [&str; 6] =
-    ["id", "name", "vdb_ids", "is_locked", "status", "tags"];
-
 type Shared = State<Arc<Engine>>;
 type Begun = Result<Json<JobAnswer>, ApiError>;
 

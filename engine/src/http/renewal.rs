@@ -11,10 +11,10 @@ use dct::types::{
 };
 use serde_json::{Value, json};
 
+use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Wanted, page};
-use super::points::{BOOKMARK_FIELDS, SNAPSHOT_FIELDS};
 use super::vdbs::{begin, id_of, started};
 use crate::actions::Refusal;
 use crate::deletion;
@@ -170,7 +170,12 @@ pub(super) async fn snapshots(
         let own = own.filter(|s| s.parent.as_deref() == Some(id.as_str()));
         own.map(|s| s.doc.clone()).collect::<Vec<_>>()
     });
-    page(&found, &SNAPSHOT_FIELDS, &SearchBody::default(), &wanted)
+    page(
+        &found,
+        &attributes::SNAPSHOT,
+        &SearchBody::default(),
+        &wanted,
+    )
 }
 
 pub(super) async fn bookmarks(
@@ -203,7 +208,7 @@ fn bookmarks_of(
         let ids = ids.as_ref().and_then(|v| v.as_array());
         ids.into_iter().flatten().any(|vdb| vdb == id.as_str())
     });
-    page(&found, &BOOKMARK_FIELDS, search, wanted)
+    page(&found, &attributes::BOOKMARK, search, wanted)
 }
 
 /// What has to go before the VDB can.

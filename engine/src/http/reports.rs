@@ -8,6 +8,7 @@ use axum::extract::State;
 use dct::types::SearchBody;
 use serde_json::{Map, Value, json};
 
+use super::attributes;
 use super::catalog::all;
 use super::error::ApiError;
 use super::extract::Body;
@@ -17,40 +18,6 @@ use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Kind};
 use crate::storage::{self, Bytes};
-
-const INVENTORY_FIELDS: [&str; 14] = [
-    "vdb_id",
-    "engine_name",
-    "name",
-    "type",
-    "version",
-    "parent_name",
-    "parent_id",
-    "creation_date",
-    "last_refreshed_date",
-    "parent_timeflow_timestamp",
-    "parent_timeflow_timezone",
-    "enabled",
-    "status",
-    "storage_size",
-];
-const SAVINGS_FIELDS: [&str; 7] = [
-    "dsource_id",
-    "name",
-    "engine_name",
-    "dependant_vdbs",
-    "virtualized_space",
-    "unvirtualized_space",
-    "estimated_savings",
-];
-const SUMMARY_FIELDS: [&str; 6] = [
-    "engine_id",
-    "engine_name",
-    "total_capacity",
-    "free_storage",
-    "dsource_count",
-    "vdb_count",
-];
 
 /// A report takes no longer to look at the disk; the rest of its page shows what was last seen.
 const LOOKING: Duration = Duration::from_secs(10);
@@ -75,7 +42,7 @@ async fn inventoried(
     search: &SearchBody,
     wanted: &Wanted,
 ) -> Result<List, ApiError> {
-    let Json(mut rows) = page(&vdbs(engine), &INVENTORY_FIELDS, search, wanted)?;
+    let Json(mut rows) = page(&vdbs(engine), &attributes::INVENTORY, search, wanted)?;
     let shown = std::mem::take(&mut rows.items);
     rows.items = begin(engine, move |engine| {
         let until = Instant::now() + LOOKING;
@@ -104,7 +71,7 @@ async fn inventoried(
 fn vdbs(engine: &Engine) -> Vec<Doc> {
     let row = |vdb: Doc| {
         let mut row = Map::new();
-        for field in INVENTORY_FIELDS {
+        for field in attributes::INVENTORY.iter().copied() {
             let from = match field {
                 "vdb_id" => "id",
                 "type" => "database_type",
@@ -126,7 +93,7 @@ fn vdbs(engine: &Engine) -> Vec<Doc> {
 
 pub(super) async fn savings(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     let rows = on_disk(&engine, savings_of).await?;
-    page(&rows, &SAVINGS_FIELDS, &SearchBody::default(), &wanted)
+    page(&rows, &attributes::SAVINGS, &SearchBody::default(), &wanted)
 }
 
 pub(super) async fn search_savings(
@@ -135,7 +102,7 @@ pub(super) async fn search_savings(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     let rows = on_disk(&engine, savings_of).await?;
-    page(&rows, &SAVINGS_FIELDS, &search, &wanted)
+    page(&rows, &attributes::SAVINGS, &search, &wanted)
 }
 
 /// Looks at the disk, off the threads that answer.
@@ -185,7 +152,7 @@ fn saved(engine: &Engine, dsource: &Doc, vdbs: &[Doc]) -> Value {
 
 pub(super) async fn summary(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
-    page(&rows, &SUMMARY_FIELDS, &SearchBody::default(), &wanted)
+    page(&rows, &attributes::SUMMARY, &SearchBody::default(), &wanted)
 }
 
 pub(super) async fn search_summary(
@@ -194,7 +161,7 @@ pub(super) async fn search_summary(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
-    page(&rows, &SUMMARY_FIELDS, &search, &wanted)
+    page(&rows, &attributes::SUMMARY, &search, &wanted)
 }
 
 fn of_engine(engine: &Engine) -> Value {

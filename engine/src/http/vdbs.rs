@@ -10,6 +10,7 @@ use dct::types::{
     SearchBody, UpdateVdb,
 };
 
+use super::attributes;
 use super::catalog::{all, found};
 use super::error::ApiError;
 use super::extract::Body;
@@ -19,55 +20,12 @@ use crate::edits::no_vdb;
 use crate::engine::Engine;
 use crate::model::Kind;
 
-const FIELDS: [&str; 40] = [
-    "id",
-    "name",
-    "description",
-    "database_type",
-    "database_name",
-    "database_version",
-    "status",
-    "enabled",
-    "engine_id",
-    "engine_name",
-    "group_name",
-    "environment_id",
-    "environment_name",
-    "ip_address",
-    "fqdn",
-    "parent_id",
-    "parent_name",
-    "parent_dsource_id",
-    "parent_dsource_name",
-    "root_parent_id",
-    "parent_timeflow_timestamp",
-    "parent_timeflow_timezone",
-    "current_timeflow_id",
-    "previous_timeflow_id",
-    "creation_date",
-    "last_refreshed_date",
-    "size",
-    "storage_size",
-    "is_appdata",
-    "masked",
-    "is_replica",
-    "is_locked",
-    "locked_by",
-    "locked_by_name",
-    "containerization_state",
-    "exported_data_directory",
-    "appdata_source_params",
-    "repository_id",
-    "toolkit_id",
-    "tags",
-];
-
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
         &all(&engine, Kind::Vdb),
-        &FIELDS,
+        &attributes::VDB,
         &SearchBody::default(),
         &wanted,
     )
@@ -80,7 +38,7 @@ pub(super) async fn search(
 ) -> Result<List, ApiError> {
     page_of(
         |filter, cut| found(&engine, Kind::Vdb, filter, cut),
-        &FIELDS,
+        &attributes::VDB,
         &search,
         &wanted,
     )

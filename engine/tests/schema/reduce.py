@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Reduces the vendor's OpenAPI document to what tests check answers against: types, required fields and enumerations of
-the answers of the paths that the engine serves. No text of the document is kept.
+the answers of the paths that the engine serves, and what they can be searched by. No text of the document is kept.
 
     reduce.py <document.yaml> > answers.json
+
+Beside the answers: the attributes by which objects can be searched for and sorted, for each search.
 """
 import json
 import re
@@ -69,16 +71,26 @@ def references(shape):
             yield from references(sub)
 
 
+def searched(operation, components):
+    """Attributes that a filter or a sort may name."""
+    filtered = operation.get("x-filterable", {}).get("fields", {})
+    parameters = [components["parameters"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p for p in operation.get("parameters", [])]
+    sorts = [p["schema"].get("enum", []) for p in parameters if p.get("name") == "sort"]
+    return sorted({*filtered, *(name.removeprefix("-") for names in sorts for name in names)})
+
+
 def main():
     document = yaml.safe_load(open(sys.argv[1], encoding="utf-8"))
     components = document["components"]
-    operations = {}
+    operations, attributes = {}, {}
     for path, methods in document["paths"].items():
         if not SERVED.match(path) or FOREIGN.search(path):
             continue
         for method, operation in methods.items():
             if method not in ("get", "post", "patch", "delete", "put"):
                 continue
+            if found := searched(operation, components):
+                attributes[f"{method.upper()} {path}"] = found
             answers = {}
             for status, answer in operation.get("responses", {}).items():
                 if "$ref" in answer:
@@ -102,6 +114,7 @@ def main():
     lines = lambda table: ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(table.items()))
     print("{")
     print(f'  "document": {json.dumps(document["info"]["version"])},')
+    print(f'  "attributes": {{\n{lines(attributes)}\n  }},')
     print(f'  "operations": {{\n{lines(operations)}\n  }},')
     print(f'  "schemas": {{\n{lines(schemas)}\n  }}\n}}')
 

@@ -30,6 +30,13 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static str> {
         .chain(NOT_IN_THE_DOCUMENT)
 }
 
+/// By which attributes an operation can be asked to filter and sort.
+pub(crate) fn attributes(operation: &str) -> impl Iterator<Item = &'static str> {
+    let document: &'static Value = &DOCUMENT;
+    let all = document["attributes"][operation].as_array();
+    all.into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// Fails the test if the answer is none that the document allows.
 pub(crate) fn check(method: &str, path: &str, status: u16, body: &str) {
     let Some(path) = path.strip_prefix("/dct/v3") else {

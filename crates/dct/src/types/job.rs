@@ -60,6 +60,7 @@ wire! {
         start_time: String,
         update_time: String,
         engines: Vec<JobEngine>,
+        engine_ids: Vec<String>,
         tasks: Vec<JobTask>,
         account_name: String,
         trace_id: String,
