@@ -125,6 +125,18 @@ fn limits_hold() {
         Filter::parse(&list(101), &FIELDS),
         Err(Error::Limit(_))
     ));
+    let attributes = |n: usize| {
+        let braces = (1..n).map(|i| format!("a{i} EQ 1"));
+        format!(
+            "tags CONTAINS {{ {} }}",
+            braces.collect::<Vec<_>>().join(" OR ")
+        )
+    };
+    assert!(Filter::parse(&attributes(8), &FIELDS).is_ok());
+    assert_eq!(
+        Filter::parse(&attributes(9), &FIELDS),
+        Err(Error::Limit("more than 8 different attributes"))
+    );
     let deep = format!("{}name EQ 'x'{}", "(".repeat(10_000), ")".repeat(10_000));
     assert!(matches!(
         Filter::parse(&deep, &FIELDS),
