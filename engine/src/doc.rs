@@ -5,6 +5,7 @@
 //! several times the memory and most of the time.
 
 mod lean;
+mod row;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,6 +17,7 @@ use serde::ser::SerializeMap as _;
 use serde_json::{Map, Value};
 
 pub(crate) use lean::Lean;
+pub use row::Row;
 
 #[derive(Clone)]
 pub struct Doc {
@@ -89,6 +91,28 @@ impl Doc {
         serde_json::from_value(self.value())
     }
 
+    /// With these attributes, in place of its own of the same names.
+    pub(crate) fn with(&self, more: &Self) -> Self {
+        let own = self.fields().filter(|(name, _)| more.get(name).is_none());
+        Self::of(own.chain(more.fields()))
+    }
+
+    fn of<'a>(fields: impl Iterator<Item = (&'a str, Field<'a>)>) -> Self {
+        let (mut shape, mut ends, mut text) = (Vec::new(), Vec::new(), String::new());
+        for (name, field) in fields {
+            text.push_str(field.text);
+            shape.push((name.into(), field.is));
+            // What is kept is smaller by far.
+            let end = u32::try_from(text.len()).expect("a document is smaller than 4 GiB");
+            ends.extend_from_slice(&end.to_le_bytes());
+        }
+        ends.extend_from_slice(text.as_bytes());
+        Self {
+            shape: shared(shape.into()),
+            bytes: ends.into(),
+        }
+    }
+
     pub(crate) fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
@@ -124,6 +148,10 @@ impl Doc {
 }
 
 impl<'a> Field<'a> {
+    pub(crate) fn new(is: Is, text: &'a str) -> Self {
+        Self { is, text }
+    }
+
     pub fn as_str(&self) -> Option<&'a str> {
         (self.is == Is::Text).then_some(self.text)
     }
@@ -175,31 +203,28 @@ impl From<Value> for Doc {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        let mut shape = Vec::with_capacity(fields.len());
-        let mut bytes = Vec::with_capacity(WIDTH * fields.len());
-        let mut text = String::new();
-        for (name, value) in fields {
-            let is = match &value {
-                Value::Null => Is::Null,
-                Value::Bool(_) => Is::Bool,
-                Value::Number(_) => Is::Number,
-                Value::String(_) => Is::Text,
-                Value::Array(_) | Value::Object(_) => Is::Nested,
-            };
-            match value {
-                Value::String(value) => text.push_str(&value),
-                value => text.push_str(&value.to_string()),
-            }
-            shape.push((name.into_boxed_str(), is));
-            // What is kept is smaller by far.
-            let end = u32::try_from(text.len()).expect("a document is smaller than 4 GiB");
-            bytes.extend_from_slice(&end.to_le_bytes());
-        }
-        bytes.extend_from_slice(text.as_bytes());
-        Self {
-            shape: shared(shape.into()),
-            bytes: bytes.into(),
-        }
+        let texts: Vec<(String, Is, String)> = fields
+            .into_iter()
+            .map(|(name, value)| {
+                let is = match &value {
+                    Value::Null => Is::Null,
+                    Value::Bool(_) => Is::Bool,
+                    Value::Number(_) => Is::Number,
+                    Value::String(_) => Is::Text,
+                    Value::Array(_) | Value::Object(_) => Is::Nested,
+                };
+                let text = match value {
+                    Value::String(value) => value,
+                    value => value.to_string(),
+                };
+                (name, is, text)
+            })
+            .collect();
+        Self::of(
+            texts
+                .iter()
+                .map(|(name, is, text)| (&**name, Field { is: *is, text })),
+        )
     }
 }
 
@@ -252,6 +277,20 @@ mod tests {
         }
         assert!(doc.get("nothing").is_none());
         assert_eq!(Doc::from(json!({})).to_string(), "{}");
+    }
+
+    #[test]
+    fn what_comes_along_replaces_what_was_there() {
+        let doc = Doc::from(json!({"id": "1", "size": 1, "tags": ["a"]}));
+        let more = Doc::from(json!({"size": 2, "storage_size": 3}));
+        let whole = json!({"id": "1", "tags": ["a"], "size": 2, "storage_size": 3});
+        assert_eq!(doc.with(&more).value(), whole);
+        let row = Row {
+            beside: Some(&more),
+            ..Row::from(&doc)
+        };
+        assert_eq!(row.get("size").unwrap().as_i64(), Some(2));
+        assert_eq!(row.get("id").unwrap().as_str(), Some("1"));
     }
 
     #[test]

@@ -115,6 +115,19 @@ impl Filter {
         }
     }
 
+    /// Whether it looks at one of these attributes, which are whole numbers.
+    pub fn mentions(&self, attributes: &[&str]) -> bool {
+        match self {
+            Self::Not(inner) => inner.mentions(attributes),
+            Self::And(all) | Self::Or(all) => all.iter().any(|one| one.mentions(attributes)),
+            Self::Compare { field, .. }
+            | Self::Contains { field, .. }
+            | Self::Any { field, .. }
+            | Self::In { field, .. } => attributes.contains(&field.as_str()),
+            Self::Search(literal) => anywhere::plain(literal).bytes().all(|b| b.is_ascii_digit()),
+        }
+    }
+
     /// To be held against documents with these attributes.
     pub fn ready<'a>(&'a self, fields: &'a [&'a str]) -> Ready<'a> {
         Ready::new(self, fields)

@@ -5,10 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use serde_json::json;
+
+use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::error_chain;
 use crate::model::Kind;
 use crate::storage::Bytes;
+use crate::store::State;
 
 #[derive(Default)]
 pub(crate) struct Sizes {
@@ -17,11 +21,30 @@ pub(crate) struct Sizes {
     looking: Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
-#[derive(Clone, Copy)]
 struct Known {
     bytes: Bytes,
+    /// The same as attributes.
+    doc: Doc,
     /// When somebody began to look.
     at: Instant,
+}
+
+/// Attributes that only the disk knows.
+pub(crate) const MEASURED: [&str; 3] = ["size", "storage_size", "unvirtualized_space"];
+
+/// What was last seen of all copies, to be looked at without looking at the disk.
+pub(crate) struct Seen<'a>(MutexGuard<'a, HashMap<String, Known>>);
+
+impl Seen<'_> {
+    pub(crate) fn of(&self, id: &str) -> Option<&Doc> {
+        self.0.get(id).map(|known| &known.doc)
+    }
+}
+
+/// A copy as it looks to whoever has it: its own bytes, and what it would take if nothing were shared.
+pub(crate) fn measured(bytes: Bytes) -> Doc {
+    json!({ "size": bytes.whole, "storage_size": bytes.own, "unvirtualized_space": bytes.whole })
+        .into()
 }
 
 impl Sizes {
@@ -41,8 +64,9 @@ impl Engine {
         let lock = Arc::clone(self.sizes.looking().entry(vdb.to_owned()).or_default());
         let _one_at_a_time = lock.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody else began after us, and was faster.
-        let known = self.sizes.known().get(vdb).copied();
-        if let Some(known) = known.filter(|known| known.at >= asked) {
+        if let Some(known) = self.sizes.known().get(vdb)
+            && known.at >= asked
+        {
             return Some(known.bytes);
         }
         self.look(vdb, &self.vdb_root(vdb))
@@ -51,6 +75,11 @@ impl Engine {
     /// As somebody last saw it; looks at no disk.
     pub(crate) fn last_size(&self, vdb: &str) -> Option<Bytes> {
         self.sizes.known().get(vdb).map(|known| known.bytes)
+    }
+
+    /// All of them. Whoever holds this looks at no disk; it is taken after the store, never before.
+    pub(crate) fn sizes_seen(&self) -> Seen<'_> {
+        Seen(self.sizes.known())
     }
 
     /// What the snapshots of a dSource take together, and how large the newest would be by itself. They never change,
@@ -76,11 +105,25 @@ impl Engine {
         Some(all)
     }
 
+    /// As somebody last saw them, if all of them were seen.
+    pub(crate) fn last_size_of_snapshots(&self, state: &State, dsource: &str) -> Option<Bytes> {
+        let own = state.live(Kind::Snapshot);
+        let own = own.filter(|s| s.parent.as_deref() == Some(dsource));
+        let (mut all, mut newest) = (Bytes::default(), None);
+        for snapshot in own {
+            all.held += self.last_size(&snapshot.id)?.held;
+            newest = Some(&snapshot.id);
+        }
+        all.whole = self.last_size(&format!("{}/template", newest?))?.whole;
+        Some(all)
+    }
+
     fn look(&self, id: &str, root: &Path) -> Option<Bytes> {
         let at = Instant::now();
         match self.storage.bytes(root) {
             Ok(bytes) => {
-                let known = Known { bytes, at };
+                let doc = measured(bytes);
+                let known = Known { bytes, doc, at };
                 self.sizes.known().insert(id.to_owned(), known);
                 Some(bytes)
             }

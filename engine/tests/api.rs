@@ -542,3 +542,114 @@ async fn the_tower_describes_itself() {
     );
     assert_eq!(app.get("/groups").await["items"], json!([]));
 }
+
+/// Lists and searches show what somebody saw last: they look at no disk.
+#[tokio::test]
+async fn sizes_that_were_seen_can_be_searched_for_and_sorted_by() {
+    let app = App::new();
+    let (small, large) = (
+        app.provisioned("small").await,
+        app.provisioned("large").await,
+    );
+    let more = app.engine.vdb_root(&large).join("data/more");
+    std::fs::write(more, vec![1; 1 << 20]).unwrap();
+    app.done("/vdbs/small/snapshots", json!({})).await;
+    let mut sizes = Vec::new();
+    for id in [&small, &large] {
+        let seen = app.get(&format!("/vdbs/{id}")).await;
+        sizes.push(seen["storage_size"].as_u64().unwrap());
+        let listed = app.get("/vdbs").await;
+        let item = listed["items"].as_array().unwrap();
+        let item = item.iter().find(|item| item["id"] == **id).unwrap();
+        for field in ["size", "storage_size", "unvirtualized_space"] {
+            assert!(item[field].is_u64(), "{field}: {item}");
+            assert_eq!(item[field], seen[field], "{field}");
+        }
+    }
+    assert!(sizes[0] < sizes[1], "{sizes:?}");
+    let found = async |sort: &str, filter: String| {
+        let path = format!("/vdbs/search?sort={sort}");
+        let page = app
+            .post(&path, json!({ "filter_expression": filter }))
+            .await;
+        let items = page["items"].as_array().unwrap().clone();
+        let id = |item: &Value| item["id"].as_str().unwrap().to_owned();
+        items.iter().map(id).collect::<Vec<String>>()
+    };
+    let both = || "name NE 'x'".to_owned();
+    assert_eq!(found("storage_size", both()).await, [&*small, &*large]);
+    assert_eq!(found("-storage_size", both()).await, [&*large, &*small]);
+    assert_eq!(
+        found("-unvirtualized_space", both()).await,
+        [&*large, &*small]
+    );
+    let above = format!("storage_size GT {}", sizes[0]);
+    assert_eq!(found("id", above).await, [&*large]);
+    assert_eq!(
+        found("id", format!("SEARCH '{}'", sizes[1])).await,
+        [&*large]
+    );
+    assert!(
+        found("id", "storage_size EQ NIL".to_owned())
+            .await
+            .is_empty()
+    );
+
+    // The same of a dSource.
+    let path = app.get("/dsources").await["items"][0]["id"].clone();
+    let seen = app
+        .get(&format!("/dsources/{}", path.as_str().unwrap()))
+        .await;
+    let body = json!({"filter_expression": "storage_size GT 0"});
+    let found = app.post("/dsources/search", body).await;
+    assert_eq!(found["items"][0]["storage_size"], seen["storage_size"]);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_while_objects_go() {
+    let app = App::new();
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        ids.push(app.provisioned(name).await);
+    }
+    let page = async |query: &str, cursor: &Value| {
+        let cursor = cursor
+            .as_str()
+            .map_or(String::new(), |c| format!("&cursor={c}"));
+        let page = app
+            .post(&format!("/vdbs/search?limit=2&{query}{cursor}"), json!({}))
+            .await;
+        let names = page["items"].as_array().unwrap().iter();
+        let names: String = names.map(|vdb| vdb["name"].as_str().unwrap()).collect();
+        let metadata = &page["response_metadata"];
+        (
+            names,
+            metadata["prev_cursor"].clone(),
+            metadata["next_cursor"].clone(),
+        )
+    };
+    let (names, none, next) = page("sort=-name", &Value::Null).await;
+    assert_eq!((&*names, none), ("ed", Value::Null));
+    app.done("/vdbs/d/delete", json!({})).await;
+    let (names, _, last) = page("sort=-name", &next).await;
+    assert_eq!(names, "cb");
+    let (names, back, none) = page("sort=-name", &last).await;
+    assert_eq!((&*names, none), ("a", Value::Null));
+    let (names, back, _) = page("sort=-name", &back).await;
+    assert_eq!(names, "cb");
+    let (names, none, _) = page("sort=-name", &back).await;
+    assert_eq!((&*names, none), ("e", Value::Null));
+
+    // A cursor belongs to its list and its order, of which GET and search are the same.
+    let next = next.as_str().unwrap();
+    app.get(&format!("/vdbs?sort=-name&cursor={next}")).await;
+    for path in [
+        format!("/vdbs?sort=name&cursor={next}"),
+        format!("/dsources?sort=-name&cursor={next}"),
+        format!("/vdbs?sort=-name&cursor={}", &next[2..]),
+        "/vdbs?cursor=p2".to_owned(),
+    ] {
+        app.refused("GET", &path, Value::Null, 422, "cursor is none")
+            .await;
+    }
+}

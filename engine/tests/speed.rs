@@ -151,7 +151,7 @@ fn object(number: u64, kind: Kind, name: String, doc: Value) -> Object {
     }
 }
 
-/// A pool whose metadata knows many copies. No files: nothing here looks at them.
+/// A pool whose metadata knows many copies. No files: nothing at the start looks at them.
 fn fill(pool: &Path) {
     std::fs::create_dir_all(pool).unwrap();
     let store = Store::open(&pool.join("meta.db")).unwrap();
@@ -239,9 +239,36 @@ fn searches_polls_and_memory() {
         engine.ready,
         engine.resident()
     );
+    measured(&engine, &dir.path().join("pool"));
     searches(&engine);
     polls(&engine);
     println!("after that: {} MiB resident", engine.resident());
+}
+
+/// From here on lists and searches show what each copy takes.
+fn measured(engine: &Engine, pool: &Path) {
+    for index in 0..VDBS {
+        let root = pool.join("vdbs").join(Kind::Vdb.id(2 * index + 2));
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(root.join("data"), format!("{index}")).unwrap();
+    }
+    let mut caller = Caller::new(engine.address);
+    let mut path = "/reporting/vdb-inventory-report?limit=1000".to_owned();
+    let mut seen = 0;
+    loop {
+        let (_, answer) = caller.call("GET", &path, "");
+        let page: Value = serde_json::from_slice(&answer).unwrap();
+        let rows = page["items"].as_array().unwrap();
+        seen += rows
+            .iter()
+            .filter(|row| row["storage_size"].is_u64())
+            .count();
+        let Some(next) = page["response_metadata"]["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/reporting/vdb-inventory-report?limit=1000&cursor={next}");
+    }
+    assert_eq!(u64::try_from(seen).unwrap(), VDBS);
 }
 
 fn searches(engine: &Engine) {
@@ -258,8 +285,10 @@ fn searches(engine: &Engine) {
         ("/vdbs/search", "a part of a name", "name CONTAINS 'feat-99'".to_owned(), 100),
         ("/vdbs/search", "a tag of all", "tags CONTAINS { key EQ 'cluster' }".to_owned(), 100),
         ("/vdbs/search", "anywhere", "SEARCH 'FEAT-7777'".to_owned(), 1),
+        ("/vdbs/search", "a number anywhere", "SEARCH '7777'".to_owned(), 1),
         ("/vdbs/search", "anywhere, in all of them", "SEARCH 'RUNNING'".to_owned(), 100),
         ("/vdbs/search?sort=-name", "all of them, sorted", "status NE 'x'".to_owned(), 100),
+        ("/vdbs/search?sort=-storage_size", "the largest", "storage_size GT 0".to_owned(), 100),
         ("/jobs/search", "a hundred jobs by id", format!("id IN [{}]", ids.join(", ")), 100),
         ("/jobs/search", "jobs of a target", "target_name EQ 'postgres-vdbs-feat-77-vdb'".to_owned(), 1),
     ];

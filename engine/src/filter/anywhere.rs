@@ -9,7 +9,7 @@ use std::sync::Arc;
 use memchr::memmem::Finder;
 
 use super::Literal;
-use crate::doc::{Doc, Is, Lean, Shape};
+use crate::doc::{Doc, Is, Lean, Row, Shape};
 
 pub(super) struct Anywhere<'a> {
     fields: &'a [&'a str],
@@ -73,11 +73,20 @@ impl<'a> Anywhere<'a> {
         self.is_lower = false;
     }
 
-    pub(super) fn in_doc(&mut self, literal: &'a Literal, doc: &Doc) -> bool {
+    pub(super) fn in_row(&mut self, literal: &'a Literal, row: Row<'_>) -> bool {
         let wanted = self
             .wanted
             .entry(literal)
             .or_insert_with(|| Wanted::new(literal));
+        // Numbers, of which most show at once that they are not it.
+        let is_in = |beside: &Doc| {
+            let mut values = self.fields.iter().filter_map(|name| beside.get(name));
+            wanted.finder.find(beside.text()).is_some() && values.any(|v| wanted.is_in(&v.lean()))
+        };
+        if row.beside.is_some_and(is_in) {
+            return true;
+        }
+        let doc = row.doc;
         let text = doc.text();
         let ascii = text.is_ascii();
         if ascii && !self.is_lower {
@@ -96,7 +105,11 @@ impl<'a> Anywhere<'a> {
             let places = (0..shape.len()).filter(filterable).collect();
             (Arc::clone(shape), places)
         });
+        let replaced = |at: usize| row.beside.is_some_and(|b| b.get(&shape[at].0).is_some());
         places.iter().any(|at| {
+            if replaced(*at) {
+                return false;
+            }
             let field = doc.field(*at);
             match field.is() {
                 Is::Null => false,
@@ -122,7 +135,7 @@ impl<'a> Anywhere<'a> {
     }
 }
 
-fn plain(literal: &Literal) -> String {
+pub(super) fn plain(literal: &Literal) -> String {
     match literal {
         Literal::Text(text) => text.clone(),
         Literal::Number(number) => number.to_string(),

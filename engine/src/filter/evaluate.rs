@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::anywhere::Anywhere;
 use super::{Filter, Literal, Operator};
-use crate::doc::{Doc, Lean};
+use crate::doc::{Doc, Lean, Row};
 
 /// An expression that is held against one document after the other.
 pub struct Ready<'a> {
@@ -21,15 +21,19 @@ impl<'a> Ready<'a> {
     }
 
     pub fn matches(&mut self, doc: &Doc) -> bool {
+        self.matches_row(doc.into())
+    }
+
+    pub fn matches_row(&mut self, row: Row<'_>) -> bool {
         self.anywhere.next();
-        matches(self.filter, Object::Doc(doc), &mut self.anywhere)
+        matches(self.filter, Object::Row(row), &mut self.anywhere)
     }
 }
 
 /// What attributes are looked up in: a document, or an element of one of its lists.
 #[derive(Clone, Copy)]
 enum Object<'a> {
-    Doc(&'a Doc),
+    Row(Row<'a>),
     Element(&'a Lean<'a>),
 }
 
@@ -68,7 +72,7 @@ fn matches<'a>(filter: &'a Filter, object: Object<'_>, anywhere: &mut Anywhere<'
             list.iter().any(|literal| equals(value.as_ref(), literal))
         }
         Filter::Search(literal) => match object {
-            Object::Doc(doc) => anywhere.in_doc(literal, doc),
+            Object::Row(row) => anywhere.in_row(literal, row),
             Object::Element(element) => {
                 anywhere.in_element(literal, |field| attribute(Object::Element(element), field))
             }
@@ -91,7 +95,7 @@ fn attribute<'a>(object: Object<'a>, field: &str) -> Option<Lean<'a>> {
         None => (field, None),
     };
     let value = match object {
-        Object::Doc(doc) => doc.get(first)?.lean(),
+        Object::Row(row) => row.get(first)?.lean(),
         Object::Element(element) => element.get(first)?.clone(),
     };
     let found = match rest {

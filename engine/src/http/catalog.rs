@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{Cut, List, Shown, Wanted, page, page_of};
-use crate::doc::Doc;
+use super::page::{Cut, List, Numbered, Shown, Wanted, page, page_of};
+use crate::doc::{Doc, Row};
 use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
@@ -52,7 +52,7 @@ fn this(engine: &Engine) -> EngineDoc {
 
 pub(super) async fn engines(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
-        &[document(&this(&engine))],
+        &[(0, document(&this(&engine)))],
         &attributes::ENGINE,
         &SearchBody::default(),
         &wanted,
@@ -65,7 +65,7 @@ pub(super) async fn search_engines(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     page(
-        &[document(&this(&engine))],
+        &[(0, document(&this(&engine)))],
         &attributes::ENGINE,
         &search,
         &wanted,
@@ -96,7 +96,7 @@ fn toolkit() -> Doc {
 
 pub(super) async fn toolkits(wanted: Wanted) -> Result<List, ApiError> {
     page(
-        &[toolkit()],
+        &[(0, toolkit())],
         &attributes::TOOLKIT,
         &SearchBody::default(),
         &wanted,
@@ -107,7 +107,7 @@ pub(super) async fn search_toolkits(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(&[toolkit()], &attributes::TOOLKIT, &search, &wanted)
+    page(&[(0, toolkit())], &attributes::TOOLKIT, &search, &wanted)
 }
 
 pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
@@ -119,10 +119,21 @@ pub(super) async fn one_toolkit(Path(id): Path<String>) -> Result<Json<Shown>, A
 }
 
 /// All live objects of a kind as callers see them.
-pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Doc> {
+pub(super) fn all(engine: &Engine, kind: Kind) -> Vec<Numbered> {
     engine
         .store
-        .read(|state| state.live(kind).map(|o| o.doc.clone()).collect())
+        .read(|state| state.live(kind).map(numbered).collect())
+}
+
+fn row(object: &Object) -> Row<'_> {
+    Row {
+        number: object.number,
+        ..Row::from(&object.doc)
+    }
+}
+
+pub(super) fn numbered(object: &Object) -> Numbered {
+    (object.number, object.doc.clone())
 }
 
 /// The same without those that an id, a name or a tag of the search leaves out, in the order of creation.
@@ -134,6 +145,8 @@ pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>, cut: &
         .and_then(|f| f.only("name"));
     let tag = filter.and_then(Filter::tag);
     engine.store.read(|state| {
+        let seen = (kind == Kind::Vdb).then(|| engine.sizes_seen());
+        let beside = |doc: &Doc| seen.as_ref()?.of(doc.get("id")?.as_str()?);
         let some: BTreeMap<u64, &Object> = if let Some(ids) = ids {
             let objects = ids.into_iter().filter_map(|id| state.get(kind, id));
             objects.map(|o| (o.number, o)).collect()
@@ -144,9 +157,9 @@ pub(super) fn found(engine: &Engine, kind: Kind, filter: Option<&Filter>, cut: &
             let objects = state.live_tagged(kind, key, value);
             objects.map(|o| (o.number, o)).collect()
         } else {
-            return cut(&mut state.live(kind).map(|o| &o.doc));
+            return cut(&mut state.live(kind).map(row), &beside);
         };
-        cut(&mut some.values().map(|o| &o.doc));
+        cut(&mut some.values().copied().map(row), &beside);
     });
 }
 
@@ -174,7 +187,7 @@ pub(super) async fn compatible(
     }
     let items: Vec<Shown> = all(&engine, Kind::Environment)
         .into_iter()
-        .map(Shown)
+        .map(|(_, doc)| Shown(doc))
         .collect();
     Ok(Json(serde_json::json!({ "items": items })))
 }
@@ -187,7 +200,12 @@ pub(super) fn objects(
     fields: &'static [&'static str],
 ) -> Router<Arc<Engine>> {
     let list = move |State(engine): Shared, wanted: Wanted| async move {
-        page(&all(&engine, kind), fields, &SearchBody::default(), &wanted)
+        page_of(
+            |filter, cut| found(&engine, kind, filter, cut),
+            fields,
+            &SearchBody::default(),
+            &wanted,
+        )
     };
     let search = move |State(engine): Shared, wanted: Wanted, Body(search): Body<SearchBody>| async move {
         page_of(

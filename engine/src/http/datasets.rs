@@ -5,22 +5,24 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use dct::types::{JobAnswer, LinkAnswer, LinkAppdata, SearchBody};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::attributes;
-use super::catalog::{all, one};
+use super::catalog::{numbered, one};
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page};
+use super::page::{List, Numbered, Shown, Wanted, page};
 use super::vdbs::begin;
+use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{Kind, Object};
+use crate::storage::Bytes;
 
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn dsources(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page(
-        &all(&engine, Kind::DSource),
+        &measured(&engine),
         &attributes::DSOURCE,
         &SearchBody::default(),
         &wanted,
@@ -32,12 +34,23 @@ pub(super) async fn search_dsources(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    page(
-        &all(&engine, Kind::DSource),
-        &attributes::DSOURCE,
-        &search,
-        &wanted,
-    )
+    page(&measured(&engine), &attributes::DSOURCE, &search, &wanted)
+}
+
+/// With what their snapshots took when somebody last looked.
+fn measured(engine: &Engine) -> Vec<Numbered> {
+    engine.store.read(|state| {
+        let seen = |object: &Object| match engine.last_size_of_snapshots(state, &object.id) {
+            Some(bytes) => object.doc.with(&sizes(bytes)),
+            None => object.doc.clone(),
+        };
+        let all = state.live(Kind::DSource);
+        all.map(|object| (object.number, seen(object))).collect()
+    })
+}
+
+fn sizes(bytes: Bytes) -> Doc {
+    json!({ "storage_size": bytes.held, "unvirtualized_space": bytes.whole }).into()
 }
 
 /// With what its snapshots take, and with how many depend on it.
@@ -61,13 +74,13 @@ pub(super) async fn dsource(
             all.filter(of).count()
         });
         doc["dependant_vdbs"] = vdbs.into();
-        if let Some(bytes) = engine.size_of_snapshots(id) {
-            doc["storage_size"] = bytes.held.into();
-            doc["unvirtualized_space"] = bytes.whole.into();
-        }
-        Ok(doc)
+        let doc = Doc::from(doc);
+        Ok(match engine.size_of_snapshots(id) {
+            Some(bytes) => doc.with(&sizes(bytes)),
+            None => doc,
+        })
     });
-    Ok(Json(Shown(doc.await?.into())))
+    Ok(Json(Shown(doc.await?)))
 }
 
 pub(super) async fn link(
@@ -101,7 +114,7 @@ pub(super) async fn snapshots_of(
         let of_dsource = state
             .live(Kind::Snapshot)
             .filter(|s| s.parent.as_deref() == Some(dsource.id.as_str()));
-        Some(of_dsource.map(|s| s.doc.clone()).collect::<Vec<_>>())
+        Some(of_dsource.map(numbered).collect::<Vec<_>>())
     });
     let found = found.ok_or_else(|| ApiError::not_found("dSource", &id))?;
     page(

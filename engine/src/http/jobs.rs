@@ -11,8 +11,8 @@ use dct::types::{Job, JobStatus, SearchBody};
 use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Wanted, page_of};
-use crate::doc::Doc;
+use super::page::{Cut, List, Numbered, Wanted, page_of};
+use crate::doc::Row;
 use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
@@ -30,8 +30,8 @@ fn seen(record: &JobRecord) -> Job {
 
 /// In the order of creation, without those that an id or a target of the search leaves out: to show a job costs more
 /// than to look at it.
-fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Doc> {
-    let shown = |record: &JobRecord| document(&seen(record));
+fn found(engine: &Engine, filter: Option<&Filter>, cut: &mut Cut<'_>) {
+    let shown = |record: &JobRecord| (record.number, document(&seen(record)));
     let only = |field| filter.and_then(|f| f.only(field));
     let (targets, names) = (only("target_id"), only("target_name"));
     let among = |list: &Option<Vec<&str>>, have: &Option<String>| match (list, have) {
@@ -41,19 +41,20 @@ fn found(engine: &Engine, filter: Option<&Filter>) -> Vec<Doc> {
     };
     let fits =
         |r: &&JobRecord| among(&targets, &r.job.target_id) && among(&names, &r.job.target_name);
-    engine.store.read(|state| match only("id") {
+    let found: Vec<Numbered> = engine.store.read(|state| match only("id") {
         None => state.jobs().filter(fits).map(shown).collect(),
         Some(ids) => {
             let records = ids.into_iter().filter_map(|id| state.job(id));
             let records: BTreeMap<_, _> = records.map(|r| (r.number, r)).collect();
             records.into_values().map(shown).collect()
         }
-    })
+    });
+    cut(&mut found.iter().map(Row::from), &|_| None);
 }
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
     page_of(
-        |filter, cut| cut(&mut found(&engine, filter).iter()),
+        |filter, cut| found(&engine, filter, cut),
         &attributes::JOB,
         &SearchBody::default(),
         &wanted,
@@ -66,7 +67,7 @@ pub(super) async fn search(
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
     page_of(
-        |filter, cut| cut(&mut found(&engine, filter).iter()),
+        |filter, cut| found(&engine, filter, cut),
         &attributes::JOB,
         &search,
         &wanted,

@@ -168,7 +168,7 @@ pub(super) async fn snapshots(
     let found = engine.store.read(|state| {
         let own = state.live(Kind::Snapshot);
         let own = own.filter(|s| s.parent.as_deref() == Some(id.as_str()));
-        own.map(|s| s.doc.clone()).collect::<Vec<_>>()
+        own.map(super::catalog::numbered).collect::<Vec<_>>()
     });
     page(
         &found,
@@ -203,7 +203,7 @@ fn bookmarks_of(
 ) -> Result<List, ApiError> {
     let id = id_of(engine, id)?;
     let mut found = super::catalog::all(engine, Kind::Bookmark);
-    found.retain(|doc| {
+    found.retain(|(_, doc)| {
         let ids = doc.get("vdb_ids").map(|v| v.value());
         let ids = ids.as_ref().and_then(|v| v.as_array());
         ids.into_iter().flatten().any(|vdb| vdb == id.as_str())

@@ -12,7 +12,7 @@ use super::attributes;
 use super::catalog::all;
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page};
+use super::page::{List, Numbered, Shown, Wanted, page};
 use super::vdbs::begin;
 use crate::doc::Doc;
 use crate::engine::Engine;
@@ -68,8 +68,8 @@ async fn inventoried(
     Ok(Json(rows))
 }
 
-fn vdbs(engine: &Engine) -> Vec<Doc> {
-    let row = |vdb: Doc| {
+fn vdbs(engine: &Engine) -> Vec<Numbered> {
+    let row = |(number, vdb): Numbered| {
         let mut row = Map::new();
         for field in attributes::INVENTORY.iter().copied() {
             let from = match field {
@@ -86,7 +86,7 @@ fn vdbs(engine: &Engine) -> Vec<Doc> {
         if let Some(bytes) = engine.last_size(id) {
             row.insert("storage_size".to_owned(), bytes.own.into());
         }
-        Value::Object(row).into()
+        (number, Value::Object(row).into())
     };
     all(engine, Kind::Vdb).into_iter().map(row).collect()
 }
@@ -108,24 +108,26 @@ pub(super) async fn search_savings(
 /// Looks at the disk, off the threads that answer.
 async fn on_disk(
     engine: &Arc<Engine>,
-    look: impl FnOnce(&Engine) -> Vec<Value> + Send + 'static,
-) -> Result<Vec<Doc>, ApiError> {
+    look: impl FnOnce(&Engine) -> Vec<(u64, Value)> + Send + 'static,
+) -> Result<Vec<Numbered>, ApiError> {
     let rows = begin(engine, move |engine| Ok(look(engine))).await?;
-    Ok(rows.into_iter().map(Doc::from).collect())
+    let row = |(number, row): (u64, Value)| (number, row.into());
+    Ok(rows.into_iter().map(row).collect())
 }
 
-fn savings_of(engine: &Engine) -> Vec<Value> {
+fn savings_of(engine: &Engine) -> Vec<(u64, Value)> {
     let vdbs = all(engine, Kind::Vdb);
-    let dsources = all(engine, Kind::DSource);
-    dsources.iter().map(|d| saved(engine, d, &vdbs)).collect()
+    let row = |(number, dsource): Numbered| (number, saved(engine, &dsource, &vdbs));
+    all(engine, Kind::DSource).into_iter().map(row).collect()
 }
 
 /// A dSource with its copies: what they take, and what they would take without sharing.
-fn saved(engine: &Engine, dsource: &Doc, vdbs: &[Doc]) -> Value {
+fn saved(engine: &Engine, dsource: &Doc, vdbs: &[Numbered]) -> Value {
     let text = |doc: &Doc, name: &str| Some(doc.get(name)?.as_str()?.to_owned());
     let id = text(dsource, "id");
     let own: Vec<&Doc> = vdbs
         .iter()
+        .map(|(_, vdb)| vdb)
         .filter(|vdb| text(vdb, "parent_dsource_id") == id)
         .collect();
     let mut row = json!({
@@ -151,7 +153,7 @@ fn saved(engine: &Engine, dsource: &Doc, vdbs: &[Doc]) -> Value {
 }
 
 pub(super) async fn summary(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
+    let rows = on_disk(&engine, |engine| vec![(0, of_engine(engine))]).await?;
     page(&rows, &attributes::SUMMARY, &SearchBody::default(), &wanted)
 }
 
@@ -160,7 +162,7 @@ pub(super) async fn search_summary(
     wanted: Wanted,
     Body(search): Body<SearchBody>,
 ) -> Result<List, ApiError> {
-    let rows = on_disk(&engine, |engine| vec![of_engine(engine)]).await?;
+    let rows = on_disk(&engine, |engine| vec![(0, of_engine(engine))]).await?;
     page(&rows, &attributes::SUMMARY, &search, &wanted)
 }
 

@@ -11,20 +11,21 @@ use dct::types::{
 };
 
 use super::attributes;
-use super::catalog::{all, found};
+use super::catalog::found;
 use super::error::ApiError;
 use super::extract::Body;
-use super::page::{List, Shown, Wanted, page, page_of};
+use super::page::{List, Shown, Wanted, page_of};
 use crate::actions::Refusal;
 use crate::edits::no_vdb;
 use crate::engine::Engine;
 use crate::model::Kind;
+use crate::sizes::measured;
 
 type Shared = State<Arc<Engine>>;
 
 pub(super) async fn list(State(engine): Shared, wanted: Wanted) -> Result<List, ApiError> {
-    page(
-        &all(&engine, Kind::Vdb),
+    page_of(
+        |filter, cut| found(&engine, Kind::Vdb, filter, cut),
         &attributes::VDB,
         &SearchBody::default(),
         &wanted,
@@ -44,7 +45,7 @@ pub(super) async fn search(
     )
 }
 
-/// With what the copy takes now, which only the disk knows. A list does without.
+/// With what the copy takes now, which only the disk knows. Lists and searches show what was last seen.
 pub(super) async fn one(
     State(engine): Shared,
     Path(id): Path<String>,
@@ -56,13 +57,7 @@ pub(super) async fn one(
     let id = vdb.id.clone();
     let bytes = begin(&engine, move |engine| Ok(engine.size_of(&id))).await?;
     Ok(Json(Shown(match bytes {
-        Some(bytes) => {
-            let mut doc = vdb.doc.value();
-            doc["size"] = bytes.whole.into();
-            doc["storage_size"] = bytes.own.into();
-            doc["unvirtualized_space"] = bytes.whole.into();
-            doc.into()
-        }
+        Some(bytes) => vdb.doc.with(&measured(bytes)),
         None => vdb.doc,
     })))
 }
