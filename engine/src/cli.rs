@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use engine::origin::Postgres;
 use engine::settings::{self, RunHooks, Settings};
-use engine::{doctor, serve};
+use engine::{doctor, recovery, serve};
 use serde_json::json;
 
 use crate::output;
@@ -52,6 +53,12 @@ enum Command {
         /// How long each hook may take, for example 90m.
         #[arg(long, default_value = "30m", value_parser = span, requires = "run_hooks")]
         hook_deadline: Duration,
+        /// Print what a start would do before it serves, and do none of it.
+        ///
+        /// Programs to end, jobs to complete and to give up, files to sweep, metadata without files, servers to start. Needs
+        /// the pool without an engine on it.
+        #[arg(long)]
+        recover_dry_run: bool,
     },
     /// Link a source of the settings and wait for its first snapshot.
     ///
@@ -161,8 +168,17 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let tell = output == Output::Text;
     match arguments.command {
         Command::Serve {
+            recover_dry_run: true,
+            ..
+        } => {
+            let origin = Box::new(Postgres::new(&settings));
+            let plan = with_scratch(|scratch| recovery::dry_run(settings, origin, scratch))??;
+            show::plan(output, &plan)?;
+        }
+        Command::Serve {
             run_hooks,
             hook_deadline: deadline,
+            recover_dry_run: false,
         } => {
             settings.run_hooks = run_hooks.then_some(RunHooks { deadline });
             log(arguments.output == Some(Output::Text));
@@ -199,15 +215,21 @@ fn log(for_people: bool) {
 
 /// Fails if anything is missing, so that scripts can ask.
 fn examine(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let scratch = scratch()?;
-    let findings = doctor::examine(settings, &scratch);
-    std::fs::remove_dir_all(&scratch)?;
+    let findings = with_scratch(|scratch| doctor::examine(settings, scratch))?;
     show::findings(output, &findings)?;
     Ok(if findings.iter().all(|f| f.ok) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// In a private directory that goes again.
+fn with_scratch<T>(work: impl FnOnce(&Path) -> T) -> anyhow::Result<T> {
+    let scratch = scratch()?;
+    let done = work(&scratch);
+    std::fs::remove_dir_all(&scratch)?;
+    Ok(done)
 }
 
 /// A private directory with a name nobody can have prepared.

@@ -19,6 +19,8 @@ use crate::storage::{self, Storage};
 use crate::store::{self, Store};
 use crate::timeflows;
 
+/// The metadata in the pool.
+pub(crate) const METADATA: &str = "meta.db";
 /// More clones at once only wait for each other in the file system.
 pub(crate) const CLONES_AT_ONCE: usize = 8;
 /// A source that restarts is back within a minute; after that the job says so.
@@ -85,7 +87,18 @@ impl Engine {
                 storage::private_directory(&directory)?;
             }
         }
-        let store = Store::open(&pool.join("meta.db"))?;
+        let store = Store::open(&pool.join(METADATA))?;
+        Self::with(settings, storage, origin, store)
+    }
+
+    /// With metadata that is open already. Of the pool itself nothing is changed.
+    pub(crate) fn with(
+        settings: Settings,
+        storage: Box<dyn Storage>,
+        origin: Box<dyn Origin>,
+        store: Store,
+    ) -> Result<Self, Error> {
+        let pool = settings.pool.clone();
         // The sweep would take copies without metadata for debris.
         if store.read(|state| state.fresh) && !children(&pool.join("vdbs")).is_empty() {
             return Err(Error::Forgotten { pool });

@@ -14,6 +14,7 @@ use dct::types::{Hook, Hooks};
 use crate::engine::Engine;
 use crate::jobs::Error;
 use crate::model::{Kind, Object};
+use crate::processes::Process;
 use crate::servers::{self, Stop};
 use crate::snapshots::Copied;
 use crate::store::State;
@@ -121,10 +122,14 @@ impl Engine {
 
     /// Scripts of unfinished jobs that an engine before this one has left behind.
     pub(crate) fn kill_hooks(jobs: &[String]) {
-        let marks: Vec<String> = jobs.iter().map(|job| format!("{MARK}={job}")).collect();
-        if !marks.is_empty() {
-            processes::kill_those(|process| process.has_variable(&marks));
+        if !jobs.is_empty() {
+            processes::kill_those(Self::is_hook_of(jobs));
         }
+    }
+
+    pub(crate) fn is_hook_of(jobs: &[String]) -> impl Fn(&Process) -> bool + use<> {
+        let marks: Vec<String> = jobs.iter().map(|job| format!("{MARK}={job}")).collect();
+        move |process| process.has_variable(&marks)
     }
 
     fn hooks_home(&self, job: &str) -> PathBuf {

@@ -22,7 +22,7 @@ pub mod model;
 pub mod origin;
 pub mod process;
 mod processes;
-mod recovery;
+pub mod recovery;
 mod room;
 mod schedule;
 pub mod serve;

@@ -126,8 +126,12 @@ pub(crate) fn end_those_in(directory: &Path) {
 
 /// Ends every process of the engine's user that is like this, and waits for its end.
 pub(crate) fn end_those(like: impl Fn(&Process) -> bool) {
-    let found: Vec<Process> = numbers().filter_map(Process::open).filter(like).collect();
-    end(&found);
+    end(&those(like));
+}
+
+/// Every process of the engine's user that is like this.
+pub(crate) fn those(like: impl Fn(&Process) -> bool) -> Vec<Process> {
+    numbers().filter_map(Process::open).filter(like).collect()
 }
 
 fn end(found: &[Process]) {
@@ -148,7 +152,7 @@ fn end(found: &[Process]) {
 pub(crate) fn kill_those(like: impl Fn(&Process) -> bool) {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        let found: Vec<Process> = numbers().filter_map(Process::open).filter(&like).collect();
+        let found = those(&like);
         if found.is_empty() {
             return;
         }

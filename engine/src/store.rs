@@ -6,9 +6,11 @@ mod index;
 mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use serde_json::Value;
 
 use crate::doc::Doc;
@@ -28,6 +30,38 @@ pub enum Error {
     Taken(PathBuf),
     #[error("metadata was written by a newer engine (schema {0})")]
     Newer(i64),
+    #[error("cannot copy the metadata {}", .0.display())]
+    Copy(PathBuf, #[source] std::io::Error),
+}
+
+/// Copies the metadata to a directory: the file, and beside it what a killed engine has left in its log. None if there is
+/// none yet. As long as the answer is held, no engine opens the file.
+pub(crate) fn copy(file: &Path, to: &Path) -> Result<Option<File>, Error> {
+    let failed = |error| Error::Copy(file.to_owned(), error);
+    let mut whole = match File::open(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    // SQLite's locks are of this kind too. They are gone with the first descriptor of the file that is closed, so the
+    // file is read by this one.
+    if fcntl_lock(&whole, FlockOperation::NonBlockingLockShared).is_err() {
+        return Err(Error::Taken(file.to_owned()));
+    }
+    let name = file.file_name().unwrap_or_default();
+    let mut copied = File::create_new(to.join(name)).map_err(failed)?;
+    std::io::copy(&mut whole, &mut copied).map_err(failed)?;
+    for ending in ["-wal", "-journal"] {
+        let beside = |path: &Path| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        let log = beside(file);
+        if log.exists() {
+            std::fs::copy(log, beside(&to.join(name))).map_err(failed)?;
+        }
+    }
+    Ok(Some(whole))
 }
 
 pub struct Store {

@@ -5,9 +5,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 use dct::types::{DeleteVdb, JobStatus, ProvisionBySnapshot};
 use engine::engine::Engine;
 use engine::model::Kind;
+use engine::recovery::{Plan, Unfinished, dry_run};
 use support::Pool;
 
 fn provision(engine: &Engine) -> (String, String) {
@@ -302,4 +307,131 @@ fn creating(engine: &Engine) -> String {
     engine
         .store
         .read(|state| state.objects(Kind::Snapshot).next().unwrap().id.clone())
+}
+
+/// Every file with what it holds and when it was changed.
+fn everything(at: &Path, found: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, SystemTime)>) {
+    for entry in std::fs::read_dir(at).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        let held = meta.is_file().then(|| std::fs::read(&path).unwrap());
+        found.insert(path.clone(), (held, meta.modified().unwrap()));
+        if meta.is_dir() {
+            everything(&path, found);
+        }
+    }
+}
+
+fn planned(pool: &Pool) -> Plan {
+    let before = as_it_is(pool);
+    let scratch = tempfile::tempdir().unwrap();
+    let plan = dry_run(
+        pool.settings(),
+        Box::new(pool.origin.clone()),
+        scratch.path(),
+    )
+    .unwrap();
+    assert_eq!(as_it_is(pool), before, "a plan changes nothing");
+    plan
+}
+
+fn as_it_is(pool: &Pool) -> BTreeMap<PathBuf, (Option<Vec<u8>>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    everything(&pool.path("pool"), &mut found);
+    found
+}
+
+#[test]
+fn a_dry_run_tells_what_the_start_will_do_and_does_nothing_of_it() {
+    let pool = Pool::new();
+    let engine = pool.linked();
+    let place = |name: &str| {
+        let path = engine.settings.pool.join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("file"), name).unwrap();
+        path
+    };
+    let (made, lost) = provision(&engine);
+    engine.execute(&made);
+    let lost_root = engine.vdb_root(&lost);
+    let request = ProvisionBySnapshot {
+        name: Some("begun".to_owned()),
+        source_data_id: Some("largedb".to_owned()),
+        container_mode: Some(true),
+        ..Default::default()
+    };
+    let answer = engine.provision(&request).unwrap();
+    let (begun, vdb) = (answer.job.unwrap().id, answer.vdb_id.unwrap());
+    let backup = engine.snapshot("largedb").unwrap().id;
+    let taken = engine.store.read(|state| {
+        let newest = state.objects(Kind::Snapshot).next_back();
+        newest.unwrap().id.clone()
+    });
+    let mut swept = [
+        place("run/9"),
+        place("servers/1-APPDATA_CONTAINER-4711"),
+        place(&format!("snapshots/{taken}")),
+        place("snapshots/1-APPDATA_SNAPSHOT-4711"),
+        place("vdbs/1-APPDATA_CONTAINER-4711-12.trash"),
+        place(&format!("vdbs/{vdb}.partial")),
+        place("wal/1-APPDATA_CONTAINER-4711"),
+    ];
+    let kept = place("vdbs/somebody");
+    std::fs::remove_dir_all(&lost_root).unwrap();
+    let receiver = swept[6].join("1");
+    let mut left = std::process::Command::new("sh");
+    left.args(["-c", "while :; do sleep 0.05; done", "sh", "-D"]);
+    let mut left = left.arg(&receiver).spawn().unwrap();
+    let line = format!("/proc/{}/cmdline", left.id());
+    while !std::fs::read_to_string(&line).unwrap().contains("wal") {
+        std::thread::yield_now();
+    }
+    drop(engine);
+
+    swept.sort();
+    let plan = planned(&pool);
+    assert_eq!(plan.sweep, swept);
+    let jobs = |list: &[Unfinished]| list.iter().map(|u| u.job.clone()).collect::<String>();
+    assert_eq!(jobs(&plan.complete), begun);
+    assert_eq!(jobs(&plan.give_up), backup);
+    let missing = plan.missing.iter().map(|m| (&m.id, &m.path));
+    assert_eq!(missing.collect::<Vec<_>>(), [(&lost, &lost_root)]);
+    let ended = plan.end.iter().map(|p| p.pid.cast_unsigned());
+    assert_eq!(ended.collect::<Vec<_>>(), [left.id()]);
+    assert!(left.try_wait().unwrap().is_none(), "it runs on");
+
+    let engine = pool.open();
+    assert!(!left.wait().unwrap().success());
+    for path in &swept {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert!(kept.exists() && engine.vdb_root(&vdb).exists());
+    assert_eq!(status(&engine, &begun), JobStatus::Completed);
+    assert_eq!(status(&engine, &backup), JobStatus::Failed);
+    assert!(known(&engine, &lost), "it can be deleted");
+    drop(engine);
+    let plan = planned(&pool);
+    assert!(plan.sweep.is_empty() && plan.complete.is_empty() && plan.give_up.is_empty());
+    assert!(plan.end.is_empty() && plan.start.is_empty());
+    assert_eq!(plan.missing.len(), 1);
+}
+
+#[test]
+fn a_dry_run_of_a_first_link_counts_what_goes_with_it() {
+    let pool = Pool {
+        logged: true,
+        ..Pool::new()
+    };
+    let engine = pool.open();
+    let request = dct::types::LinkAppdata {
+        source_id: Some("largedb".to_owned()),
+        ..Default::default()
+    };
+    let answer = engine.link(&request).unwrap();
+    let log = pool.path("pool/wal").join(answer.dsource_id.unwrap());
+    std::fs::create_dir_all(log.join("1")).unwrap();
+    drop(engine);
+    assert_eq!(planned(&pool).sweep, std::slice::from_ref(&log));
+    pool.open();
+    assert!(!log.exists());
 }

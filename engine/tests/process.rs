@@ -6,7 +6,8 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn get(address: SocketAddr, path: &str) -> Option<String> {
@@ -21,14 +22,11 @@ fn get(address: SocketAddr, path: &str) -> Option<String> {
     Some(answer)
 }
 
-#[test]
-fn an_idle_engine_is_small_and_stops_when_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+/// The address of an engine, whose settings are written to a directory.
+fn settle(dir: &Path) -> SocketAddr {
+    let at = |name: &str| dir.join(name).display().to_string();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
     std::fs::write(at("key"), "1.key").unwrap();
     let settings = format!(
         "listen: {address}\npool: {}\nstorage: copy\nexportPrefix: /pool/vdbs\napiKeys: [{{name: test, keyFile: {}}}]\n\
@@ -37,11 +35,30 @@ fn an_idle_engine_is_small_and_stops_when_told() {
         at("key")
     );
     std::fs::write(at("settings.yaml"), settings).unwrap();
-    let mut engine = Command::new(env!("CARGO_BIN_EXE_vdb-engine"))
-        .args(["serve", "--config", &at("settings.yaml")])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    address
+}
+
+fn program(dir: &Path) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_vdb-engine"));
+    program.arg("--config").arg(dir.join("settings.yaml"));
+    program
+}
+
+/// Ended, whatever happens.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serving(dir: &Path) -> (Running, SocketAddr) {
+    let address = settle(dir);
+    let mut program = program(dir);
+    let engine = program.arg("serve").stdout(Stdio::null()).spawn();
+    let engine = Running(engine.unwrap());
     let begun = Instant::now();
     while get(address, "/healthz").is_none_or(|answer| !answer.starts_with("HTTP/1.1 200")) {
         assert!(
@@ -50,13 +67,64 @@ fn an_idle_engine_is_small_and_stops_when_told() {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+    (engine, address)
+}
+
+#[test]
+fn a_dry_run_after_a_kill_leaves_the_metadata_as_it_is_and_a_serving_engine_has_the_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, address) = serving(dir.path());
+    let told = |form: &str| {
+        let mut program = program(dir.path());
+        program.args(["serve", "--recover-dry-run", "--output", form]);
+        let output = program.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, _, said) = told("text");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another engine has this pool"), "{said}");
+    assert!(get(address, "/healthz").is_some(), "it serves on");
+    engine.0.kill().unwrap();
+    engine.0.wait().unwrap();
+
+    let pool = dir.path().join("pool");
+    let debris = pool.join("vdbs/1-APPDATA_CONTAINER-4711");
+    std::fs::create_dir(&debris).unwrap();
+    let files = ["meta.db", "meta.db-wal"].map(|name| pool.join(name));
+    let held = || files.each_ref().map(|file| std::fs::read(file).unwrap());
+    let before = held();
+    assert!(!before[1].is_empty(), "what only the log has");
+    let (code, said, _) = told("text");
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said, format!("sweep     {}\n", debris.display()));
+    let (_, said, _) = told("json");
+    let plan: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(plan["sweep"], serde_json::json!([debris]));
+    assert_eq!(plan["complete"], serde_json::json!([]));
+    assert!(held() == before && debris.exists());
+    let mut names = std::fs::read_dir(&pool).unwrap();
+    assert!(!names.any(|name| name.unwrap().file_name() == "meta.db-shm"));
+    std::fs::remove_dir(&debris).unwrap();
+    assert_eq!(told("text").1, "nothing to do\n");
+}
+
+#[test]
+fn an_idle_engine_is_small_and_stops_when_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let (mut engine, address) = serving(dir.path());
     println!("ready after {:.0?}", begun.elapsed());
     assert!(
         get(address, "/dct/v3/vdbs")
             .unwrap()
             .starts_with("HTTP/1.1 401")
     );
-    let status = std::fs::read_to_string(format!("/proc/{}/status", engine.id())).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", engine.0.id())).unwrap();
     let resident = status
         .lines()
         .find(|line| line.starts_with("VmRSS"))
@@ -65,21 +133,11 @@ fn an_idle_engine_is_small_and_stops_when_told() {
 
     let begun = Instant::now();
     let told = Command::new("kill")
-        .arg(engine.id().to_string())
+        .arg(engine.0.id().to_string())
         .status()
         .unwrap();
-    assert!(told.success() && engine.wait().unwrap().success());
+    assert!(told.success() && engine.0.wait().unwrap().success());
     println!("stopped after {:.0?}", begun.elapsed());
-}
-
-/// Ended, whatever happens.
-struct Running(std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(crate) fn end_leftovers(pool: &Path) {
     processes::end_those(|process| works_on(process, pool));
 }
 
-fn works_on(process: &Process, pool: &Path) -> bool {
+pub(crate) fn works_on(process: &Process, pool: &Path) -> bool {
     let arguments = process.arguments();
     is_ours(
         &arguments.iter().map(String::as_str).collect::<Vec<_>>(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pgdata::wal;
 
 use crate::clock;
-use crate::engine::{Engine, children};
+use crate::engine::Engine;
 use crate::error_chain;
 use crate::model::{Intent, Kind};
 use crate::origin::Location;
@@ -69,20 +69,6 @@ impl Engine {
             })
             .collect()
         })
-    }
-
-    /// Logs of dSources that are no more.
-    pub(crate) fn sweep_logs(&self) {
-        let home = self.settings.pool.join("wal");
-        for name in children(&home) {
-            let known = self
-                .store
-                .read(|state| state.any(Kind::DSource, &name).is_some());
-            let path = home.join(&name);
-            if !known && let Err(error) = std::fs::remove_dir_all(&path) {
-                tracing::error!(path = %path.display(), "cannot sweep: {error}");
-            }
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use dct::types::Page;
 use engine::doctor::Finding;
+use engine::recovery::{Missing, Plan, Program, Unfinished};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -33,6 +34,42 @@ pub(super) fn findings(form: Output, findings: &[Finding]) -> anyhow::Result<()>
             }))?;
         }
     }
+    Ok(())
+}
+
+/// What a start would do, a line each.
+pub(super) fn plan(form: Output, plan: &Plan) -> anyhow::Result<()> {
+    if form == Output::Json {
+        return pretty(&serde_json::to_value(plan)?);
+    }
+    let job = |what: &str, unfinished: &Unfinished| {
+        let intent = serde_json::to_string(&unfinished.intent)?;
+        anyhow::Ok(format!("{what:<9} job {} {intent}", unfinished.job))
+    };
+    let mut lines = Vec::new();
+    for Program { pid, program } in &plan.end {
+        lines.push(format!("end       {program} ({pid})"));
+    }
+    for unfinished in &plan.give_up {
+        lines.push(job("give up", unfinished)?);
+    }
+    for path in &plan.sweep {
+        lines.push(format!("sweep     {}", path.display()));
+    }
+    for Missing { id, path } in &plan.missing {
+        let path = path.display();
+        lines.push(format!("missing   {path} of {id}: it can only be deleted"));
+    }
+    for unfinished in &plan.complete {
+        lines.push(job("complete", unfinished)?);
+    }
+    for vdb in &plan.start {
+        lines.push(format!("start     the server of {vdb}"));
+    }
+    if lines.is_empty() {
+        lines.push("nothing to do".to_owned());
+    }
+    output::line(&lines.join("\n"));
     Ok(())
 }
 

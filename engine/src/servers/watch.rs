@@ -9,24 +9,17 @@ use super::{Stop, is_served, is_wanted, postmaster};
 use crate::actions::order_on;
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object, Phase};
-use crate::processes::{self, Process};
-use crate::{error_chain, storage, store};
+use crate::processes::Process;
+use crate::{error_chain, store};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Before the sweep: servers on directories that no VDB shows any more are stopped, and homes without a VDB go.
-    pub(crate) fn end_stray_servers(&self) {
+    /// A server on a directory that no VDB shows any more.
+    pub(crate) fn is_stray_server(&self) -> impl Fn(&Process) -> bool + use<> {
         let servers = self.settings.pool.join("servers");
-        let (roots, known) = self.store.read(|state| {
-            let known: Vec<String> = state
-                .objects(Kind::Vdb)
-                .filter(|o| is_served(o))
-                .map(|o| o.id.clone())
-                .collect();
-            (self.served_roots(state), known)
-        });
-        let is_stray = |process: &Process| {
+        let roots = self.store.read(|state| self.served_roots(state));
+        move |process| {
             let arguments = process.arguments();
             let ours = arguments
                 .iter()
@@ -41,17 +34,18 @@ impl Engine {
                     .as_deref()
                     .and_then(Path::parent)
                     .is_none_or(|root| !roots.iter().any(|known| known == root))
-        };
-        processes::end_those(is_stray);
-        for name in crate::engine::children(&servers) {
-            if !known.contains(&name) {
-                let home = servers.join(&name);
-                if let Err(error) = storage::files("delete", &home, std::fs::remove_dir_all(&home))
-                {
-                    tracing::error!(path = %home.display(), "cannot sweep: {}", error_chain(&error));
-                }
-            }
         }
+    }
+
+    /// Configuration and socket of a server that no VDB has any more.
+    pub(crate) fn stray_homes(&self) -> Vec<PathBuf> {
+        let servers = self.settings.pool.join("servers");
+        let names = crate::engine::children(&servers).into_iter();
+        self.store.read(|state| {
+            let known = |id: &str| state.any(Kind::Vdb, id).is_some_and(is_served);
+            let strays = names.filter(|name| !known(name));
+            strays.map(|name| servers.join(name)).collect()
+        })
     }
 
     /// After a start: what still runs is taken over, the rest is started again, unless `auto_restart` is off.
@@ -61,8 +55,7 @@ impl Engine {
                 tracing::info!(vdb = vdb.id, "its server still runs; taken over");
                 continue;
             }
-            let again = is_wanted(&vdb)
-                && vdb.doc.get("vdb_restart").and_then(|v| v.as_bool()) != Some(false);
+            let again = starts_again(&vdb);
             let job = self.store.change(|draft| {
                 self.settle_server(draft, &vdb.id, None)?;
                 let start = || {
@@ -82,6 +75,14 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What [`Engine::resume_servers`] will start.
+    pub(crate) fn servers_to_start(&self) -> Vec<String> {
+        let idle = self.idle_servers().into_iter();
+        idle.filter(|vdb| starts_again(vdb) && !self.server_runs(&vdb.id))
+            .map(|vdb| vdb.id)
+            .collect()
     }
 
     /// A server that ended by itself is said to be stopped, one that runs to be running.
@@ -149,4 +150,9 @@ impl Engine {
                 .collect()
         })
     }
+}
+
+/// Whether its server is to run after a start of the engine.
+fn starts_again(vdb: &Object) -> bool {
+    is_wanted(vdb) && vdb.doc.get("vdb_restart").and_then(|v| v.as_bool()) != Some(false)
 }
