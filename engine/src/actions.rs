@@ -60,11 +60,16 @@ impl Engine {
         let hooks = hooks::first(&request.hooks, self.settings.run_hooks.is_some())?;
         self.store.change(|draft| {
             let from = choose(draft.state)?;
-            self.room_for(draft.state, from.dataset.size)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
             unnamed(draft.state, &group, &name)?;
             let number = draft.number();
             let mut vdb = self.new_vdb(number, &name, &from);
+            let intent = Intent::Provision {
+                vdb: vdb.id.clone(),
+                snapshot: from.snapshot.id.clone(),
+                at: from.at,
+            };
+            self.room_for(draft.state, &intent)?;
             let begun = Begin {
                 dataset: &vdb.id,
                 kind: timeflows::INITIAL,
@@ -84,11 +89,6 @@ impl Engine {
             if request.container_mode != Some(true) {
                 self.order_server(draft.state, &mut vdb, request)?;
             }
-            let intent = Intent::Provision {
-                vdb: vdb.id.clone(),
-                snapshot: from.snapshot.id.clone(),
-                at: from.at,
-            };
             let unrun = hooks::warning(&vdb, self.settings.run_hooks.is_some());
             let warnings: Vec<&str> = self.storage.warning().into_iter().chain(unrun).collect();
             let warning = (!warnings.is_empty()).then(|| warnings.join("; "));

@@ -51,15 +51,17 @@ impl Engine {
                 )));
             }
             let taken = self.entries(draft, request, &mut doc)?;
+            let intent = Intent::Bookmark {
+                bookmark: doc.id.clone(),
+                taken,
+            };
+            self.room_for(draft.state, &intent)?;
             let number = draft.number();
             let order = Order {
                 kind: "BOOKMARK_CREATE",
                 target: &doc.id,
                 name: &name,
-                intent: Intent::Bookmark {
-                    bookmark: doc.id.clone(),
-                    taken,
-                },
+                intent,
                 warning: None,
             };
             let job = order.begin(draft);
@@ -152,7 +154,7 @@ impl Engine {
             .id
             .clone();
         let vdb = free(draft.state, &id)?.clone();
-        self.can_snapshot(draft.state, &vdb)?;
+        self.can_snapshot(&vdb)?;
         let id = self.new_snapshot(draft, &vdb)?;
         let object = draft
             .object(Kind::Snapshot, &id)

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -55,6 +55,8 @@ pub struct Engine {
     pub(crate) backup: Mutex<()>,
     /// Pauses before a base backup that broke off, or a replay that lacked a part of the log, is tried again.
     pub backup_pauses: Vec<Duration>,
+    /// How large the base backups under way will be, as their sources told, by snapshot.
+    told: Mutex<HashMap<String, u64>>,
     pub(crate) lines: Mutex<Lines>,
     /// What sources hold back, by dSource.
     pub(crate) lags: Mutex<HashMap<String, u64>>,
@@ -112,6 +114,7 @@ impl Engine {
             origin,
             backup: Mutex::new(()),
             backup_pauses: BACKUP_PAUSES.to_vec(),
+            told: Mutex::default(),
             lines: Mutex::default(),
             lags: Mutex::default(),
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
@@ -161,6 +164,10 @@ impl Engine {
     /// Recovered and harmless: what copies are made from.
     pub fn template_root(&self, id: &str) -> PathBuf {
         self.snapshot_home(id).join("template")
+    }
+
+    pub(crate) fn backups(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn scratch(&self, id: &str) -> PathBuf {

@@ -82,7 +82,7 @@ impl Engine {
                 phase: Phase::Creating,
                 ..dsource
             });
-            let job = begin_snapshot(draft, "DSOURCE_LINK", &id, &name, source_name);
+            let job = self.begin_snapshot(draft, "DSOURCE_LINK", &id, &name, source_name)?;
             Ok(LinkAnswer {
                 job: Some(job),
                 dsource_id: Some(id),
@@ -117,8 +117,52 @@ impl Engine {
                 ))
             })?;
             let (id, name) = (dsource.id.clone(), dsource.name.clone());
-            Ok(begin_snapshot(draft, "DB_SYNC", &id, &name, source))
+            self.begin_snapshot(draft, "DB_SYNC", &id, &name, source)
         })
+    }
+
+    /// The snapshot and the job that takes it.
+    fn begin_snapshot(
+        &self,
+        draft: &mut Draft<'_>,
+        kind: &str,
+        dsource: &str,
+        name: &str,
+        source: String,
+    ) -> Result<Job, Refusal> {
+        let number = draft.number();
+        let id = Kind::Snapshot.id(number);
+        let intent = Intent::Snapshot {
+            dsource: dsource.to_owned(),
+            snapshot: id.clone(),
+            source,
+        };
+        self.room_for(draft.state, &intent)?;
+        let label = format!("@{}", clock::now().trim_end_matches('Z'));
+        let doc = Snapshot {
+            id: id.clone(),
+            ..Snapshot::default()
+        };
+        let snapshot = object(
+            number,
+            Kind::Snapshot,
+            &label,
+            Some(dsource.to_owned()),
+            document(&doc),
+        );
+        draft.put(Object {
+            phase: Phase::Creating,
+            scope: id,
+            ..snapshot
+        });
+        let order = Order {
+            kind,
+            target: dsource,
+            name,
+            intent,
+            warning: None,
+        };
+        Ok(order.begin(draft))
     }
 
     fn dsource_doc(
@@ -205,48 +249,6 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-}
-
-/// The snapshot and the job that takes it.
-fn begin_snapshot(
-    draft: &mut Draft<'_>,
-    kind: &str,
-    dsource: &str,
-    name: &str,
-    source: String,
-) -> Job {
-    let number = draft.number();
-    let id = Kind::Snapshot.id(number);
-    let label = format!("@{}", clock::now().trim_end_matches('Z'));
-    let doc = Snapshot {
-        id: id.clone(),
-        ..Snapshot::default()
-    };
-    let snapshot = object(
-        number,
-        Kind::Snapshot,
-        &label,
-        Some(dsource.to_owned()),
-        document(&doc),
-    );
-    draft.put(Object {
-        phase: Phase::Creating,
-        scope: id.clone(),
-        ..snapshot
-    });
-    let intent = Intent::Snapshot {
-        dsource: dsource.to_owned(),
-        snapshot: id,
-        source,
-    };
-    Order {
-        kind,
-        target: dsource,
-        name,
-        intent,
-        warning: None,
-    }
-    .begin(draft)
 }
 
 fn object(number: u64, kind: Kind, name: &str, parent: Option<String>, doc: Doc) -> Object {

@@ -11,7 +11,7 @@ use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::error_chain;
 use crate::model::Kind;
-use crate::storage::Bytes;
+use crate::storage::{self, Bytes};
 use crate::store::State;
 
 #[derive(Default)]
@@ -116,6 +116,22 @@ impl Engine {
         }
         all.whole = self.last_size(&format!("{}/template", newest?))?.whole;
         Some(all)
+    }
+
+    /// What a full copy of a snapshot takes. It never changes, so it is looked at once.
+    pub(crate) fn bytes_to_copy(&self, snapshot: &str) -> Option<u64> {
+        let key = format!("{snapshot}/copied");
+        if let Some(known) = self.last_size(&key) {
+            return Some(known.whole);
+        }
+        let whole = storage::size(&self.clone_root(snapshot)).ok()?;
+        let bytes = Bytes {
+            whole,
+            ..Bytes::default()
+        };
+        let (doc, at) = (measured(bytes), Instant::now());
+        self.sizes.known().insert(key, Known { bytes, doc, at });
+        Some(whole)
     }
 
     fn look(&self, id: &str, root: &Path) -> Option<Bytes> {

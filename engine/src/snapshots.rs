@@ -12,7 +12,7 @@ use crate::bookmarks::checked_date;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::origin::DataPoint;
-use crate::store::{self, Draft, State};
+use crate::store::{self, Draft};
 use crate::{clock, document, jobs, servers, storage};
 
 /// What was found in a snapshot's directory.
@@ -28,12 +28,13 @@ impl Engine {
     pub fn snapshot_vdb(&self, id: &str) -> Result<Job, Refusal> {
         self.store.change(|draft| {
             let vdb = free(draft.state, id)?.clone();
-            self.can_snapshot(draft.state, &vdb)?;
+            self.can_snapshot(&vdb)?;
             let snapshot = self.new_snapshot(draft, &vdb)?;
             let intent = Intent::SnapshotVdb {
                 vdb: vdb.id.clone(),
                 snapshot,
             };
+            self.room_for(draft.state, &intent)?;
             Ok(order_on(&vdb, "DB_SNAPSHOT", intent).begin(draft))
         })
     }
@@ -73,9 +74,7 @@ impl Engine {
     }
 
     /// Copying file by file under a running server gives files of different moments.
-    pub(crate) fn can_snapshot(&self, state: &State, vdb: &Object) -> Result<(), Refusal> {
-        let size = vdb.doc.get("size").and_then(|v| v.as_i64());
-        self.room_for(state, size)?;
+    pub(crate) fn can_snapshot(&self, vdb: &Object) -> Result<(), Refusal> {
         if servers::is_served(vdb) {
             if self.storage.at_one_instant() || !self.server_runs(&vdb.id) {
                 return Ok(());

@@ -38,6 +38,14 @@ pub trait Storage: Send + Sync {
     fn at_one_instant(&self) -> bool;
     /// Room that a copy of this many bytes takes at once.
     fn needs(&self, bytes: u64) -> u64;
+    /// Whether a copy takes room for what is written to it alone.
+    fn shares_blocks(&self) -> bool {
+        true
+    }
+    /// Bytes of the pool's file system in all, and free ones for the engine's user.
+    fn capacity(&self, pool: &Path) -> Option<(u64, u64)> {
+        room::capacity(pool)
+    }
     /// A new, empty, writable root.
     fn create(&self, root: &Path) -> Result<(), Error>;
     /// A writable copy of a root. Nothing happens if `to` exists: it is whole.

@@ -49,13 +49,12 @@ impl Engine {
             let from = choice::for_refresh(draft.state, &vdb, &wanted).or_else(|refusal| {
                 choice::for_rollback(draft.state, &vdb, &wanted).map_err(|_| refusal)
             })?;
-            self.room_for(draft.state, from.dataset.size)?;
             let kind = if from.dataset.id == vdb.id {
                 timeflows::ROLLBACK
             } else {
                 timeflows::REFRESH
             };
-            begin(draft, &vdb, "DB_REFRESH", kind, &from)
+            self.begin_renewal(draft, &vdb, "DB_REFRESH", kind, &from)
         })
     }
 
@@ -93,8 +92,7 @@ impl Engine {
         self.store.change(|draft| {
             let vdb = unlocked(free(draft.state, id)?)?.clone();
             let from = choose(draft.state, &vdb)?;
-            self.room_for(draft.state, from.dataset.size)?;
-            begin(draft, &vdb, job, kind, &from)
+            self.begin_renewal(draft, &vdb, job, kind, &from)
         })
     }
 
@@ -192,27 +190,29 @@ impl Engine {
         }
         Ok(())
     }
-}
 
-/// The new timeflow is written down with the job, and seen by callers when its data is there.
-fn begin(
-    draft: &mut Draft<'_>,
-    vdb: &Object,
-    job: &str,
-    kind: &str,
-    from: &Chosen,
-) -> Result<Job, Refusal> {
-    let begun = Begin {
-        dataset: &vdb.id,
-        kind,
-        point: Some((&from.snapshot, &from.dataset)),
-    };
-    let timeflow = timeflows::begin(draft, &begun, Phase::Creating)?;
-    let intent = Intent::Refresh {
-        vdb: vdb.id.clone(),
-        snapshot: from.snapshot.id.clone(),
-        timeflow,
-        at: from.at.clone(),
-    };
-    Ok(order_on(vdb, job, intent).begin(draft))
+    /// The new timeflow is written down with the job, and seen by callers when its data is there.
+    fn begin_renewal(
+        &self,
+        draft: &mut Draft<'_>,
+        vdb: &Object,
+        job: &str,
+        kind: &str,
+        from: &Chosen,
+    ) -> Result<Job, Refusal> {
+        let begun = Begin {
+            dataset: &vdb.id,
+            kind,
+            point: Some((&from.snapshot, &from.dataset)),
+        };
+        let timeflow = timeflows::begin(draft, &begun, Phase::Creating)?;
+        let intent = Intent::Refresh {
+            vdb: vdb.id.clone(),
+            snapshot: from.snapshot.id.clone(),
+            timeflow,
+            at: from.at.clone(),
+        };
+        self.room_for(draft.state, &intent)?;
+        Ok(order_on(vdb, job, intent).begin(draft))
+    }
 }

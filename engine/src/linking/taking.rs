@@ -10,7 +10,7 @@ use super::told::Told;
 use crate::actions::typed;
 use crate::engine::Engine;
 use crate::jobs;
-use crate::model::{ENGINE_ID, Kind, Object, Phase, TOOLKIT_ID};
+use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
 use crate::origin::{self, Archive, Facts, Location, Until};
 use crate::settings::SourceSettings;
 use crate::storage;
@@ -49,32 +49,39 @@ impl Engine {
                 error_chain(&error)
             ));
         }
-        self.with_scratch(snapshot, |scratch| {
-            let facts = self.back_up(snapshot, source, scratch, &mut told)?;
+        let taken = self.with_scratch(snapshot, |scratch| {
+            let facts = self.back_up(dsource, snapshot, source, scratch, &mut told)?;
             self.take_with(dsource, snapshot, source, &facts, scratch)
-        })
+        });
+        self.backups().remove(snapshot);
+        taken
     }
 
-    /// The backup, what recovery writes to the template, and the template itself where it shares no blocks.
-    fn room_for_backup(&self, bytes: u64) -> Result<(), jobs::Error> {
-        let needed = bytes + bytes / 10 + self.storage.needs(bytes) + (64 << 20);
-        let kept = self.settings.kept_free();
-        match storage::capacity(&self.settings.pool) {
-            Some((_, free)) if free < needed.saturating_add(kept) => {
-                Err(jobs::Error::Failed(format!(
-                    "the pool has no room: a base backup needs {} MiB and {} MiB are kept free (keepFree), but only {} MiB are free",
-                    needed >> 20,
-                    kept >> 20,
-                    free >> 20
-                )))
-            }
-            _ => Ok(()),
-        }
+    /// For what the source tells that it will send, before anything of it is written.
+    fn room_for_backup(
+        &self,
+        dsource: &str,
+        snapshot: &str,
+        source: &SourceSettings,
+        bytes: u64,
+    ) -> Result<(), jobs::Error> {
+        let intent = Intent::Snapshot {
+            dsource: dsource.to_owned(),
+            snapshot: snapshot.to_owned(),
+            source: source.name.clone(),
+        };
+        // As a change, so that no order is placed between the two.
+        let fits = self.store.change(|draft| {
+            self.backups().insert(snapshot.to_owned(), bytes);
+            self.room_for(draft.state, &intent)
+        });
+        fits.map_err(|refusal| jobs::Error::Failed(error_chain(&refusal)))
     }
 
     /// Until it is there. A backup that broke off or arrived damaged is begun anew after a pause, a few times.
     fn back_up(
         &self,
+        dsource: &str,
         snapshot: &str,
         source: &SourceSettings,
         scratch: &Path,
@@ -83,7 +90,7 @@ impl Engine {
         let mut pauses = self.backup_pauses.iter();
         let mut broke_off = false;
         loop {
-            let error = match self.back_up_once(snapshot, source, scratch, told) {
+            let error = match self.back_up_once(dsource, snapshot, source, scratch, told) {
                 Ok(facts) => return Ok(facts),
                 Err(error) => error,
             };
@@ -113,6 +120,7 @@ impl Engine {
 
     fn back_up_once(
         &self,
+        dsource: &str,
         snapshot: &str,
         source: &SourceSettings,
         scratch: &Path,
@@ -120,7 +128,7 @@ impl Engine {
     ) -> Result<Facts, jobs::Error> {
         let raw = self.raw_root(snapshot);
         let facts = self.origin.inspect(source, scratch)?;
-        self.room_for_backup(facts.bytes)?;
+        self.room_for_backup(dsource, snapshot, source, facts.bytes)?;
         storage::private_directory(&self.snapshot_home(snapshot))?;
         tracing::info!(
             source = source.name,

@@ -9,12 +9,11 @@ use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on}
 use crate::edits::hooks;
 use crate::engine::Engine;
 use crate::model::{Intent, Object, Phase};
+use crate::room::EMPTY_BYTES;
 use crate::settings::ServerSettings;
 use crate::store::{Draft, State};
 use crate::timeflows::{self, Begin};
 
-/// How large a new, empty database is, for the room that it needs.
-const EMPTY_BYTES: i64 = 48 << 20;
 const ALONE: &str = "a server that the engine runs";
 
 impl Engine {
@@ -75,7 +74,6 @@ impl Engine {
         let hooks = hooks::first(&request.hooks, run)?;
         let version = self.server_version();
         self.store.change(|draft| {
-            self.room_for(draft.state, Some(EMPTY_BYTES))?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
             crate::actions::unnamed(draft.state, &group, &name)?;
             let number = draft.number();
@@ -84,7 +82,7 @@ impl Engine {
                 database_version: version,
                 enabled: Some(true),
                 group_name: Some(group.name.clone()),
-                size: Some(EMPTY_BYTES),
+                size: i64::try_from(EMPTY_BYTES).ok(),
                 appdata_config_params: request.appdata_config_params.clone(),
                 vdb_restart: request.vdb_restart,
                 mount_point: request.mount_point.clone(),
@@ -98,14 +96,16 @@ impl Engine {
                 point: None,
             };
             vdb.current_timeflow_id = Some(timeflows::begin(draft, &begun, Phase::Creating)?);
+            let intent = Intent::Empty {
+                vdb: vdb.id.clone(),
+            };
+            self.room_for(draft.state, &intent)?;
             self.order_server(draft.state, &mut vdb, request)?;
             let order = Order {
                 kind: "DB_PROVISION",
                 target: &vdb.id,
                 name: &name,
-                intent: Intent::Empty {
-                    vdb: vdb.id.clone(),
-                },
+                intent,
                 warning: hooks::warning(&vdb, run),
             };
             Ok(order.create(draft, number, &vdb, group.id, None))

@@ -34,6 +34,10 @@ impl Storage for Copy {
         bytes
     }
 
+    fn shares_blocks(&self) -> bool {
+        false
+    }
+
     fn create(&self, root: &Path) -> Result<(), Error> {
         private_directory(root)
     }

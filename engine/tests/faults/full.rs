@@ -63,6 +63,11 @@ fn replay(world: &World<'_>) {
             world.done("POST", &path, &json!({})).unwrap();
         }
     }
+    // What cannot fit from the beginning is not begun.
+    world.fill();
+    let (status, answer) = world.api.call("POST", path, &body).unwrap();
+    assert_eq!(status, 507, "{answer}");
+    world.make_room();
     looked_at(world, path, &body, "moment", &moment.data).unwrap();
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod schema;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ pub(crate) struct Disk {
     pub(crate) file_by_file: Arc<AtomicBool>,
     /// Steps until the engine is killed; 0 never kills it.
     pub(crate) steps: Arc<AtomicUsize>,
+    /// Free bytes, where they are not those of the file system.
+    pub(crate) free: Arc<Mutex<Option<u64>>>,
+    /// Copies share what nobody writes to, and take a mebibyte at first.
+    pub(crate) thin: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -72,7 +76,14 @@ impl Storage for Disk {
         !self.file_by_file.load(Ordering::SeqCst)
     }
     fn needs(&self, bytes: u64) -> u64 {
-        bytes
+        if self.shares_blocks() { 1 << 20 } else { bytes }
+    }
+    fn shares_blocks(&self) -> bool {
+        self.thin.load(Ordering::SeqCst)
+    }
+    fn capacity(&self, pool: &Path) -> Option<(u64, u64)> {
+        let free = *self.free.lock().unwrap();
+        free.map_or_else(|| Copy.capacity(pool), |free| Some((u64::MAX, free)))
     }
     fn create(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
@@ -106,6 +117,8 @@ pub(crate) struct Files {
     pub(crate) disk: Disk,
     /// Base backups that break off before one is whole.
     pub(crate) breaks: Arc<AtomicUsize>,
+    /// What the sources say of their size.
+    pub(crate) bytes: Arc<AtomicU64>,
     /// Replays that find less of the log than there was.
     pub(crate) short: Arc<AtomicUsize>,
     /// Receivers that were ever begun.
@@ -123,6 +136,7 @@ impl Origin for Files {
         Ok(Facts {
             version: "16.9".to_owned(),
             now: "2026-11-23T10:00:00.000000Z".to_owned(),
+            bytes: self.bytes.load(Ordering::SeqCst),
             ..Facts::default()
         })
     }
