@@ -68,6 +68,8 @@ pub struct Engine {
     pub(crate) looks: Semaphore,
     /// It stops its servers with itself.
     pub(crate) stopping: AtomicBool,
+    /// Called before and after each start and stop of a server: a test kills the engine there.
+    pub at_step: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Engine {
@@ -122,6 +124,7 @@ impl Engine {
             certificates: Mutex::default(),
             looks: Semaphore::new(1),
             stopping: AtomicBool::default(),
+            at_step: None,
         };
         engine.register_sources()?;
         engine.register_timeflows()?;

@@ -64,13 +64,21 @@ impl Engine {
     /// Starts a server on a root of a VDB unless it runs there. One on another of its roots is stopped first.
     pub(crate) fn start_server(&self, vdb: &str, root: &Path) -> Result<(), Error> {
         let listen = self.server_settings()?.listen.to_string();
-        self.start_listening(vdb, root, &listen)
+        self.stepped(|| self.start_listening(vdb, root, &listen))
+    }
+
+    fn stepped<T>(&self, work: impl FnOnce() -> T) -> T {
+        let step = || self.at_step.iter().for_each(|step| step());
+        step();
+        let done = work();
+        step();
+        done
     }
 
     /// The same without a port: only the engine's own user reaches it, by its socket.
     pub(crate) fn start_apart(&self, vdb: &str, root: &Path) -> Result<(), Error> {
-        stop_on(root)?;
-        self.start_listening(vdb, root, "")
+        self.stepped(|| stop_on(root))?;
+        self.stepped(|| self.start_listening(vdb, root, ""))
     }
 
     fn start_listening(&self, vdb: &str, root: &Path, listen: &str) -> Result<(), Error> {
@@ -123,7 +131,7 @@ impl Engine {
     /// Stops whatever serves a VDB.
     pub(crate) fn stop_server(&self, vdb: &str, how: Stop) -> Result<(), Error> {
         for root in self.roots_of(vdb) {
-            postmaster::stop(&root.join("data"), how)?;
+            self.stepped(|| postmaster::stop(&root.join("data"), how))?;
         }
         Ok(())
     }
@@ -131,7 +139,7 @@ impl Engine {
     fn stop_others(&self, vdb: &str, root: &Path) -> Result<(), Error> {
         let others = self.roots_of(vdb).into_iter().filter(|other| other != root);
         for other in others {
-            postmaster::stop(&other.join("data"), Stop::Fast)?;
+            self.stepped(|| postmaster::stop(&other.join("data"), Stop::Fast))?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Killed at every step of every job: the next start carries it out, or finds it done; nothing is there twice and no
-//! file is left that nobody knows.
+//! file is left that nobody knows. Steps are what storage and sources are asked for, and starts and stops of servers:
+//! killed is before and after each of them. Only a base backup is given up.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
@@ -7,12 +8,14 @@ mod support;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dct::types::{
-    BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteVdb, FromBookmark, JobStatus,
-    PointInTime, ProvisionBySnapshot, ProvisionByTimestamp,
+    BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteVdb, DisableVdb, EnableVdb,
+    FromBookmark, JobStatus, LinkAppdata, PointInTime, ProvisionBySnapshot, ProvisionByTimestamp,
+    StopVdb,
 };
 use engine::engine::Engine;
 use engine::model::{Kind, Object};
@@ -118,6 +121,8 @@ struct Case {
     before: fn(&Engine),
     order: fn(&Engine) -> String,
     after: fn(&Engine),
+    /// A base backup is not repeated behind the source's back.
+    given_up: bool,
 }
 
 fn nothing(_: &Engine) {}
@@ -129,6 +134,7 @@ const REFRESH: Case = Case {
     },
     order: refresh,
     after: |engine| assert_eq!(marked(engine), None),
+    given_up: false,
 };
 const ROLLBACK: Case = Case {
     before: |engine| {
@@ -143,6 +149,7 @@ const ROLLBACK: Case = Case {
         engine.rollback(&vdb(engine), &request).unwrap().id
     },
     after: |engine| assert_eq!(marked(engine).as_deref(), Some("good")),
+    given_up: false,
 };
 const UNDO: Case = Case {
     before: |engine| {
@@ -151,6 +158,7 @@ const UNDO: Case = Case {
     },
     order: |engine| engine.undo_refresh(&vdb(engine)).unwrap().id,
     after: |engine| assert_eq!(marked(engine).as_deref(), Some("old")),
+    given_up: false,
 };
 const SNAPSHOT: Case = Case {
     before: |engine| mark(engine, "good"),
@@ -162,6 +170,7 @@ const SNAPSHOT: Case = Case {
             "good"
         );
     },
+    given_up: false,
 };
 const BOOKMARK: Case = Case {
     before: nothing,
@@ -172,6 +181,7 @@ const BOOKMARK: Case = Case {
         };
         engine.rollback_from_bookmark(&vdb(engine), &from).unwrap();
     },
+    given_up: false,
 };
 const PROVISION: Case = Case {
     before: |engine| {
@@ -184,6 +194,7 @@ const PROVISION: Case = Case {
     },
     order: |engine| provision(engine, "largedb"),
     after: |engine| drop(vdb(engine)),
+    given_up: false,
 };
 const PROVISION_AT: Case = Case {
     before: PROVISION.before,
@@ -200,11 +211,13 @@ const PROVISION_AT: Case = Case {
         engine.provision_at(&request).unwrap().job.unwrap().id
     },
     after: replayed,
+    given_up: false,
 };
 const REFRESH_AT: Case = Case {
     before: REFRESH.before,
     order: |engine| engine.refresh_at(&vdb(engine), &moment()).unwrap().id,
     after: replayed,
+    given_up: false,
 };
 const DELETE: Case = Case {
     before: busy_life,
@@ -221,6 +234,7 @@ const DELETE: Case = Case {
         );
         assert_eq!(live(engine, Kind::Timeflow).len(), 1, "the dSource's");
     },
+    given_up: false,
 };
 const DELETE_SNAPSHOT: Case = Case {
     before: busy_life,
@@ -232,6 +246,7 @@ const DELETE_SNAPSHOT: Case = Case {
             .id
     },
     after: |engine| assert_eq!(live(engine, Kind::Snapshot).len(), 2),
+    given_up: false,
 };
 const DELETE_BOOKMARK: Case = Case {
     before: busy_life,
@@ -240,6 +255,7 @@ const DELETE_BOOKMARK: Case = Case {
         assert!(live(engine, Kind::Bookmark).is_empty());
         assert_eq!(live(engine, Kind::Snapshot).len(), 2);
     },
+    given_up: false,
 };
 const DELETE_DSOURCE: Case = Case {
     before: PROVISION.before,
@@ -255,7 +271,148 @@ const DELETE_DSOURCE: Case = Case {
         let wal = engine.settings.pool.join("wal");
         assert_eq!(std::fs::read_dir(wal).unwrap().count(), 0);
     },
+    given_up: false,
 };
+const START: Case = Case {
+    before: |engine| engine.execute(&stop(engine)),
+    order: |engine| engine.start_vdb(&vdb(engine)).unwrap().id,
+    after: |engine| served(engine, 1),
+    given_up: false,
+};
+const STOP: Case = Case {
+    before: nothing,
+    order: stop,
+    after: |engine| served(engine, 0),
+    given_up: false,
+};
+const ENABLE: Case = Case {
+    before: |engine| engine.execute(&disable(engine)),
+    order: |engine| {
+        let request = EnableVdb {
+            container_mode: Some(engine.settings.servers.is_none()),
+            ..Default::default()
+        };
+        engine.enable(&vdb(engine), &request).unwrap().id
+    },
+    after: |engine| {
+        let doc = live(engine, Kind::Vdb)[0].doc.value();
+        assert_eq!(doc["enabled"], true);
+        served(engine, usize::from(engine.settings.servers.is_some()));
+    },
+    given_up: false,
+};
+const DISABLE: Case = Case {
+    before: nothing,
+    order: disable,
+    after: |engine| {
+        let doc = live(engine, Kind::Vdb)[0].doc.value();
+        assert_eq!(doc["enabled"], false);
+        served(engine, 0);
+    },
+    given_up: false,
+};
+const EMPTY: Case = Case {
+    before: PROVISION.before,
+    order: |engine| {
+        let request = ProvisionBySnapshot {
+            name: Some(VDB.to_owned()),
+            db_username: Some("app".to_owned()),
+            db_password: Some("secret".to_owned()),
+            ..Default::default()
+        };
+        engine.provision_empty(&request).unwrap().job.unwrap().id
+    },
+    after: |engine| served(engine, 1),
+    given_up: false,
+};
+const UNDO_SERVED: Case = Case {
+    after: |engine| {
+        (UNDO.after)(engine);
+        served(engine, 1);
+    },
+    ..UNDO
+};
+const DELETE_SERVED: Case = Case {
+    before: nothing,
+    after: |engine| {
+        (DELETE.after)(engine);
+        served(engine, 0);
+    },
+    ..DELETE
+};
+const BACKUP: Case = Case {
+    before: nothing,
+    order: |engine| engine.snapshot("largedb").unwrap().id,
+    // Another takes its place.
+    after: |engine| done(engine, &engine.snapshot("largedb").unwrap().id),
+    given_up: true,
+};
+const LINK: Case = Case {
+    before: |engine| {
+        (DELETE_DSOURCE.before)(engine);
+        engine.execute(&(DELETE_DSOURCE.order)(engine));
+    },
+    order: link,
+    after: |engine| {
+        if live(engine, Kind::DSource).is_empty() {
+            done(engine, &link(engine));
+        }
+        assert_eq!(live(engine, Kind::DSource).len(), 1);
+    },
+    given_up: true,
+};
+
+fn stop(engine: &Engine) -> String {
+    let request = StopVdb::default();
+    engine.stop_vdb(&vdb(engine), &request).unwrap().id
+}
+
+fn disable(engine: &Engine) -> String {
+    let request = DisableVdb {
+        container_mode: Some(engine.settings.servers.is_none()),
+        ..Default::default()
+    };
+    engine.disable(&vdb(engine), &request).unwrap().id
+}
+
+fn link(engine: &Engine) -> String {
+    let request = LinkAppdata {
+        source_id: Some("largedb".to_owned()),
+        ..Default::default()
+    };
+    engine.link(&request).unwrap().job.unwrap().id
+}
+
+fn done(engine: &Engine, job: &str) {
+    engine.execute(job);
+    let job = engine
+        .store
+        .read(|state| state.job(job).unwrap().job.clone());
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.error_details);
+}
+
+/// So many servers run, all on data that callers see, and that is what callers are told.
+fn served(engine: &Engine, number: usize) {
+    let runs = |root: &Path| {
+        let text = std::fs::read_to_string(root.join("data/postmaster.pid")).ok();
+        let pid = text.and_then(|text| Some(text.lines().next()?.to_owned()));
+        pid.is_some_and(|pid| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            line.is_ok_and(|line| line.contains(root.to_str().unwrap()))
+        })
+    };
+    let roots = std::fs::read_dir(engine.settings.vdbs()).unwrap();
+    let roots = roots.map(|entry| entry.unwrap().path());
+    let running: Vec<PathBuf> = roots.filter(|root| runs(root)).collect();
+    assert_eq!(running.len(), number, "{running:?}");
+    for vdb in live(engine, Kind::Vdb) {
+        let doc = vdb.doc.value();
+        if doc["containerization_state"] == "NOT_CONTAINERIZED" {
+            let runs = running.contains(&engine.vdb_root(&vdb.id));
+            assert_eq!(doc["status"], if runs { "RUNNING" } else { "STOPPED" });
+        }
+    }
+}
 
 /// Metadata and files say the same.
 fn agree(engine: &Engine) {
@@ -320,6 +477,10 @@ fn prepared(case: &Case, pool: Pool) -> (Pool, Arc<Engine>, String) {
 #[case::delete_snapshot(DELETE_SNAPSHOT, 6)]
 #[case::delete_bookmark(DELETE_BOOKMARK, 6)]
 #[case::delete_dsource(DELETE_DSOURCE, 6)]
+#[case::enable(ENABLE, 0)]
+#[case::disable(DISABLE, 0)]
+#[case::backup(BACKUP, 10)]
+#[case::link(LINK, 10)]
 fn killed_at_any_step_it_is_carried_out_once(#[case] case: Case, #[case] steps: usize) {
     at_any_step(&case, steps, pool);
 }
@@ -334,18 +495,31 @@ fn killed_at_any_step_its_hooks_see_whole_data(#[case] case: Case, #[case] steps
     at_any_step(&case, steps, Pool::hooked);
 }
 
+/// With a server alone.
+#[rstest]
+#[case::empty(EMPTY, 6)]
+#[case::start(START, 2)]
+#[case::stop(STOP, 2)]
+#[case::enable(ENABLE, 2)]
+#[case::disable(DISABLE, 2)]
+#[case::undo(UNDO_SERVED, 4)]
+#[case::delete(DELETE_SERVED, 4)]
+fn killed_at_any_step_the_server_is_as_callers_are_told(#[case] case: Case, #[case] steps: usize) {
+    at_any_step(&case, steps, Pool::classic);
+}
+
 fn at_any_step(case: &Case, steps: usize, pool: fn() -> Pool) {
     // Before the first step: ordered and never begun.
     let (pool_of_it, engine, job) = prepared(case, pool());
     drop(engine);
-    ended(&pool_of_it, case, &job);
+    ended(&pool_of_it, case, &job, true);
     for step in 1.. {
         let (pool, engine, job) = prepared(case, pool());
         pool.disk.steps.store(step, Ordering::SeqCst);
         let died = catch_unwind(AssertUnwindSafe(|| engine.execute(&job))).is_err();
         pool.disk.steps.store(0, Ordering::SeqCst);
         drop(engine);
-        ended(&pool, case, &job);
+        ended(&pool, case, &job, died);
         if !died {
             assert!(step > steps, "only {} steps", step - 1);
             return;
@@ -353,12 +527,17 @@ fn at_any_step(case: &Case, steps: usize, pool: fn() -> Pool) {
     }
 }
 
-fn ended(pool: &Pool, case: &Case, job: &str) {
+fn ended(pool: &Pool, case: &Case, job: &str, killed: bool) {
     let engine = pool.open();
     let job = engine
         .store
         .read(|state| state.job(job).unwrap().job.clone());
-    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.error_details);
+    let status = if killed && case.given_up {
+        JobStatus::Failed
+    } else {
+        JobStatus::Completed
+    };
+    assert_eq!(job.status, status, "{:?}", job.error_details);
     agree(&engine);
     (case.after)(&engine);
 }

@@ -87,7 +87,7 @@ impl Storage for Disk {
     }
     fn create(&self, root: &Path) -> Result<(), StorageError> {
         self.check()?;
-        Copy.create(root)
+        self.stepped(|| Copy.create(root))
     }
     fn copy(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         self.check()?;
@@ -169,10 +169,12 @@ impl Origin for Files {
         if source.name == "down" {
             return Err(OriginError::Unfit("the source is down".to_owned()));
         }
-        std::fs::create_dir_all(root.join("data")).unwrap();
-        std::fs::write(root.join("data/PG_VERSION"), "16\n").unwrap();
-        std::fs::write(root.join("data/secret"), "x").unwrap();
-        classic::cluster(&root.join("data"));
+        self.disk.stepped(|| {
+            std::fs::create_dir_all(root.join("data")).unwrap();
+            std::fs::write(root.join("data/PG_VERSION"), "16\n").unwrap();
+            std::fs::write(root.join("data/secret"), "x").unwrap();
+            classic::cluster(&root.join("data"));
+        });
         Ok(())
     }
     fn make_template(
@@ -397,12 +399,14 @@ impl Pool {
 
     /// As after a start: open, recover, carry out what was interrupted.
     pub(crate) fn open(&self) -> Arc<Engine> {
-        let engine = Engine::open(
+        let mut engine = Engine::open(
             self.settings(),
             Box::new(self.disk.clone()),
             Box::new(self.origin.clone()),
         )
         .unwrap();
+        let disk = self.disk.clone();
+        engine.at_step = Some(Box::new(move || disk.step()));
         for job in engine.recover().unwrap() {
             engine.execute(&job);
         }
