@@ -88,7 +88,7 @@ impl Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_print_one_document_and_link_and_snapshot_name_what_they_made() {
+async fn commands_print_one_document_and_snapshot_names_what_it_made() {
     let place = Place::new();
     place.serve().await;
     place.app.provisioned("dev").await;
@@ -123,6 +123,28 @@ async fn commands_print_one_document_and_link_and_snapshot_name_what_they_made()
         let (code, told) = place.json(&arguments);
         assert_eq!(code, 1, "{told}");
         assert!(told["error"].as_str().unwrap().contains(part), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn link_names_the_dsource_and_tells_people_how_far_it_is() {
+    let place = Place::new();
+    place.serve().await;
+    let unlink = json!({"dsource_id": "largedb"});
+    for form in ["json", "text"] {
+        place.app.done("/dsources/delete", unlink.clone()).await;
+        let (code, out, err) = place.told(&["link", "largedb", "--output", form]);
+        assert_eq!(code, 0, "{err}");
+        let id = place.app.get("/dsources").await["items"][0]["id"].clone();
+        if form == "json" {
+            let told: Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(told, json!({ "dSource": id }));
+            assert_eq!(err, "", "programs get one document, and nothing besides");
+        } else {
+            assert_eq!(out.trim_end(), id.as_str().unwrap());
+            assert!(err.starts_with("1 of 4 MiB, "), "{err}");
+            assert!(err.contains(" MiB/s, time left: "), "{err}");
+        }
     }
 }
 
