@@ -14,17 +14,17 @@ mod support;
 mod timeline;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use dct::types::{
     BySnapshot, CreateBookmark, DeleteVdb, DisableVdb, EnableVdb, JobStatus, LinkAppdata,
-    ProvisionBySnapshot, ProvisionFromBookmark, Snapshot, Vdb,
+    ProvisionBySnapshot, ProvisionFromBookmark, Snapshot, StopVdb, Vdb,
 };
 use engine::engine::Engine;
 use engine::model::Kind;
 use engine::origin::Postgres;
-use engine::settings::{ApiKey, Settings, SourceSettings, StorageKind};
+use engine::settings::{ApiKey, ServerSettings, Settings, SourceSettings, StorageKind};
 use engine::storage;
 use pgdata::{Control, State};
 use support::programs::{as_nobody, client, initdb};
@@ -267,6 +267,19 @@ impl Ear {
     fn heard(&self) -> bool {
         self.0.accept().is_ok()
     }
+
+    /// Nobody has called, and the ear is not deaf: the source may call.
+    fn heard_nothing_but(&self, origin: &Server) {
+        assert!(!self.heard(), "a copy calls somebody");
+        let sql = "set statement_timeout = '20s'; select n from far_away";
+        let mut call = origin.psql("largedb", sql).spawn().unwrap();
+        while !self.heard() {
+            assert!(call.try_wait().unwrap().is_none(), "the ear is deaf");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        call.kill().unwrap();
+        call.wait().unwrap();
+    }
 }
 
 fn no_secret_below(root: &Path) {
@@ -304,28 +317,33 @@ fn free_port() -> u16 {
 }
 
 /// A source, and an engine that has linked it.
-fn linked_on(bin: &Path, dir: &Path, ear: u16, pool: Option<PathBuf>) -> (Server, Engine) {
+fn linked_on(bin: &Path, dir: &Path, ear: &Ear, pool: Option<PathBuf>) -> (Server, Engine) {
     let (origin, engine) = opened_on(bin, dir, ear, pool, |_| {});
     link(&engine);
     (origin, engine)
 }
 
 /// A source, and an engine that could link it.
-fn opened(bin: &Path, dir: &Path, change: impl FnOnce(&mut Settings)) -> (Server, Engine) {
-    opened_on(bin, dir, 1, named("VDB_TEST_BTRFS"), change)
+fn opened(
+    bin: &Path,
+    dir: &Path,
+    ear: &Ear,
+    change: impl FnOnce(&mut Settings),
+) -> (Server, Engine) {
+    opened_on(bin, dir, ear, named("VDB_TEST_BTRFS"), change)
 }
 
 fn opened_on(
     bin: &Path,
     dir: &Path,
-    ear: u16,
+    ear: &Ear,
     pool: Option<PathBuf>,
     change: impl FnOnce(&mut Settings),
 ) -> (Server, Engine) {
     let log = tracing_subscriber::fmt().with_test_writer();
     log.with_max_level(tracing::Level::WARN).try_init().ok();
     let port = free_port();
-    let origin = source(bin, dir, port, ear);
+    let origin = source(bin, dir, port, ear.port());
     let mut settings = settings(bin, dir, port, pool);
     change(&mut settings);
     let engine = open(&settings);
@@ -377,7 +395,7 @@ fn on_xfs(bin: &Path) {
     };
     copies(bin, Some(pool.clone()));
     let dir = tempfile::tempdir().unwrap();
-    let (_origin, engine) = linked_on(bin, dir.path(), 1, Some(pool.clone()));
+    let (_origin, engine) = linked_on(bin, dir.path(), &Ear::new(), Some(pool.clone()));
     assert_eq!(engine.storage.name(), "xfs");
     let before = free_mib(&pool);
     let ids = ["one", "two", "three"].map(|name| enabled(&engine, name));
@@ -425,9 +443,11 @@ fn named(variable: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn copies(bin: &Path, pool: Option<PathBuf>) {
     let dir = tempfile::tempdir().unwrap();
-    let (origin, engine) = linked_on(bin, dir.path(), 1, pool);
+    let ear = Ear::new();
+    let (origin, engine) = linked_on(bin, dir.path(), &ear, pool);
     let id = enabled(&engine, "dev-vdb");
     let first = engine.vdb_root(&id);
     let at_one_instant = engine.storage.at_one_instant();
@@ -474,7 +494,7 @@ fn copies(bin: &Path, pool: Option<PathBuf>) {
     carried_out(&engine, &refresh.id);
     let second = engine.vdb_root(&id);
     assert_ne!(first, second);
-    assert_eq!(rows(&copy(bin, dir.path(), &second)), "10");
+    assert_eq!(rows(&tempted(bin, dir.path(), &second)), "10");
     carried_out(&engine, &engine.undo_refresh(&id).unwrap().id);
     assert_eq!(engine.vdb_root(&id), first);
     carried_out(&engine, &engine.undo_refresh(&id).unwrap().id);
@@ -483,7 +503,11 @@ fn copies(bin: &Path, pool: Option<PathBuf>) {
         snapshot_id: Some(own[0].id.clone()),
     };
     carried_out(&engine, &engine.rollback(&id, &wanted).unwrap().id);
-    assert_eq!(rows(&copy(bin, dir.path(), &engine.vdb_root(&id))), "21000");
+    // On btrfs, what a power failure would have left.
+    assert_eq!(
+        rows(&tempted(bin, dir.path(), &engine.vdb_root(&id))),
+        "21000"
+    );
     assert!(!first.exists() && second.exists());
 
     let bookmark = CreateBookmark {
@@ -507,9 +531,10 @@ fn copies(bin: &Path, pool: Option<PathBuf>) {
     carried_out(&engine, &answer.job.unwrap().id);
     let child = answer.vdb_id.unwrap();
     assert_eq!(
-        rows(&copy(bin, dir.path(), &engine.vdb_root(&child))),
+        rows(&tempted(bin, dir.path(), &engine.vdb_root(&child))),
         "21000"
     );
+    ear.heard_nothing_but(&origin);
     no_secret_below(&engine.vdb_root(&child));
     assert_eq!(
         own_snapshots(&engine, &id)[1].consistency.as_deref(),
@@ -543,7 +568,14 @@ fn own_snapshots(engine: &Engine, vdb: &str) -> Vec<Snapshot> {
 fn from_source_to_copy(bin: &Path) {
     let dir = tempfile::tempdir().unwrap();
     let ear = Ear::new();
-    let (origin, engine) = linked_on(bin, dir.path(), ear.port(), named("VDB_TEST_BTRFS"));
+    let (origin, engine) = opened(bin, dir.path(), &ear, |settings| {
+        settings.servers = Some(ServerSettings {
+            listen: "127.0.0.1".parse().unwrap(),
+            ports: format!("{0}-{0}", free_port()),
+            tls: None,
+        });
+    });
+    link(&engine);
     assert_eq!(
         std::fs::read_dir(engine.settings.pool.join("run"))
             .unwrap()
@@ -569,15 +601,8 @@ fn from_source_to_copy(bin: &Path) {
     assert!(!ear.heard(), "the source or its template calls somebody");
     answers_and_contacts_nobody(bin, dir.path(), &root);
     assert!(!ear.heard(), "the copy calls somebody");
-    // The ear is not deaf: the source may call.
-    let sql = "set statement_timeout = '20s'; select n from far_away";
-    let mut call = origin.psql("largedb", sql).spawn().unwrap();
-    while !ear.heard() {
-        assert!(call.try_wait().unwrap().is_none(), "the ear is deaf");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    call.kill().unwrap();
-    call.wait().unwrap();
+    served_by_the_engine(bin, dir.path(), &engine);
+    ear.heard_nothing_but(&origin);
     assert_eq!(
         origin.query("largedb", "select count(*) from orders"),
         "20000"
@@ -694,12 +719,61 @@ fn answers_and_contacts_nobody(bin: &Path, dir: &Path, root: &Path) {
         "0"
     );
     copy.query("largedb", "delete from orders; ");
-    // What would call if it could: the log is switched, a foreign table is asked, statistics are gathered.
-    copy.query("postgres", "select pg_switch_wal()");
-    copy.query("postgres", "checkpoint");
-    let far = copy.psql("largedb", "select n from far_away").output();
-    let said = String::from_utf8(far.unwrap().stderr).unwrap();
-    assert!(said.contains("user mapping not found"), "{said}");
-    copy.query("largedb", "analyze");
+    tempt(|database, sql| copy.psql(database, sql).output().unwrap());
     assert!(!copy.log().contains("recover"), "{}", copy.log());
+}
+
+/// What would call if it could: the log is switched, a foreign table is asked, statistics are gathered.
+fn tempt(ask: impl Fn(&str, &str) -> Output) {
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    for (database, sql) in [
+        ("postgres", "select pg_switch_wal()"),
+        ("postgres", "checkpoint"),
+        ("largedb", "analyze"),
+    ] {
+        let done = ask(database, sql);
+        assert!(done.status.success(), "{sql}: {}", said(&done));
+    }
+    let far = said(&ask("largedb", "select n from far_away"));
+    assert!(far.contains("user mapping not found"), "{far}");
+}
+
+/// A copy that was tempted.
+fn tempted(bin: &Path, dir: &Path, root: &Path) -> Server {
+    let copy = copy(bin, dir, root);
+    tempt(|database, sql| copy.psql(database, sql).output().unwrap());
+    copy
+}
+
+/// A classic VDB: new, on other data, and after a power failure.
+fn served_by_the_engine(bin: &Path, dir: &Path, engine: &Engine) {
+    let request = ProvisionBySnapshot {
+        name: Some("classic".to_owned()),
+        source_data_id: Some("largedb".to_owned()),
+        db_username: Some("tester".to_owned()),
+        db_password: Some("of the test".to_owned()),
+        ..Default::default()
+    };
+    let answer = engine.provision(&request).unwrap();
+    carried_out(engine, &answer.job.unwrap().id);
+    let id = answer.vdb_id.unwrap();
+    let ports = &engine.settings.servers.as_ref().unwrap().ports;
+    let port = ports.split('-').next().unwrap();
+    let ask = |database: &str, sql: &str| {
+        let mut psql = Command::new(client(bin, dir).join("psql"));
+        psql.args(["-X", "-A", "-t", "-q", "-h", "127.0.0.1", "-p", port]);
+        psql.args(["-U", "tester", "-d", database, "-c", sql]);
+        psql.env("PGPASSWORD", "of the test");
+        psql.output().unwrap()
+    };
+    tempt(ask);
+    let refresh = engine.refresh(&id, &BySnapshot::default()).unwrap();
+    carried_out(engine, &refresh.id);
+    tempt(ask);
+    let at_once = StopVdb { abort: Some(true) };
+    carried_out(engine, &engine.stop_vdb(&id, &at_once).unwrap().id);
+    carried_out(engine, &engine.start_vdb(&id).unwrap().id);
+    tempt(ask);
+    let job = engine.delete(&id, &DeleteVdb::default()).unwrap();
+    carried_out(engine, &job.id);
 }

@@ -16,7 +16,7 @@ use engine::settings::{ServerPrograms, Settings, WalSettings};
 use pgdata::{Control, State};
 
 use crate::support::programs::as_nobody;
-use crate::{Server, carried_out, copy, link, no_secret_below, open, opened, vdb};
+use crate::{Ear, Server, carried_out, link, no_secret_below, open, opened, tempted, vdb};
 
 #[test]
 fn a_copy_holds_what_was_committed_before_its_moment_and_nothing_later() {
@@ -44,7 +44,7 @@ fn a_source_of_another_version_is_refused_with_the_remedy() {
         |bin| {
             let Some(newer) = newer() else { return };
             let dir = tempfile::tempdir().unwrap();
-            let (_origin, engine) = opened(&newer, dir.path(), |settings| {
+            let (_origin, engine) = opened(&newer, dir.path(), &Ear::new(), |settings| {
                 logged(settings, &[(16, bin)]);
             });
             let request = LinkAppdata {
@@ -93,7 +93,7 @@ fn logged(settings: &mut Settings, servers: &[(u32, &Path)]) {
     });
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
@@ -162,7 +162,7 @@ fn provisioned(engine: &Engine, name: &str, time: &str) -> String {
 }
 
 fn marks(bin: &Path, dir: &Path, engine: &Engine, vdb: &str) -> String {
-    let server = copy(bin, dir, &engine.vdb_root(vdb));
+    let server = tempted(bin, dir, &engine.vdb_root(vdb));
     server.query(
         "largedb",
         "select coalesce(string_agg(distinct md5, ',' order by md5), '') from orders where length(md5) < 10",
@@ -203,7 +203,8 @@ fn snapshots(engine: &Engine) -> usize {
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn golden(bin: &Path, servers: &[(u32, &Path)]) {
     let dir = tempfile::tempdir().unwrap();
-    let (origin, engine) = opened(bin, dir.path(), |settings| logged(settings, servers));
+    let ear = Ear::new();
+    let (origin, engine) = opened(bin, dir.path(), &ear, |settings| logged(settings, servers));
     let engine = Arc::new(engine);
     let archiving = Archiving::begin(&engine);
     let before = now(&origin);
@@ -305,6 +306,8 @@ fn golden(bin: &Path, servers: &[(u32, &Path)]) {
     let early = provisioned(&engine, "early", &second.0);
     assert_eq!(marks(bin, dir.path(), &engine, &early), "before,one,two");
 
+    // Replays begin with all that the source has.
+    ear.heard_nothing_but(&origin);
     assert_eq!(slots(&origin), "1");
     for id in [one, two, same, all, fifth_copy, early] {
         carried_out(
@@ -345,7 +348,10 @@ fn unlink(engine: &Engine) {
 
 fn lost(bin: &Path) {
     let dir = tempfile::tempdir().unwrap();
-    let (origin, engine) = opened(bin, dir.path(), |settings| logged(settings, &[(16, bin)]));
+    let ear = Ear::new();
+    let (origin, engine) = opened(bin, dir.path(), &ear, |settings| {
+        logged(settings, &[(16, bin)]);
+    });
     let engine = Arc::new(engine);
     link(&engine);
     // Without a keeper nobody begins the receiver again.
@@ -367,6 +373,7 @@ fn lost(bin: &Path) {
     insert(&origin, "later", 10);
     let id = provisioned(&engine, "seen", &seen.0);
     assert_eq!(marks(bin, dir.path(), &engine, &id), "seen,unseen");
+    ear.heard_nothing_but(&origin);
     let said = engine
         .provision_at(&order("no", at(&unseen.0)))
         .unwrap_err()
