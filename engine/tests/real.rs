@@ -9,6 +9,8 @@
 )]
 #![expect(clippy::zombie_processes, reason = "pg_ctl stops the servers")]
 
+#[path = "real/doctor.rs"]
+mod doctor;
 mod support;
 #[path = "real/timeline.rs"]
 mod timeline;
