@@ -42,8 +42,8 @@ fn wait(what: &str, answers: impl Fn() -> bool) {
     }
 }
 
-/// Two small tables; the role that copies it.
-fn source(bin: &Path, dir: &Path, port: u16) -> Running {
+/// A table, a second one with a new row five times a second, and the role that copies it.
+fn source(bin: &Path, dir: &Path, port: u16) -> [Running; 2] {
     let data = dir.join("source");
     let at = data.to_str().unwrap();
     run(
@@ -105,18 +105,28 @@ fn source(bin: &Path, dir: &Path, port: u16) -> Running {
     assert!(psql(
         "create table orders as select n from generate_series(1, 1000) n"
     ));
-    running
+    assert!(psql("create table pulse (at timestamptz default now())"));
+    let beat = dir.join("pulse.sql");
+    std::fs::write(&beat, "insert into pulse default values \\watch 0.2\n").unwrap();
+    let mut pulse = Command::new(client(bin, dir).join("psql"));
+    pulse.args(["-X", "-q", "-U", "boss", "-d", "postgres", "-p"]);
+    pulse.arg(port.to_string()).arg("-h").arg(dir);
+    let pulse = pulse.arg("-f").arg(beat).stdout(Stdio::null()).spawn();
+    // The first goes first.
+    [Running(pulse.unwrap(), "-KILL"), running]
 }
 
 fn engine(bin: &Path, dir: &Path, address: SocketAddr, source: u16) -> Running {
     certificate(dir);
+    let served = free().port();
     let at = |name: &str| dir.join(name).display().to_string();
     std::fs::write(at("key"), "1.0123456789abcdef").unwrap();
     std::fs::write(at("password"), "secret\n").unwrap();
     let settings = format!(
         "listen: {address}\npool: {}\nstorage: copy\nexportPrefix: /pool/vdbs\napiKeys: [{{name: sdk, keyFile: {}}}]\n\
          tls: {{certFile: {}, keyFile: {}}}\npostgresBin: {}\nclientBin: {}\n\
-         sources: [{{name: orders, host: 127.0.0.1, port: {source}, database: postgres, user: replicator, passwordFile: {}}}]\n",
+         servers: {{listen: 127.0.0.1, ports: {served}-{served}}}\n\
+         sources: [{{name: orders, host: 127.0.0.1, port: {source}, database: postgres, user: replicator, passwordFile: {}, wal: {{maxLag: 1G}}}}]\n",
         at("pool"),
         at("key"),
         at("tls.crt"),
