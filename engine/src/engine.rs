@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::archive::Lines;
 use crate::model::Kind;
-use crate::origin::Origin;
+use crate::origin::{Origin, Progress};
 use crate::settings::Settings;
 use crate::sizes::Sizes;
 use crate::storage::{self, Storage};
@@ -55,8 +55,8 @@ pub struct Engine {
     pub(crate) backup: Mutex<()>,
     /// Pauses before a base backup that broke off, or a replay that lacked a part of the log, is tried again.
     pub backup_pauses: Vec<Duration>,
-    /// How large the base backups under way will be, as their sources told, by snapshot.
-    told: Mutex<HashMap<String, u64>>,
+    /// How far the base backups under way are, of what their sources told, by snapshot.
+    backups: Mutex<HashMap<String, Progress>>,
     pub(crate) lines: Mutex<Lines>,
     /// What sources hold back, by dSource.
     pub(crate) lags: Mutex<HashMap<String, u64>>,
@@ -116,7 +116,7 @@ impl Engine {
             origin,
             backup: Mutex::new(()),
             backup_pauses: BACKUP_PAUSES.to_vec(),
-            told: Mutex::default(),
+            backups: Mutex::default(),
             lines: Mutex::default(),
             lags: Mutex::default(),
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
@@ -169,8 +169,8 @@ impl Engine {
         self.snapshot_home(id).join("template")
     }
 
-    pub(crate) fn backups(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn backups(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
+        self.backups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn scratch(&self, id: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use dct::types::Snapshot;
 use crate::actions::{Refusal, typed};
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, TakenOf};
-use crate::origin::Location;
+use crate::origin::{Location, Progress};
 use crate::storage;
 use crate::store::State;
 
@@ -96,16 +96,14 @@ impl Engine {
     /// The backup, what recovery writes to the template, and the template itself where it shares no blocks. How large it
     /// will be the source tells when it begins; until then it is as large as the last.
     fn left_of_backup(&self, state: &State, dsource: &str, snapshot: &str) -> u64 {
-        let told = self.backups().get(snapshot).copied();
-        let bytes = told.or_else(|| size_of_dataset(state, dsource));
-        let bytes = bytes.unwrap_or_default();
-        let mut written = storage::size(&self.raw_root(snapshot)).unwrap_or_default();
-        if !self.storage.shares_blocks() {
-            written += storage::size(&self.template_root(snapshot)).unwrap_or_default();
-        }
-        let whole = [bytes / 10, self.storage.needs(bytes), RECOVERY];
-        let whole = whole.into_iter().fold(bytes, u64::saturating_add);
-        whole.saturating_sub(written)
+        let begun = self.backups().get(snapshot).copied();
+        let Progress { done, total } = begun.unwrap_or_else(|| Progress {
+            done: 0,
+            total: size_of_dataset(state, dsource).unwrap_or_default(),
+        });
+        let besides = [total / 10, self.storage.needs(total), RECOVERY];
+        let left = total.saturating_sub(done);
+        besides.into_iter().fold(left, u64::saturating_add)
     }
 }
 

@@ -344,3 +344,18 @@ fn a_base_backup_that_has_grown_ends_before_it_begins(#[values(false, true)] thi
         .read(|state| state.job(&job).unwrap().job.status);
     assert_eq!(status, dct::types::JobStatus::Completed);
 }
+
+#[test]
+fn what_a_base_backup_has_received_is_not_counted_once_more() {
+    let (pool, engine) = prepared(false);
+    let bytes = 500 * MIB;
+    pool.origin.bytes.store(bytes, Ordering::SeqCst);
+    let job = engine.snapshot("largedb").unwrap().id;
+    // Held up where it has told that a mebibyte has come.
+    pool.disk.steps.store(5, Ordering::SeqCst);
+    let work = std::panic::AssertUnwindSafe(|| engine.execute(&job));
+    std::panic::catch_unwind(work).unwrap_err();
+    let left = bytes - MIB + bytes / 10 + RECOVERY + bytes;
+    refused(&pool, &engine, &PROVISION, left + template(&engine));
+    (PROVISION.place)(&engine).unwrap();
+}

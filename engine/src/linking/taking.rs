@@ -11,7 +11,7 @@ use crate::actions::typed;
 use crate::engine::Engine;
 use crate::jobs;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
-use crate::origin::{self, Archive, Facts, Location, Until};
+use crate::origin::{self, Archive, Facts, Location, Progress, Until};
 use crate::settings::SourceSettings;
 use crate::storage;
 use crate::store::{self, Draft};
@@ -72,7 +72,11 @@ impl Engine {
         };
         // As a change, so that no order is placed between the two.
         let fits = self.store.change(|draft| {
-            self.backups().insert(snapshot.to_owned(), bytes);
+            let begun = Progress {
+                done: 0,
+                total: bytes,
+            };
+            self.backups().insert(snapshot.to_owned(), begun);
             self.room_for(draft.state, &intent)
         });
         fits.map_err(|refusal| jobs::Error::Failed(error_chain(&refusal)))
@@ -128,6 +132,8 @@ impl Engine {
     ) -> Result<Facts, jobs::Error> {
         let raw = self.raw_root(snapshot);
         let facts = self.origin.inspect(source, scratch)?;
+        // What an attempt before this one left.
+        self.storage.delete(&raw)?;
         self.room_for_backup(dsource, snapshot, source, facts.bytes)?;
         storage::private_directory(&self.snapshot_home(snapshot))?;
         tracing::info!(
@@ -136,11 +142,14 @@ impl Engine {
             version = facts.version,
             "base backup begins"
         );
-        // What an attempt before this one left.
-        self.storage.delete(&raw)?;
         self.storage.create(&raw)?;
         told.begin();
-        let mut tell = |progress| told.progress(progress);
+        let mut tell = |progress: Progress| {
+            if let Some(begun) = self.backups().get_mut(snapshot) {
+                begun.done = progress.done;
+            }
+            told.progress(progress);
+        };
         self.origin
             .back_up(source, &facts, &raw, scratch, &mut tell)?;
         Ok(facts)
