@@ -124,10 +124,7 @@ impl Database {
 
     /// Why a person must act, if so.
     pub(super) fn stalled(&self) -> Option<String> {
-        let condition = self
-            .status
-            .condition("Stalled")
-            .filter(|c| c.status == "True")?;
+        let (condition, _) = self.status.stalled().filter(|(_, hinders)| *hinders)?;
         let current = condition
             .observed_generation
             .is_none_or(|g| g >= self.generation);

@@ -187,7 +187,8 @@ pub(crate) fn of_database(database: &LiveDatabase) -> Readiness {
         .is_some_and(|observed| observed >= database.generation);
     let condition = |kind| database.status.condition(kind).filter(|_| current);
     let is_true = |kind| condition(kind).filter(|c| c.status == "True");
-    if let Some(stalled) = is_true("Stalled") {
+    let stalled = database.status.stalled().filter(|_| current);
+    if let Some((stalled, true)) = stalled {
         return of_condition(State::Failed, stalled);
     }
     let Some(ready) = condition("Ready") else {
@@ -197,6 +198,12 @@ pub(crate) fn of_database(database: &LiveDatabase) -> Readiness {
         );
     };
     if database.is_ready() {
+        if let Some((stalled, _)) = stalled {
+            return Readiness {
+                ready: true,
+                ..of_condition(State::Ready, stalled)
+            };
+        }
         return Readiness {
             ready: true,
             state: State::Ready,

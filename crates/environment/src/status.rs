@@ -253,6 +253,14 @@ impl PostgresVdbStatus {
         self.conditions.iter().find(|c| c.kind == kind)
     }
 
+    /// Why somebody has to act, and whether the order waits for it: a refresh that failed is the business of whoever set
+    /// its token. The database of one that a schedule asked for serves on, with older data.
+    pub fn stalled(&self) -> Option<(&Condition, bool)> {
+        let stalled = self.condition("Stalled").filter(|c| c.status == "True")?;
+        let scheduled = self.refresh.as_ref().is_some_and(|r| r.token.is_none());
+        Some((stalled, stalled.reason != "RefreshFailed" || !scheduled))
+    }
+
     /// Ready and assessed for this generation of the resource.
     pub fn is_ready(&self, generation: i64) -> bool {
         self.condition("Ready").is_some_and(|c| {

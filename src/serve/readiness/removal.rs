@@ -12,10 +12,10 @@ pub(super) fn retired(seen: &Observation<'_>) -> Readiness {
             format!("environment {environment} was retired, and has been ordered again since"),
         );
     }
-    if let Some(stuck) = seen
+    if let Some((stuck, _)) = seen
         .databases
         .iter()
-        .find_map(|d| d.status.condition("Stalled").filter(|c| c.status == "True"))
+        .find_map(|d| d.status.stalled().filter(|(_, hinders)| *hinders))
     {
         return of_condition(State::Blocked, stuck);
     }

@@ -171,6 +171,34 @@ fn the_resource_decides_once_it_carries_the_order(
     assert_eq!((got.state, got.ready), (state, ready), "{got:?}");
 }
 
+/// The order did not ask for that refresh, and its database serves.
+#[rstest]
+#[case::of_a_schedule(None, State::Ready, true)]
+#[case::of_a_token(Some("t-1"), State::Failed, false)]
+fn a_refresh_that_failed_is_the_business_of_whoever_asked_for_it(
+    #[case] token: Option<&str>,
+    #[case] state: State,
+    #[case] ready: bool,
+) {
+    let stalled = Condition {
+        message: "the scheduled refresh failed: out of space; make room".into(),
+        ..condition("Stalled", "True", "RefreshFailed")
+    };
+    let mut database = database(OURS, vec![condition("Ready", "True", "Verified"), stalled]);
+    database.status.refresh = Some(environment::status::Refresh {
+        token: token.map(str::to_owned),
+        ..Default::default()
+    });
+    let got = outcome(Seen {
+        databases: vec![database],
+        ..merged()
+    });
+    assert_eq!((got.state, got.ready), (state, ready), "{got:?}");
+    // It is shown in any case.
+    assert_eq!(got.reason, "RefreshFailed");
+    assert_eq!(got.hint, "make room");
+}
+
 #[test]
 fn ready_of_an_older_generation_is_not_ready() {
     let mut stale = database(OURS, vec![condition("Ready", "True", "Answered")]);
