@@ -5,6 +5,7 @@ mod checks;
 mod choice;
 mod moment;
 mod order;
+mod place;
 mod refresh;
 
 use dct::types::{
@@ -16,6 +17,7 @@ pub(crate) use checks::{checked_name, checked_tags, free, order_on, typed, unloc
 pub(crate) use choice::{Dataset, dataset, going, snapshot};
 pub(crate) use moment::{By, locations, times};
 pub(crate) use order::Order;
+pub(crate) use place::place;
 
 use choice::{Chosen, chosen};
 
@@ -82,6 +84,8 @@ impl Engine {
                 .clone_from(&request.appdata_source_params);
             vdb.appdata_config_params
                 .clone_from(&request.appdata_config_params);
+            vdb.config_params.clone_from(&request.config_params);
+            place(draft.state, &mut vdb, request)?;
             vdb.vdb_restart = request.vdb_restart;
             vdb.mount_point.clone_from(&request.mount_point);
             vdb.hooks = hooks;

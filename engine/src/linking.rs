@@ -6,6 +6,8 @@ mod sources;
 mod taking;
 mod told;
 
+pub(crate) use sources::major;
+
 use std::sync::Arc;
 use std::time::Duration;
 

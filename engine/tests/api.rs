@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::KEY;
 use support::app::App;
+use support::{KEY, Pool};
 
 #[tokio::test]
 async fn without_a_known_key_nothing_is_told() {
@@ -652,4 +652,90 @@ async fn pages_follow_each_other_while_objects_go() {
         app.refused("GET", &path, Value::Null, 422, "cursor is none")
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_place_that_is_ordered_is_known_and_shown() {
+    let app = App::with(Pool::classic());
+    let environment = app.get("/environments").await["items"][0].clone();
+    let repository = environment["repositories"][0].clone();
+    assert_eq!(repository["version"], "16");
+    assert!(environment["hosts"][0]["id"].is_string());
+    let search = json!({"filter_expression": "repositories CONTAINS {version EQ '16'}"});
+    let found = app.post("/environments/search", search).await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    let path = "/environments/compatible_repositories_by_snapshot";
+    let snapshot = app.get("/snapshots").await["items"][0]["id"].clone();
+    for body in [json!({}), json!({"snapshot_id": snapshot})] {
+        let found = app.post(path, body).await;
+        assert_eq!(found["items"][0]["repositories"], json!([repository]));
+    }
+    app.missing("POST", path, json!({"snapshot_id": "x"})).await;
+
+    let order = |name: &str, place: Value| {
+        let mut body = json!({"name": name, "source_data_id": "largedb", "container_mode": true,
+            "config_params": {"work_mem": "8MB"}});
+        for (field, value) in place.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        body
+    };
+    let provision = "/vdbs/provision_by_snapshot";
+    let by_name = json!({"environment_id": "10.0.1.54", "auto_select_repository": true});
+    let by_id = json!({"repository_id": repository["id"]});
+    let both = json!({"environment_id": environment["id"], "repository_id": "PostgreSQL 16"});
+    for (name, place) in [("a", by_name), ("b", by_id), ("c", both)] {
+        let answer = app.post(provision, order(name, place)).await;
+        app.over(&answer).await;
+        let vdb = app.get(&format!("/vdbs/{name}")).await;
+        assert_eq!(vdb["environment_id"], environment["id"], "{name}");
+        assert_eq!(vdb["environment_name"], "10.0.1.54", "{name}");
+        assert_eq!(vdb["repository_id"], repository["id"], "{name}");
+        // Kept for a container as well.
+        assert_eq!(vdb["config_params"], json!({"work_mem": "8MB"}), "{name}");
+    }
+    for (place, said) in [
+        (
+            json!({"environment_id": "elsewhere"}),
+            "environment_id: there is no environment",
+        ),
+        (
+            json!({"repository_id": "x"}),
+            "repository_id: there is no repository",
+        ),
+        (
+            json!({"environment_id": "10.0.1.54", "repository_id": "PostgreSQL 15"}),
+            "10.0.1.54",
+        ),
+    ] {
+        app.refused("POST", provision, order("d", place.clone()), 404, said)
+            .await;
+        app.refused("POST", "/vdbs/empty_vdb", place, 404, said)
+            .await;
+    }
+}
+
+/// Only 17 is there for data of 16: it is named in the order, and refused.
+#[tokio::test]
+async fn programs_of_another_version_are_refused() {
+    let pool = Pool::new();
+    std::fs::create_dir_all(pool.path("bin")).unwrap();
+    let program = pool.path("bin").join("postgres");
+    std::fs::write(&program, "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let app = App::with(pool);
+    let snapshot = app.get("/snapshots").await["items"][0]["id"].clone();
+    let path = "/environments/compatible_repositories_by_snapshot";
+    let found = app.post(path, json!({"snapshot_id": snapshot})).await;
+    assert_eq!(found["items"], json!([]));
+    let body = json!({"source_data_id": "largedb", "container_mode": true, "repository_id": "PostgreSQL 17"});
+    app.refused(
+        "POST",
+        "/vdbs/provision_by_snapshot",
+        body,
+        422,
+        "is PostgreSQL 17",
+    )
+    .await;
 }

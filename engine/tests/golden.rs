@@ -61,6 +61,7 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
 
     // create
     app.configure().await;
+    let environment = app.get("/environments/10.0.1.54").await["id"].clone();
     let body = json!({
         "appdata_source_params": parameters, "auto_select_repository": true, "environment_id": "10.0.1.54",
         "make_current_account_owner": true, "name": "tf-vdb", "post_refresh": [hook("mask"), hook("check")],
@@ -86,6 +87,7 @@ async fn terraform_creates_reads_changes_and_destroys_a_vdb() {
     let again = app.vdb(&id).await;
     for seen in [&vdb, &again] {
         assert_eq!(seen["appdata_source_params"], parameters);
+        assert_eq!(seen["environment_id"], environment);
         assert_eq!(seen["tags"], tags);
         assert_eq!(
             as_sent(&seen["hooks"]["post_refresh"]),

@@ -610,11 +610,4 @@ async fn reports_tell_what_is_known_and_leave_out_the_rest() {
     assert!(row.get("storage_size").is_none());
     let row = app.get("/reporting/storage-savings-report").await["items"][0].clone();
     assert!(row.get("virtualized_space").is_none(), "{row}");
-    let compatible = app
-        .post(
-            "/environments/compatible_repositories_by_snapshot",
-            json!({}),
-        )
-        .await;
-    assert_eq!(compatible["items"].as_array().unwrap().len(), 1);
 }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use dct::types::{Engine as EngineDoc, ProductInfo, SearchBody, Toolkit};
+use dct::types::{Engine as EngineDoc, Environment, ProductInfo, Repository, SearchBody, Toolkit};
 use serde_json::Value;
 
 use super::attributes;
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{Cut, List, Numbered, Shown, Wanted, page, page_of};
+use crate::actions::{Dataset, Refusal, snapshot, typed};
 use crate::doc::{Doc, Row};
 use crate::document;
 use crate::engine::Engine;
 use crate::filter::Filter;
+use crate::linking::major;
 use crate::model::{ENGINE_ID, Kind, Object, TOOLKIT_ID};
 
 /// The document whose shapes are served; container mode came with 3.25.
@@ -177,18 +179,37 @@ pub(super) fn one(
         .ok_or_else(|| ApiError::not_found(what, id))
 }
 
-/// Every environment: copies of a container need no place of their own.
+/// Hosts with programs of the snapshot's major version, and of each host only these.
 pub(super) async fn compatible(
     State(engine): Shared,
     Body(request): Body<dct::types::BySnapshot>,
 ) -> Result<Json<Value>, ApiError> {
-    if let Some(id) = request.snapshot_id.as_deref() {
-        one(&engine, Kind::Snapshot, "snapshot", id).map(drop)?;
-    }
-    let items: Vec<Shown> = all(&engine, Kind::Environment)
-        .into_iter()
-        .map(|(_, doc)| Shown(doc))
-        .collect();
+    let wanted = match request.snapshot_id.as_deref() {
+        None => None,
+        Some(id) => engine.store.read(|state| {
+            let snapshot = snapshot(state, id)?;
+            let dataset = Dataset::of(state, snapshot)?;
+            Ok::<_, Refusal>(dataset.and_then(|d| major(&d.version?)))
+        })?,
+    };
+    let environments: Vec<Environment> = engine
+        .store
+        .read(|state| {
+            state
+                .live(Kind::Environment)
+                .map(typed)
+                .collect::<Result<_, _>>()
+        })
+        .map_err(Refusal::from)?;
+    let fits = |repository: &Repository| {
+        wanted.is_none() || repository.version.as_deref().and_then(major) == wanted
+    };
+    let compatible = |mut environment: Environment| {
+        let repositories = environment.repositories.get_or_insert_default();
+        repositories.retain(fits);
+        (!repositories.is_empty()).then_some(environment)
+    };
+    let items: Vec<Environment> = environments.into_iter().filter_map(compatible).collect();
     Ok(Json(serde_json::json!({ "items": items })))
 }
 

@@ -1,13 +1,34 @@
 //! Sources and their hosts as callers see them, whether they are linked or not.
 
-use dct::types::{Environment, Host, Source};
+use dct::types::{Environment, Host, Repository, Source};
 
 use super::object;
+use crate::actions::typed;
 use crate::document;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Kind, TOOLKIT_ID};
 use crate::settings::SourceSettings;
 use crate::store::{self, Draft};
+
+/// Programs of a major version for a host: the engine's own, which make copies for all hosts alike.
+fn repository(environment: u64, major: u32) -> Repository {
+    Repository {
+        id: Some(format!(
+            "{ENGINE_ID}-APPDATA_REPOSITORY-{environment}{major:03}"
+        )),
+        name: Some(format!("PostgreSQL {major}")),
+        database_type: Some(TOOLKIT_ID.to_owned()),
+        version: Some(major.to_string()),
+        allow_provisioning: Some(true),
+        is_staging: Some(false),
+        toolkit_id: Some(TOOLKIT_ID.to_owned()),
+    }
+}
+
+/// `16.9` is 16.
+pub(crate) fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
 
 impl Engine {
     /// Every declared source is known to callers from the start, linked or not.
@@ -29,7 +50,30 @@ impl Engine {
                 Ok::<(), store::Error>(())
             })?;
         }
-        Ok(())
+        self.register_programs()
+    }
+
+    /// Every host with the server's programs that the settings name now, whenever it was first declared.
+    fn register_programs(&self) -> Result<(), store::Error> {
+        let mut versions = self.settings.postgres_bin.versions();
+        versions.sort_unstable();
+        versions.dedup();
+        self.store.change(|draft| {
+            for object in draft.state.live(Kind::Environment) {
+                let kept: Environment = typed(object)?;
+                let mut doc = kept.clone();
+                let repository = |major: &u32| repository(object.number, *major);
+                let all: Vec<Repository> = versions.iter().map(repository).collect();
+                doc.repositories = Some(all).filter(|all| !all.is_empty());
+                for host in doc.hosts.iter_mut().flatten() {
+                    host.id = Some(format!("{ENGINE_ID}-UNIX_HOST-{}", object.number));
+                }
+                if doc != kept {
+                    draft.rewrite(object, document(&doc));
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The environment of a host, made when its first source is.

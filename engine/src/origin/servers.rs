@@ -25,6 +25,15 @@ pub(crate) fn of(programs: &ServerPrograms, major: u32, whose: &str) -> Result<P
     )))
 }
 
+impl ServerPrograms {
+    /// The major versions, as the programs or else the settings say.
+    pub(crate) fn versions(&self) -> Vec<u32> {
+        let all = self.folders();
+        all.filter_map(|(named, folder)| version(&folder.join("postgres")).ok().or(named))
+            .collect()
+    }
+}
+
 /// The major version of a program. It is asked once, and again when its file is another.
 pub(crate) fn version(program: &Path) -> Result<u32, Error> {
     static KNOWN: Mutex<BTreeMap<PathBuf, (SystemTime, u32)>> = Mutex::new(BTreeMap::new());

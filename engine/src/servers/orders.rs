@@ -5,7 +5,7 @@ use dct::types::{
 };
 
 use super::{is_served, login, ports};
-use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on};
+use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on, place};
 use crate::edits::hooks;
 use crate::engine::Engine;
 use crate::model::{Intent, Object, Phase};
@@ -40,7 +40,6 @@ impl Engine {
         let params = request.appdata_source_params.as_ref();
         let (port, params) = ports::choose(state, settings, None, request.postgres_port, params)?;
         vdb.appdata_source_params = Some(params);
-        vdb.config_params.clone_from(&request.config_params);
         vdb.ip_address = Some(settings.listen.to_string());
         vdb.jdbc_connection_string = Some(format!(
             "jdbc:postgresql://{}/",
@@ -84,12 +83,14 @@ impl Engine {
                 group_name: Some(group.name.clone()),
                 size: i64::try_from(EMPTY_BYTES).ok(),
                 appdata_config_params: request.appdata_config_params.clone(),
+                config_params: request.config_params.clone(),
                 vdb_restart: request.vdb_restart,
                 mount_point: request.mount_point.clone(),
                 hooks,
                 tags: Some(tags).filter(|t| !t.is_empty()),
                 ..self.bare_vdb(number, &name)
             };
+            place(draft.state, &mut vdb, request)?;
             let begun = Begin {
                 dataset: &vdb.id,
                 kind: timeflows::INITIAL,
