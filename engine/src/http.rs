@@ -28,9 +28,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use axum::{Extension, Json, Router};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 pub use auth::Keys;
+use error::ApiError;
 
 use crate::edits::Tagged;
 use crate::engine::Engine;
@@ -52,6 +52,7 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
         .merge(tagged())
         .fallback(error::not_served)
         .method_not_allowed_fallback(error::not_served)
+        .layer(middleware::from_fn_with_state(Arc::clone(&engine), usable))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&keys),
             auth::require,
@@ -76,11 +77,29 @@ pub fn router(engine: Arc<Engine>, keys: Arc<Keys>) -> Router {
         .fallback(error::nothing)
         .layer(middleware::from_fn_with_state(requests, metrics::count))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            DEADLINE,
-        ))
+        .layer(middleware::from_fn_with_state(DEADLINE, in_time))
         .with_state(engine)
+}
+
+async fn in_time(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(deadline, next.run(request)).await;
+    answer.unwrap_or_else(|_| ApiError::late(deadline).into_response())
+}
+
+/// Nothing is begun on a pool that is not there: a directory without its mount would take the copies of it for gone.
+async fn usable(State(engine): State<Arc<Engine>>, request: Request, next: Next) -> Response {
+    if !auth::is_read(request.method(), request.uri().path()) {
+        let look = move || engine.storage.problems(&engine.settings.pool);
+        match tokio::task::spawn_blocking(look).await {
+            Ok(problems) if problems.is_empty() => {}
+            Ok(problems) => {
+                let why = format!("the pool cannot be used: {}", problems.join("; "));
+                return ApiError::unavailable(why).into_response();
+            }
+            Err(_) => return ApiError::unavailable("the engine stops; ask again").into_response(),
+        }
+    }
+    next.run(request).await
 }
 
 /// A caller that hangs up takes nothing back: between a job written down and a job begun nothing may stop.
@@ -89,7 +108,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Err(_) => ApiError::unavailable("the engine stops; ask again").into_response(),
         },
     }
 }
@@ -318,4 +337,26 @@ async fn ready(State(engine): State<Arc<Engine>>) -> (StatusCode, Json<serde_jso
         status,
         Json(serde_json::json!({ "problems": problems, "dSources": linked })),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_told_as_every_refusal() {
+        let never = || std::future::pending::<StatusCode>();
+        let deadline = Duration::from_millis(1);
+        let router: Router = Router::new()
+            .route("/", get(never))
+            .layer(middleware::from_fn_with_state(deadline, in_time));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+        let body = to_bytes(response.into_body(), 1 << 10).await.unwrap();
+        let told: dct::types::ErrorResponse = serde_json::from_slice(&body).unwrap();
+        assert_eq!(told.error.as_deref(), Some("gateway timeout"));
+        assert!(told.error_description.unwrap().contains("0.001 s"));
+    }
 }

@@ -78,6 +78,9 @@ pub struct ApiKey {
     /// Or its SHA-256 in hexadecimal digits: enough to know the key, not enough to call with it.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// Looks and searches, and changes nothing.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 impl ApiKey {

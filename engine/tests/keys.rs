@@ -21,6 +21,7 @@ async fn the_hash_of_a_key_lets_the_key_in_and_not_itself() {
             name: "ci".to_owned(),
             key_file: None,
             sha256: Some(hash.to_owned()),
+            read_only: false,
         }];
     });
     for (key, status) in [("another-key", 200), (hash, 401), (KEY, 401)] {
@@ -65,6 +66,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
             name: "other".to_owned(),
             key_file: Some(other),
             sha256: None,
+            read_only: false,
         });
     });
     let mut refused = None;
@@ -117,4 +119,65 @@ async fn metrics_tell_what_goes_on_and_no_names_that_callers_choose() {
     for name in ["a-name-of-theirs", "another-name", "made", KEY] {
         assert!(!text.contains(name), "{name} in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_may_look_is_forbidden_to_change_anything() {
+    let mut app = App::new();
+    let id = app.provisioned("dev").await;
+    app.rekeyed(|settings| {
+        for key in &mut settings.api_keys {
+            key.read_only = true;
+        }
+    });
+    app.get(&format!("/vdbs/{id}")).await;
+    app.post("/vdbs/search", json!({})).await;
+    let path = "/environments/compatible_repositories_by_snapshot";
+    app.post(path, json!({})).await;
+    for (method, path) in [
+        ("POST", "/vdbs/provision_by_snapshot".to_owned()),
+        ("PATCH", format!("/vdbs/{id}")),
+        ("POST", format!("/vdbs/{id}/delete")),
+        ("POST", format!("/vdbs/{id}/tags")),
+        ("DELETE", "/bookmarks/x".to_owned()),
+    ] {
+        app.refused(method, &path, json!({}), 403, "\"test\" is readOnly")
+            .await;
+    }
+    // A token is worth what its key is.
+    let token = app.post("/login", json!({"api_key": KEY})).await;
+    let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+    let path = format!("/dct/v3/vdbs/{id}/delete");
+    let (status, _) = app.raw("POST", &path, Some(&bearer), "{}").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    app.get(&format!("/vdbs/{id}")).await;
+}
+
+#[tokio::test]
+async fn nothing_is_begun_on_a_pool_that_is_not_there() {
+    let app = App::new();
+    let away = |is| {
+        let unmounted = &app.pool.disk.unmounted;
+        unmounted.store(is, std::sync::atomic::Ordering::SeqCst);
+    };
+    away(true);
+    let order = json!({"name": "dev", "source_data_id": "largedb", "container_mode": true});
+    let path = "/vdbs/provision_by_snapshot";
+    app.refused("POST", path, order.clone(), 503, "nothing is mounted")
+        .await;
+    let (status, after) = app
+        .posted_header(&format!("/dct/v3{path}"), "retry-after")
+        .await;
+    assert_eq!((status, after.as_deref()), (503, Some("10")));
+    app.post("/vdbs/search", json!({})).await;
+    away(false);
+    let answer = app.post(path, order).await;
+    assert_eq!(app.over(&answer).await["status"], "COMPLETED");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_told_as_every_refusal() {
+    let app = App::new();
+    let large = json!({"api_key": "x".repeat(70 << 10)});
+    app.refused("POST", "/login", large, 413, "larger").await;
 }

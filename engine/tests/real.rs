@@ -189,6 +189,7 @@ fn settings(bin: &Path, dir: &Path, port: u16, pool: Option<PathBuf>) -> Setting
             name: "test".to_owned(),
             key_file: Some(dir.join("password")),
             sha256: None,
+            read_only: false,
         }],
         rate_limit: None,
         postgres_bin: bin.to_owned().into(),

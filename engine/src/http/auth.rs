@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::zeroize::Zeroizing;
@@ -38,6 +38,7 @@ struct Token {
 
 struct Key {
     name: String,
+    read_only: bool,
     /// None if the settings hold the hash itself.
     file: Option<PathBuf>,
     seen: Option<(SystemTime, u64)>,
@@ -48,6 +49,7 @@ impl Keys {
     pub fn new(settings: &Settings) -> Self {
         let key = |key: &ApiKey| Key {
             name: key.name.clone(),
+            read_only: key.read_only,
             file: key.key_file.clone(),
             seen: None,
             hash: key.hash(),
@@ -95,6 +97,11 @@ impl Keys {
         };
         let left = found.1.checked_duration_since(Instant::now())?;
         Some((self.owner_of(found.0)?, left))
+    }
+
+    fn is_read_only(&self, owner: &str) -> bool {
+        let keys = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().any(|key| key.read_only && key.name == owner)
     }
 
     fn caller(&self, scheme: Scheme, secret: &str) -> Option<String> {
@@ -181,6 +188,12 @@ pub(super) async fn require(
                 if let Err(wait) = keys.limits.take(&owner, Instant::now()) {
                     return Err(ApiError::too_many(wait));
                 }
+                if !is_read(request.method(), request.uri().path()) && keys.is_read_only(&owner) {
+                    let why = format!(
+                        "the api key {owner:?} is readOnly in the engine's settings: it looks and searches, and changes nothing"
+                    );
+                    return Err(ApiError::new(StatusCode::FORBIDDEN, why));
+                }
                 tracing::debug!(owner, client, method = %request.method(), path = request.uri().path(), "call");
                 return Ok(next.run(request).await);
             }
@@ -189,6 +202,16 @@ pub(super) async fn require(
         },
     };
     Err(ApiError::new(StatusCode::UNAUTHORIZED, why))
+}
+
+/// What looks and changes nothing: some questions of the interface are too long for an address.
+pub(super) fn is_read(method: &Method, path: &str) -> bool {
+    const ASKED: [&str; 3] = [
+        "/search",
+        "/compatible_repositories_by_snapshot",
+        "/timeflow_snapshot_ranges",
+    ];
+    method.is_safe() || *method == Method::POST && ASKED.iter().any(|end| path.ends_with(end))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

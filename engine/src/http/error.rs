@@ -12,6 +12,8 @@ use dct::types::ErrorResponse;
 use crate::actions::Refusal;
 use crate::error_chain;
 
+const UNTIL_AGAIN: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -38,6 +40,22 @@ impl ApiError {
             retry_after: Some(seconds),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, why)
         }
+    }
+
+    /// The engine cannot work now, and will once somebody has done something, or it was started again.
+    pub(super) fn unavailable(why: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(UNTIL_AGAIN.as_secs()),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+    }
+
+    pub(super) fn late(deadline: Duration) -> Self {
+        let seconds = deadline.as_secs_f32();
+        let why = format!(
+            "the engine did not answer within {seconds} s; look whether it was done before asking again"
+        );
+        Self::new(StatusCode::GATEWAY_TIMEOUT, why)
     }
 
     pub(super) fn invalid(description: impl Into<String>) -> Self {

@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use super::error::ApiError;
+
 /// A JSON body, or nothing at all.
 pub(super) struct Body<T>(pub(super) T);
 
@@ -13,9 +15,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(IntoResponse::into_response)?;
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|error| {
+            let why = match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    "the body is larger than any that is served here".to_owned()
+                }
+                _ => error.body_text(),
+            };
+            ApiError::new(error.status(), why).into_response()
+        })?;
         let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) {
             b"{}"
         } else {

@@ -54,7 +54,22 @@ impl App {
 
     /// Status and one header of an answer.
     pub(crate) async fn header(&self, path: &str, key: &str, name: &str) -> (u16, Option<String>) {
+        self.header_of("GET", path, key, name).await
+    }
+
+    pub(crate) async fn posted_header(&self, path: &str, name: &str) -> (u16, Option<String>) {
+        self.header_of("POST", path, KEY, name).await
+    }
+
+    async fn header_of(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        name: &str,
+    ) -> (u16, Option<String>) {
         let request = Request::builder()
+            .method(method)
             .uri(path)
             .header(header::AUTHORIZATION, format!("apk {key}"))
             .body(Body::empty());

@@ -32,6 +32,8 @@ pub(crate) const KEY: &str = "1.0123456789abcdef";
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) broken: Arc<AtomicBool>,
+    /// Not there at all.
+    pub(crate) unmounted: Arc<AtomicBool>,
     pub(crate) file_by_file: Arc<AtomicBool>,
     /// Steps until the engine is killed; 0 never kills it.
     pub(crate) steps: Arc<AtomicUsize>,
@@ -107,7 +109,9 @@ impl Storage for Disk {
         Ok(())
     }
     fn problems(&self, _pool: &Path) -> Vec<String> {
-        Vec::new()
+        let unmounted = self.unmounted.load(Ordering::SeqCst);
+        let problem = "nothing is mounted at the pool".to_owned();
+        unmounted.then_some(problem).into_iter().collect()
     }
 }
 
@@ -370,6 +374,7 @@ impl Pool {
                 name: "test".to_owned(),
                 key_file: Some(self.path("key")),
                 sha256: None,
+                read_only: false,
             }],
             rate_limit: None,
             postgres_bin: self.path("bin").into(),
