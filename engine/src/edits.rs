@@ -1,5 +1,6 @@
 //! Changes of metadata alone: names, hooks, tags, jobs that nobody waits for any more.
 
+mod dsources;
 pub(crate) mod hooks;
 mod tags;
 

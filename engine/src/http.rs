@@ -153,6 +153,7 @@ fn dsources() -> Routes {
         .route("/dsources", get(datasets::dsources))
         .route("/dsources/search", post(datasets::search_dsources))
         .route("/dsources/appdata", post(datasets::link))
+        .route("/dsources/appdata/{id}", patch(datasets::update))
         .route("/dsources/delete", post(points::delete_dsource))
         .route("/dsources/{id}", get(datasets::dsource))
         .route(

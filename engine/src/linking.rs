@@ -71,7 +71,8 @@ impl Engine {
                 point: None,
             };
             let timeflow = timeflows::begin(draft, &begun, Phase::Creating)?;
-            let doc = self.dsource_doc(number, &name, &source_id, timeflow, tags);
+            let mut doc = self.dsource_doc(number, &name, &source_id, timeflow, tags);
+            doc.description.clone_from(&request.description);
             let dsource = object(
                 number,
                 Kind::DSource,

@@ -245,6 +245,122 @@ async fn terraform_groups_tags_and_waits_for_a_dsource() {
     assert_eq!(status, StatusCode::NO_CONTENT);
 }
 
+/// The other two ways to order, and an import, which only reads.
+#[tokio::test]
+async fn terraform_orders_by_time_and_from_a_bookmark_and_imports() {
+    let app = App::with(Pool::classic());
+    let snapshot = app.get("/snapshots").await["items"][0].clone();
+    let ordered = |more: Value| {
+        let mut body = json!({
+            "auto_select_repository": true, "environment_id": "10.0.1.54", "make_current_account_owner": true,
+            "vdb_restart": true,
+        });
+        for (field, value) in more.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        body
+    };
+    app.configure().await;
+    let body = ordered(
+        json!({"name": "by-time", "source_data_id": "largedb", "timestamp": snapshot["timestamp"]}),
+    );
+    let path = "/vdbs/provision_by_timestamp";
+    let answer = app.terraform("POST", path, body).await;
+    let id = text(&answer["vdb_id"]).to_owned();
+    let mark = json!({"name": "mark", "vdb_ids": [id], "retention": -1});
+    let (status, mark) = app.call("POST", "/bookmarks", mark).await;
+    assert_eq!(status, StatusCode::CREATED);
+    app.over(&mark).await;
+    let body = ordered(json!({"name": "of-mark", "bookmark_id": mark["bookmark"]["id"]}));
+    let path = "/vdbs/provision_from_bookmark";
+    let other = app.terraform("POST", path, body).await;
+
+    // Version 4 asks for the snapshot that was taken where none was named.
+    for id in [&id, text(&other["vdb_id"])] {
+        let vdb = app.vdb(id).await;
+        let flow = text(&vdb["current_timeflow_id"]);
+        let flow = app.get(&format!("/timeflows/{flow}")).await;
+        let from = text(&flow["parent_snapshot_id"]);
+        app.get(&format!("/snapshots/{from}")).await;
+        assert_eq!(
+            (&vdb["status"], &vdb["enabled"]),
+            (&json!("RUNNING"), &json!(true))
+        );
+    }
+    // An import knows the id alone, and changes nothing.
+    let jobs = app.get("/jobs").await["response_metadata"]["total"].clone();
+    app.configure().await;
+    let (one, again) = (app.vdb(&id).await, app.vdb(&id).await);
+    assert_eq!(one, again);
+    assert_eq!(app.get("/jobs").await["response_metadata"]["total"], jobs);
+}
+
+#[tokio::test]
+async fn terraform_changes_a_group_and_waits_until_it_runs() {
+    let app = App::new();
+    let (a, b) = (app.provisioned("a").await, app.provisioned("b").await);
+    let body = json!({"name": "group", "vdb_ids": [a]});
+    let group = app.post("/vdb-groups", body).await["vdb_group"]["id"].clone();
+    let path = format!("/vdb-groups/{}", text(&group));
+    let body = json!({"name": "renamed", "vdb_ids": [a, b]});
+    let answer = app.terraform("PATCH", &path, body).await;
+    assert_eq!(answer["name"], "renamed");
+    let seen = app.get(&path).await;
+    assert_eq!(
+        (&seen["status"], &seen["vdb_ids"]),
+        (&json!("RUNNING"), &json!([a, b]))
+    );
+    app.missing("GET", "/vdb-groups/group", Value::Null).await;
+}
+
+#[tokio::test]
+async fn terraform_creates_changes_and_destroys_an_appdata_dsource() {
+    let app = App::on(Pool::new());
+    app.configure().await;
+    let tags = json!([{"key": "env", "value": "dev"}]);
+    let body = json!({
+        "name": "orders", "source_id": "largedb", "group_id": "1-GROUP-1", "description": "of the shop", "link_type": "AppDataStaged",
+        "make_current_account_owner": true, "environment_user": "HOST_USER-2", "staging_environment": "1-UNIX_HOST_ENVIRONMENT-1",
+        "parameters": {"postgresPort": 5434}, "sync_parameters": {"resync": true}, "tags": tags,
+    });
+    let answer = app.terraform("POST", "/dsources/appdata", body).await;
+    let id = text(&answer["dsource_id"]).to_owned();
+    let path = format!("/dsources/{id}");
+    let dsource = app.get(&path).await;
+    assert_eq!(
+        (&dsource["name"], &dsource["tags"]),
+        (&json!("orders"), &tags)
+    );
+    assert_eq!(dsource["description"], "of the shop");
+    let snapshots = app.get(&format!("{path}/snapshots")).await;
+    assert_eq!(snapshots["items"].as_array().unwrap().len(), 1);
+    let order = json!({"name": "dev", "source_data_id": "orders", "container_mode": true});
+    app.terraform("POST", "/vdbs/provision_by_snapshot", order)
+        .await;
+
+    let update = format!("/dsources/appdata/{id}");
+    let body = json!({"name": "renamed", "description": "", "ops_pre_sync": []});
+    app.terraform("PATCH", &update, body).await;
+    let dsource = app.get(&path).await;
+    assert_eq!(
+        (&dsource["name"], &dsource["description"]),
+        (&json!("renamed"), &json!(""))
+    );
+    let vdb = app.get("/vdbs/dev").await;
+    for field in ["parent_name", "parent_dsource_name"] {
+        assert_eq!(vdb[field], "renamed", "{field}");
+    }
+    let snapshots = app.get(&format!("{path}/snapshots")).await;
+    assert_eq!(snapshots["items"][0]["dataset_name"], "renamed");
+    app.missing("PATCH", "/dsources/appdata/x", json!({})).await;
+
+    app.terraform("POST", "/vdbs/dev/delete", json!({"force": false}))
+        .await;
+    let body = json!({"dsource_id": id, "force": false});
+    app.terraform("POST", "/dsources/delete", body).await;
+    app.missing("GET", &path, Value::Null).await;
+}
+
 /// The SDK sends an empty body where it has no model, and turns the numbers of free objects into fractions.
 #[tokio::test]
 async fn the_python_sdk_goes_its_usual_way() {

@@ -220,6 +220,9 @@ async fn every_operation_of_the_list_answers_as_the_document_says() {
         .await;
     app.ok(post, "/logout", Value::Null).await;
 
+    let dsource = format!("/dsources/appdata/{}", text(&first["dataset_id"]));
+    app.ok("PATCH", &dsource, json!({"description": "d"})).await;
+
     // Snapshots.
     let source = text(&first["dataset_id"]).to_owned();
     for (find, at) in [("timestamp", moment), ("location", place)] {
@@ -264,8 +267,8 @@ async fn every_operation_of_the_list_answers_as_the_document_says() {
         .await;
 
     let done = schema::done();
-    let served = list().into_iter().filter(|(_, mark)| *mark != "-");
-    let missing: Vec<&str> = served
+    let wanted = list().into_iter().filter(|(_, mark)| *mark != "-");
+    let missing: Vec<&str> = wanted
         .map(|(name, _)| name)
         .filter(|name| !done.contains(*name))
         .collect();

@@ -21,7 +21,8 @@ pub use requests::{
     BookmarkAnswer, BySnapshot, CreateBookmark, DeleteDSource, DeleteSnapshot, DeleteTags,
     DeleteVdb, DisableVdb, EnableVdb, FromBookmark, JobAnswer, LinkAnswer, LinkAppdata, LockVdb,
     PointInTime, ProvisionAnswer, ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark,
-    StopVdb, TagsBody, UpdateBookmark, UpdateSnapshot, UpdateVdb, VdbGroupAnswer, VdbGroupBody,
+    StopVdb, TagsBody, UpdateBookmark, UpdateDSource, UpdateSnapshot, UpdateVdb, VdbGroupAnswer,
+    VdbGroupBody,
 };
 
 /// Declares an object: required fields before the bar, optional ones after it, then objects whose fields stand beside them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use dct::types::{JobAnswer, LinkAnswer, LinkAppdata, SearchBody};
+use dct::types::{JobAnswer, LinkAnswer, LinkAppdata, SearchBody, UpdateDSource};
 use serde_json::{Value, json};
 
 use super::attributes;
@@ -12,7 +12,7 @@ use super::catalog::{numbered, one};
 use super::error::ApiError;
 use super::extract::Body;
 use super::page::{List, Numbered, Shown, Wanted, page};
-use super::vdbs::begin;
+use super::vdbs::{begin, started};
 use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{Kind, Object};
@@ -92,6 +92,15 @@ pub(super) async fn link(
         engine.start(&job.id);
     }
     Ok(Json(answer))
+}
+
+pub(super) async fn update(
+    State(engine): Shared,
+    Path(id): Path<String>,
+    Body(request): Body<UpdateDSource>,
+) -> Result<Json<JobAnswer>, ApiError> {
+    let job = begin(&engine, move |engine| engine.update_dsource(&id, &request)).await?;
+    Ok(started(&engine, job))
 }
 
 pub(super) async fn take_snapshot(

@@ -231,6 +231,14 @@ wire! {
 }
 
 wire! {
+    UpdateDSource {
+        |
+        name: String,
+        description: String,
+    }
+}
+
+wire! {
     TagsBody {
         |
         tags: Vec<Tag>,
