@@ -22,6 +22,7 @@ pub mod act;
 pub mod build;
 pub mod built;
 pub mod cleanup;
+pub mod collations;
 pub mod desired;
 pub mod expiry;
 pub mod hooks;

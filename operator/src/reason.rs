@@ -41,6 +41,7 @@ reasons! {
     Provisioning Progress "";
     Enabling Progress "";
     Starting Progress "";
+    Reindexing Progress "";
     RunningHooks Progress "";
     Publishing Progress "";
     Refreshing Progress "";
@@ -83,6 +84,8 @@ reasons! {
     HarmlessFailed Trouble "the copy could not be made harmless, so it was not started; read the message";
     ServerStopped Trouble "read the server's log: kubectl logs <name>-0";
     DatabaseNotFound Stalled "set database.name to one of the named databases, or createIfMissing to true";
+    CollationMismatch Stalled "use an image with the libraries of the source, or set spec.collations to Reindex or Warn";
+    ReindexFailed Stalled "correct what the server names, or set spec.collations to Warn to go on without the rebuild";
     HookFailed Stalled "correct the hook's script; an edited hook runs again";
     RefreshFailed Stalled "the database has the data from before; correct what is named and set another refresh.token, or leave it to the next time of the schedule";
     RefreshUndoFailed Stalled "both generations of the data are kept; correct what is named and set another refresh.token";

@@ -50,7 +50,7 @@ const LARGEST_HELPER: usize = 900 << 10;
 /// # Errors
 /// What stops the operator from starting, or that it lost the lease.
 pub async fn run(settings: Settings, place: Place) -> anyhow::Result<()> {
-    run_with(settings, place, Arc::new(Postgres)).await
+    run_with(settings, place, Arc::new(Postgres::default())).await
 }
 
 /// The same with another way to the servers: the measurements at scale have none.

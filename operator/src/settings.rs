@@ -21,6 +21,9 @@ pub struct Settings {
     /// For hooks that name no deadline of their own.
     #[serde(default = "ten_minutes", deserialize_with = "duration")]
     pub hook_deadline: Duration,
+    /// After this long the rebuild of indexes that `spec.collations: Reindex` asks for is given up.
+    #[serde(default = "half_an_hour", deserialize_with = "duration")]
+    pub reindex_deadline: Duration,
     /// What runs on a target host of Delphix instead of in a pod.
     #[serde(default)]
     pub remote: Option<Remote>,

@@ -1,12 +1,17 @@
 //! Port to the running server: what the operator says to it, always through the Service.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use environment::spec::Database;
+use environment::spec::{CollationPolicy, Database};
 
 use crate::scram::Password;
 
+mod collations;
 mod postgres;
 mod prepare;
+mod rebuild;
+pub use collations::{Collation, Collations};
 pub use postgres::Postgres;
 
 /// Where the server answers.
@@ -24,6 +29,17 @@ pub struct Preparation {
     pub database: String,
     pub user: String,
     pub create_if_missing: bool,
+    pub collations: CollationPolicy,
+    /// Of the rebuild that the policy may ask for.
+    pub reindex_deadline: Duration,
+}
+
+/// What a preparation came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    Done(Collations),
+    /// Indexes are being rebuilt, because these differ; everything after it is still to be done.
+    Reindexing(Collations),
 }
 
 /// Who proves that the database can be used.
@@ -57,19 +73,25 @@ pub enum Error {
         wanted: String,
         existing: Vec<String>,
     },
+    /// The order's policy does not go on with these.
+    #[error("{}", .0.text())]
+    CollationsDiffer(Collations),
+    #[error("{0}")]
+    ReindexFailed(String),
     #[error("{0}")]
     Failed(String),
 }
 
 #[async_trait]
 pub trait Sql: Send + Sync {
-    /// Takes away what could reach out, and makes the application's role and database. Does nothing the second time.
+    /// Takes away what could reach out, compares the collations, and makes the application's role and database. Changes
+    /// nothing the second time.
     async fn prepare(
         &self,
         server: &Server,
         admin: &Password,
         order: &Preparation,
-    ) -> Result<(), Error>;
+    ) -> Result<Prepared, Error>;
     /// Gives the role its password; what is sent is a verifier.
     async fn set_password(
         &self,

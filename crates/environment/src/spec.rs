@@ -100,6 +100,10 @@ pub struct PostgresVdbSpec {
     /// Fresh data from the same source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// What follows where the image's libraries sort text otherwise than those of the source: Warn says so, Reindex
+    /// rebuilds the indexes concerned before the database is Ready, Refuse does not make it Ready.
+    #[serde(default)]
+    pub collations: CollationPolicy,
 }
 
 impl PostgresVdbSpec {
@@ -267,6 +271,15 @@ pub enum DeletionPolicy {
     #[default]
     Delete,
     Retain,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum CollationPolicy {
+    #[default]
+    Warn,
+    Reindex,
+    Refuse,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use environment::status::{Intent, Job};
 
 use super::build::{Frame, Names, config_map, vdb_name};
+use super::memory::Prepared;
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
@@ -21,6 +22,8 @@ use crate::tower;
 /// How long one pass tries to connect before it makes room for others, and how often.
 const CONNECT_TRIES: u32 = 15;
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a rebuild of indexes is asked after.
+const REINDEX_PAUSE: Duration = Duration::from_secs(2);
 /// Longest log of a hook that goes into a condition.
 const LOG_TAIL: usize = 1024;
 /// After this long what is to be written is decided anew.
@@ -341,18 +344,40 @@ async fn prepare(
     let mut last = String::new();
     for _ in 0..CONNECT_TRIES {
         match ctx.sql.prepare(&server, &admin, order).await {
-            Ok(()) => {
+            Ok(sql::Prepared::Done(collations)) => {
                 if let pod::State::Up(up) = remote::server(observed, frame) {
-                    let done = (up.run(), order.clone());
+                    let done = Prepared {
+                        run: up.run(),
+                        order: order.clone(),
+                        collations,
+                    };
                     ctx.memory
                         .with(&observed.cr.key(), |m| m.prepared = Some(done));
                 }
                 return Ok(Outcome::Again);
             }
+            Ok(sql::Prepared::Reindexing(differ)) => {
+                let message = format!(
+                    "indexes are rebuilt, for at most {:?} (reindexDeadline): {}",
+                    order.reindex_deadline,
+                    differ.text()
+                );
+                return Ok(Outcome::Waiting(Waiting {
+                    reason: Reason::Reindexing,
+                    message,
+                    after: REINDEX_PAUSE,
+                }));
+            }
             Err(sql::Error::NotYet(why)) => last = why,
             Err(sql::Error::DatabaseNotFound { wanted, existing }) => {
                 let error = sql::Error::DatabaseNotFound { wanted, existing };
                 return Ok(stopped(Reason::DatabaseNotFound, error.to_string()));
+            }
+            Err(error @ sql::Error::CollationsDiffer(_)) => {
+                return Ok(stopped(Reason::CollationMismatch, error.to_string()));
+            }
+            Err(error @ sql::Error::ReindexFailed(_)) => {
+                return Ok(stopped(Reason::ReindexFailed, error.to_string()));
             }
             Err(error) => return Ok(stopped(Reason::PreparationFailed, error.to_string())),
         }

@@ -14,7 +14,7 @@ use super::probe::BETWEEN;
 use super::sight::Sight;
 use crate::clock::between;
 use crate::crd::Key;
-use crate::sql::Preparation;
+use crate::sql::{Collations, Preparation};
 
 /// The first retry comes soon, later ones at most this far apart.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
@@ -30,8 +30,7 @@ pub struct Remembered {
     pub fresh_intent: Option<(Intent, String)>,
     /// Since then an order about the data may have been sent that nobody wrote down: by this process, or by one before.
     pub unsure_since: Option<Timestamp>,
-    /// Run of the pod (uid and restarts) that was prepared, and for what.
-    pub prepared: Option<(String, Preparation)>,
+    pub prepared: Option<Prepared>,
     pub stages: Vec<Stage>,
     pub last_write: Option<Timestamp>,
     pub last_proof: Option<Timestamp>,
@@ -46,6 +45,15 @@ pub struct Remembered {
     /// This process itself has put the finalizer on the resource, and has sent nothing for it: nothing was ordered yet.
     pub is_new: bool,
     versions: Versions,
+}
+
+/// What was prepared, and what it showed.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Of the pod: uid and restarts.
+    pub run: String,
+    pub order: Preparation,
+    pub collations: Collations,
 }
 
 /// How far this process has followed the resource. Versions of a custom resource are revisions of the cluster's store:

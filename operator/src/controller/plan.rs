@@ -269,7 +269,7 @@ fn run(observed: &Observed, frame: &Frame<'_>, copy: &Copy) -> Plan {
     let order = preparation(frame, copy);
     let prepared = observed.memory.prepared.as_ref();
     // Another user or database in the order needs another preparation of the same server.
-    let stands = prepared.is_some_and(|(run, done)| *run == pod.run() && *done == order);
+    let stands = prepared.is_some_and(|p| p.run == pod.run() && p.order == order);
     if !stands && !frame.has_own_role() {
         return Plan::Act(Step::Prepare(Box::new(order)));
     }
@@ -331,6 +331,8 @@ fn preparation(frame: &Frame<'_>, copy: &Copy) -> Preparation {
         database: database.name.clone(),
         user: database.user.clone(),
         create_if_missing: database.create_if_missing,
+        collations: frame.cr.spec.collations,
+        reindex_deadline: frame.settings.reindex_deadline,
     }
 }
 

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use dct::types::Vdb;
-use environment::spec::HookStage;
+use environment::spec::{CollationPolicy, HookStage};
 use environment::status::{Exchange as Operation, Refresh, RefreshState};
 
 use super::build::{Frame, hook_job};
@@ -193,7 +193,8 @@ fn written(refresh: Refresh, generation: Option<u32>) -> Outcome {
     })))
 }
 
-/// The state has lasted longer than a state may. Hooks have deadlines of their own, which come on top.
+/// The state has lasted longer than a state may. Hooks and the rebuild of indexes have deadlines of their own,
+/// which come on top.
 fn is_late(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> bool {
     let stage = match refresh.state {
         Some(RefreshState::Preparing) => Some(HookStage::PreRefresh),
@@ -208,8 +209,15 @@ fn is_late(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> bool {
         .filter(|hook| Some(hook.stage) == stage)
         .map(|hook| hook_job::deadline(frame, hook))
         .sum();
+    let rebuilds = refresh.state == Some(RefreshState::Starting)
+        && frame.cr.spec.collations == CollationPolicy::Reindex;
+    let rebuild = if rebuilds {
+        frame.settings.reindex_deadline
+    } else {
+        Duration::ZERO
+    };
     let since = refresh.since.as_deref().and_then(parse);
-    let longest = frame.settings.refresh_deadline + hooks;
+    let longest = frame.settings.refresh_deadline + hooks + rebuild;
     since.is_some_and(|at| between(at, observed.now) >= longest)
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::build::{Frame, Names, secret, server_settings};
 use super::observe::{self, Observed, recorded};
 use super::plan::{Outcome, Proof, Record, Step};
-use super::{cleanup, expiry, hooks, provision, refresh};
+use super::{cleanup, collations, expiry, hooks, provision, refresh};
 use crate::clock::{precise, seconds};
 use crate::cluster::Object;
 use crate::reason::{Kind, Reason};
@@ -246,7 +246,7 @@ fn told(observed: &Observed, frame: &Frame<'_>, outcome: &Outcome) -> Option<(Re
             let message = expiry::message(&observed.cr, *reason);
             (*reason, hinted(*reason, &message))
         }
-        Outcome::Ready(_) => (Reason::Verified, ready_message(frame)),
+        Outcome::Ready(_) => (Reason::Verified, ready_message(observed, frame)),
     })
 }
 
@@ -280,7 +280,7 @@ fn hinted(reason: Reason, message: &str) -> String {
     }
 }
 
-fn ready_message(frame: &Frame<'_>) -> String {
+fn ready_message(observed: &Observed, frame: &Frame<'_>) -> String {
     let spec = &frame.cr.spec;
     let mut message = format!(
         "{} answered a query as {} through the Service",
@@ -297,6 +297,7 @@ fn ready_message(frame: &Frame<'_>) -> String {
     if spec.database.password.is_some() {
         message += "; warning: spec.database.password stands in the manifest, use passwordSecretRef or none";
     }
+    message.extend(collations::warning(observed));
     message
 }
 
@@ -526,6 +527,8 @@ impl Conditions<'_> {
             state,
             if failed { message } else { "" },
         );
+        let (holds, why, text) = collations::shown(observed, frame, outcome, self.before);
+        self.set(collations::CONDITION, &holds, &why, &text);
         self.push("Suspended", suspended, reason.as_str(), "");
     }
 
@@ -535,9 +538,13 @@ impl Conditions<'_> {
             .any(|c| c.kind == kind && c.status == "True")
     }
 
-    /// The time of the last change stays while the condition does.
     fn push(&mut self, kind: &str, holds: bool, reason: &str, message: &str) {
         let status = if holds { "True" } else { "False" };
+        self.set(kind, status, reason, message);
+    }
+
+    /// The time of the last change stays while the condition does.
+    fn set(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
         let same = self
             .before
             .iter()

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use environment::spec::CollationPolicy;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::{Error, Login, Preparation, Server, Sql, prepare};
+use super::collations::Collations;
+use super::rebuild::{Rebuilds, State};
+use super::{Error, Login, Preparation, Prepared, Server, Sql, prepare};
 use crate::rules::ADMIN;
 use crate::scram::Password;
 
@@ -15,7 +18,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Creating a database copies a template; everything else takes milliseconds.
 const STATEMENTS: Duration = Duration::from_mins(1);
 
-pub struct Postgres;
+#[derive(Default)]
+pub struct Postgres {
+    rebuilds: Rebuilds,
+}
 
 /// An open connection; its background task ends with it.
 pub(super) struct Session {
@@ -107,12 +113,29 @@ impl Sql for Postgres {
         server: &Server,
         password: &Password,
         order: &Preparation,
-    ) -> Result<(), Error> {
+    ) -> Result<Prepared, Error> {
+        let reindexes = order.collations == CollationPolicy::Reindex;
+        let rebuilt = match self.rebuilds.state(server, order) {
+            State::Running(differ) if reindexes => return Ok(Prepared::Reindexing(differ)),
+            State::Ended(ended) if reindexes => Some(ended?),
+            _ => None,
+        };
         let session = admin(server, password, &order.database).await?;
         let work = prepare::run(&session, server, password, order);
-        tokio::time::timeout(STATEMENTS, work)
+        let done = tokio::time::timeout(STATEMENTS, work)
             .await
-            .map_err(|_| Error::Failed("the preparation took longer than a minute".to_owned()))?
+            .map_err(|_| Error::Failed("the preparation took longer than a minute".to_owned()))?;
+        match (done, rebuilt) {
+            (Err(Error::CollationsDiffer(found)), None) if reindexes => {
+                self.rebuilds.begin(server, password, order, &found);
+                Ok(Prepared::Reindexing(found))
+            }
+            (Err(Error::CollationsDiffer(found)), Some(_)) => Err(Error::ReindexFailed(format!(
+                "after the indexes were rebuilt, {}",
+                found.text()
+            ))),
+            (done, rebuilt) => done.map(|found| Prepared::Done(Collations { rebuilt, ..found })),
+        }
     }
 
     async fn set_password(

@@ -3,6 +3,9 @@
 //! Every statement can be repeated. The last one marks the copy, so that a later start does not take away what the
 //! application's own hooks have made.
 
+use environment::spec::CollationPolicy;
+
+use super::collations::{self, Collation, Collations};
 use super::postgres::{Session, connect, explain};
 use super::{Error, Preparation, Server};
 use crate::rules::ADMIN;
@@ -24,23 +27,31 @@ pub(super) async fn run(
     server: &Server,
     admin: &Password,
     order: &Preparation,
-) -> Result<(), Error> {
+) -> Result<Collations, Error> {
     let marked: Option<String> = match session.client.query_opt(MARK, &[]).await.map_err(explain)? {
         Some(row) => row.get(0),
         None => None,
     };
     let existing = databases(session).await?;
-    if marked.as_deref() != Some(order.identity.as_str()) {
-        for database in &existing {
-            disarm(&connect(server, database, ADMIN, admin).await?).await?;
+    let fresh = marked.as_deref() != Some(order.identity.as_str());
+    let mut found = collations::of_databases(session).await?;
+    for database in &existing {
+        let inside = connect(server, database, ADMIN, admin).await?;
+        if fresh {
+            disarm(&inside).await?;
         }
+        collations::of_objects(&inside, &mut found).await?;
     }
+    found.put_first(&order.database);
     let known = role_exists(session, &order.user).await?;
     if !existing.contains(&order.database) && !order.create_if_missing {
         return Err(Error::DatabaseNotFound {
             wanted: order.database.clone(),
             existing,
         });
+    }
+    if !found.differ.is_empty() && order.collations != CollationPolicy::Warn {
+        return Err(Error::CollationsDiffer(found));
     }
     let user = identifier(&order.user);
     if known {
@@ -53,10 +64,11 @@ pub(super) async fn run(
         execute(session, &format!("CREATE ROLE {user} LOGIN")).await?;
     }
     if !existing.contains(&order.database) {
+        let version = as_the_template(&mut found, &order.database);
         execute(
             session,
             &format!(
-                "CREATE DATABASE {} OWNER {user}",
+                "CREATE DATABASE {} OWNER {user}{version}",
                 identifier(&order.database)
             ),
         )
@@ -73,7 +85,22 @@ pub(super) async fn run(
         session,
         &format!("COMMENT ON ROLE {ADMIN} IS {}", literal(&order.identity)),
     )
-    .await
+    .await?;
+    Ok(found)
+}
+
+/// A template whose collation differs is only copied when the version is named, and then the copy differs as well.
+fn as_the_template(found: &mut Collations, database: &str) -> String {
+    let Some(template) = found.differ.iter().find(|c| c.database == "template1") else {
+        return String::new();
+    };
+    let version = template.recorded.as_deref().map(literal);
+    let own = Collation {
+        database: database.to_owned(),
+        ..template.clone()
+    };
+    found.differ.insert(0, own);
+    version.map_or_else(String::new, |v| format!(" COLLATION_VERSION = {v}"))
 }
 
 async fn databases(session: &Session) -> Result<Vec<String>, Error> {

@@ -17,7 +17,7 @@ use operator::cluster::{
 use operator::controller::build::APPLIED;
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
-use operator::sql::{self, Login, Preparation, Server, Sql};
+use operator::sql::{self, Collations, Login, Preparation, Prepared, Server, Sql};
 
 use super::defect::Defect;
 use super::run::{Lost, Ports, stages};
@@ -336,14 +336,20 @@ impl Ports {
 
 #[async_trait]
 impl Sql for Ports {
-    async fn prepare(&self, _: &Server, _: &Password, _: &Preparation) -> Result<(), sql::Error> {
+    async fn prepare(
+        &self,
+        _: &Server,
+        _: &Password,
+        _: &Preparation,
+    ) -> Result<Prepared, sql::Error> {
         self.speak("prepare", |w| {
             if let Some(flow) = w.tower.flow() {
                 flow.prepared = true;
             }
             Ok(())
         })
-        .await
+        .await?;
+        Ok(Prepared::Done(Collations::default()))
     }
 
     async fn set_password(

@@ -9,18 +9,19 @@ use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Waking, Poll, Waker};
 
+use environment::spec::CollationPolicy;
 use environment::status::{Intent, RefreshState, Stage};
 use operator::cluster;
 use operator::controller::build::Helper;
 use operator::controller::built::Built;
-use operator::controller::memory::Memory;
+use operator::controller::memory::{Memory, Prepared};
 use operator::controller::refresh;
 use operator::controller::{Context, Requeue, reconcile};
 use operator::crd::Key;
 use operator::metrics::Metrics;
 use operator::poller::Poller;
 use operator::settings::Settings;
-use operator::sql::Preparation;
+use operator::sql::{Collations, Preparation};
 
 use super::defect::Defect;
 use super::time::{PAST_GRACES, PAST_PROBES, age, before, now};
@@ -280,15 +281,18 @@ fn process(ports: &Ports, mind: Option<&Mind>) -> Context {
         m.unsure_since = mind.unsure.map(before);
         m.prepared = mind.prepared.clone().map(|(run, identity)| {
             let (database, user) = ("orders".to_owned(), "app".to_owned());
-            (
+            Prepared {
                 run,
-                Preparation {
+                order: Preparation {
                     identity,
                     database,
                     user,
                     create_if_missing: false,
+                    collations: CollationPolicy::Warn,
+                    reindex_deadline: context.settings.reindex_deadline,
                 },
-            )
+                collations: Collations::default(),
+            }
         });
         m.stages = stages();
         m.last_proof = mind.proof.map(before);
@@ -324,7 +328,7 @@ fn remembered(context: &Context, world: &World, mind: Option<&Mind>) -> Option<M
     let stands = proves && status.is_some_and(|s| s.is_ready(0));
     let own =
         |(intent, source): (Intent, String)| (Some(intent) == recorded.intent).then_some(source);
-    let run = |(run, done): (String, Preparation)| (run, done.identity);
+    let run = |done: Prepared| (done.run, done.order.identity);
     Some(Mind {
         fresh: m.fresh_intent.and_then(own),
         new: m.is_new && recorded.intent.is_none(),

@@ -9,6 +9,7 @@
 
 mod actions;
 mod adopt;
+mod collations;
 mod create;
 mod dct_check;
 mod delete;

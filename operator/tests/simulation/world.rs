@@ -20,6 +20,7 @@ use operator::crd::{Key, PostgresVdb};
 use operator::metrics::Metrics;
 use operator::poller::Poller;
 use operator::settings::Settings;
+use operator::sql::Collations;
 use operator::{sql, tower};
 use serde_json::json;
 
@@ -190,6 +191,10 @@ pub(crate) struct State {
     pub(crate) hook_fails: bool,
     /// What a Job prints.
     pub(crate) prints: String,
+    /// What differs in the copies, how many more looks its rebuild takes or why it fails, and what it has done.
+    pub(crate) collations: Collations,
+    pub(crate) rebuild: Result<u8, &'static str>,
+    pub(super) rebuilt: Option<String>,
     pub(crate) stuck_pod: bool,
     /// The namespace goes, and the operator's role in it is gone already.
     pub(crate) namespace_ends: bool,
@@ -316,6 +321,9 @@ impl World {
             pod_status: None,
             hook_fails: false,
             prints: "psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into(),
+            collations: Collations::default(),
+            rebuild: Ok(2),
+            rebuilt: None,
             stuck_pod: false,
             namespace_ends: false,
             orphans: Vec::new(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use operator::run::Place;
 use operator::scram::Password;
 use operator::settings::Settings;
-use operator::sql::{Error, Login, Preparation, Server, Sql};
+use operator::sql::{Collations, Error, Login, Preparation, Prepared, Server, Sql};
 
 pub(crate) const NAMESPACE: &str = "vdb-system";
 
@@ -15,8 +15,8 @@ struct Answers;
 
 #[async_trait]
 impl Sql for Answers {
-    async fn prepare(&self, _: &Server, _: &Password, _: &Preparation) -> Result<(), Error> {
-        Ok(())
+    async fn prepare(&self, _: &Server, _: &Password, _: &Preparation) -> Result<Prepared, Error> {
+        Ok(Prepared::Done(Collations::default()))
     }
 
     async fn set_password(

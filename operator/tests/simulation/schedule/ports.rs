@@ -13,7 +13,7 @@ use operator::clock::Clock;
 use operator::cluster::{self, Cluster, Ending, HookRun, Kind, Name, Notice, Object, Orphan};
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
-use operator::sql::{self, Login, Preparation, Server, Sql};
+use operator::sql::{self, Login, Preparation, Prepared, Server, Sql};
 use operator::tower::{self, Accepted, Dct, Host, Inventory, NewBookmark};
 
 use super::super::world::World;
@@ -299,7 +299,7 @@ impl Sql for Port {
         server: &Server,
         admin: &Password,
         order: &Preparation,
-    ) -> Result<(), sql::Error> {
+    ) -> Result<Prepared, sql::Error> {
         let effect = self.hub.of(&server.host).prepare(server, admin, order);
         self.write(|| "prepare".to_owned(), effect).await
     }

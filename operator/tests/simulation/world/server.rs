@@ -1,9 +1,10 @@
 //! The server: it answers while its pod and Service exist, and keeps its roles with the copy.
 
 use async_trait::async_trait;
+use environment::spec::CollationPolicy;
 use operator::cluster::{Kind, Object};
 use operator::scram::{self, Password};
-use operator::sql::{self, Login, Preparation, Server, Sql};
+use operator::sql::{self, Collations, Login, Preparation, Prepared, Server, Sql};
 
 use super::{Data, State, World};
 
@@ -80,6 +81,19 @@ impl State {
         Ok(found.flows.get_mut(&flow).unwrap())
     }
 
+    /// It goes on beside the visits, and ends with collations that match.
+    fn rebuild(&mut self, differ: Collations) -> Result<Prepared, sql::Error> {
+        match self.rebuild {
+            Err(why) => return Err(sql::Error::ReindexFailed(why.to_owned())),
+            Ok(0) => {
+                self.collations = Collations::default();
+                self.rebuilt = Some("database orders: 2 indexes rebuilt".to_owned());
+            }
+            Ok(left) => self.rebuild = Ok(left - 1),
+        }
+        Ok(Prepared::Reindexing(differ))
+    }
+
     /// On a host the platform gets in by what its hook has made; in a pod by the helper, which is not simulated.
     fn lets_in(&mut self, admin: &Password) -> Result<(), sql::Error> {
         if !self.remote {
@@ -101,7 +115,7 @@ impl Sql for World {
         _: &Server,
         admin: &Password,
         order: &Preparation,
-    ) -> Result<(), sql::Error> {
+    ) -> Result<Prepared, sql::Error> {
         self.call(format_args!("prepare"), |s| {
             s.lets_in(admin)?;
             if !s.databases.contains(&order.database) && !order.create_if_missing {
@@ -110,10 +124,20 @@ impl Sql for World {
                     existing: s.databases.clone(),
                 });
             }
+            let differ = s.collations.clone();
+            if !differ.differ.is_empty() {
+                s.server()?;
+                match order.collations {
+                    CollationPolicy::Warn => {}
+                    CollationPolicy::Refuse => return Err(sql::Error::CollationsDiffer(differ)),
+                    CollationPolicy::Reindex => return s.rebuild(differ),
+                }
+            }
+            let rebuilt = s.rebuilt.take();
             let found = s.server()?;
             found.prepared = Some(order.identity.clone());
             found.roles.insert(order.user.clone());
-            Ok(())
+            Ok(Prepared::Done(Collations { rebuilt, ..differ }))
         })
     }
 
