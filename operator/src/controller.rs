@@ -25,6 +25,7 @@ pub mod cleanup;
 pub mod collations;
 pub mod desired;
 pub mod expiry;
+pub mod farewell;
 pub mod hooks;
 pub mod job_log;
 pub mod memory;

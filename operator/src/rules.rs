@@ -16,6 +16,9 @@ pub const ADMIN: &str = "vdb_admin";
 
 const LONGEST_PERIOD: Duration = Duration::from_hours(8760);
 
+/// Ready is False while a server that is to be stopped waits for its sessions.
+pub const LONGEST_GRACE: Duration = Duration::from_mins(10);
+
 /// A refusal: reason and one sentence.
 pub type Refusal = (Reason, String);
 
@@ -47,6 +50,12 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
         && let Err(why) = Schedule::parse(schedule)
     {
         return Err((Reason::InvalidSpec, format!("refresh.schedule: {why}")));
+    }
+    if let Some(grace) = &spec.session_grace
+        && parse_duration(grace).is_none_or(|found| found > LONGEST_GRACE)
+    {
+        let why = format!("sessionGrace {grace:?} is no length of time up to 10m, as 30s");
+        return Err((Reason::InvalidSpec, why));
     }
     allowed("source", &spec.source.reference, &allow.sources)?;
     allowed("image", &spec.image, &allow.images)?;

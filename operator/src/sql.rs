@@ -8,10 +8,12 @@ use environment::spec::{CollationPolicy, Database};
 use crate::scram::Password;
 
 mod collations;
+mod farewell;
 mod postgres;
 mod prepare;
 mod rebuild;
 pub use collations::{Collation, Collations};
+pub use farewell::{CHANNEL, Farewell, Why};
 pub use postgres::Postgres;
 
 /// Where the server answers.
@@ -99,6 +101,13 @@ pub trait Sql: Send + Sync {
         admin: &Password,
         user: &str,
         password: &Password,
+    ) -> Result<(), Error>;
+    /// Tells the sessions that the server is going to stop.
+    async fn tell(
+        &self,
+        server: &Server,
+        admin: &Password,
+        farewell: &Farewell,
     ) -> Result<(), Error>;
     /// One query as the application.
     async fn check(&self, server: &Server, login: &Login) -> Result<(), Error>;

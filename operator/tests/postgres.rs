@@ -12,10 +12,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use environment::spec::CollationPolicy;
+use futures::StreamExt as _;
 use operator::scram::Password;
-use operator::sql::{Collations, Error, Login, Postgres, Preparation, Prepared, Server, Sql};
+use operator::sql::{
+    CHANNEL, Collations, Error, Farewell, Login, Postgres, Preparation, Prepared, Server, Sql, Why,
+};
 use programs::{as_nobody, cache, initdb};
-use tokio_postgres::{Client, NoTls};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::{AsyncMessage, Client, NoTls, Notification};
 
 /// The given one, and the other that `.ci/real-engine` has fetched.
 fn versions(bin: &Path) -> Vec<PathBuf> {
@@ -128,6 +132,57 @@ fn order(collations: CollationPolicy) -> Preparation {
         collations,
         reindex_deadline: Duration::from_mins(1),
     }
+}
+
+/// What is heard in a database, from now on.
+async fn listen(running: &Running, database: &str) -> (Client, UnboundedReceiver<Notification>) {
+    let Server { host, port } = &running.server;
+    let place = format!("host={host} port={port} user=boss dbname={database}");
+    let (client, mut connection) = tokio_postgres::connect(&place, NoTls).await.unwrap();
+    let (sender, heard) = unbounded_channel();
+    let mut messages = futures::stream::poll_fn(move |cx| connection.poll_message(cx));
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = messages.next().await {
+            if let AsyncMessage::Notification(notification) = message {
+                sender.send(notification).unwrap();
+            }
+        }
+    });
+    let statement = format!("LISTEN {CHANNEL}");
+    client.batch_execute(&statement).await.unwrap();
+    (client, heard)
+}
+
+async fn sessions(running: &Running) {
+    let (_orders, mut in_orders) = listen(running, "orders").await;
+    let (_postgres, mut in_postgres) = listen(running, "postgres").await;
+    let farewell = Farewell {
+        database: "orders".to_owned(),
+        why: Why::Rewind,
+        deadline: "2026-01-02T03:04:05Z".parse().unwrap(),
+    };
+    let port = Postgres::default();
+    let admin = Password::new("x");
+    port.tell(&running.server, &admin, &farewell).await.unwrap();
+    for heard in [&mut in_orders, &mut in_postgres] {
+        let wait = tokio::time::timeout(Duration::from_secs(30), heard.recv());
+        let notification = wait.await.unwrap().unwrap();
+        assert_eq!(notification.channel(), "vdb_platform");
+        let payload: serde_json::Value = serde_json::from_str(notification.payload()).unwrap();
+        let wanted = serde_json::json!({ "event": "stopping", "reason": "rewind", "deadline": "2026-01-02T03:04:05Z" });
+        assert_eq!(payload, wanted);
+        assert!(heard.try_recv().is_err(), "it is told once");
+    }
+}
+
+#[test]
+fn sessions_of_every_database_hear_that_the_server_stops() {
+    as_nobody(
+        "sessions_of_every_database_hear_that_the_server_stops",
+        |bin| {
+            each(&sessions, bin);
+        },
+    );
 }
 
 fn each(test: &impl AsyncFn(&Running), bin: &Path) {

@@ -104,6 +104,11 @@ pub struct PostgresVdbSpec {
     /// rebuilds the indexes concerned before the database is Ready, Refuse does not make it Ready.
     #[serde(default)]
     pub collations: CollationPolicy,
+    /// How long sessions have, after they were told on the channel `vdb_platform`, before the server is stopped for other
+    /// data or at the end of its life; at most 10m, and no time where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([1-5]?[0-9]s|[0-9]m|10m)$"))]
+    pub session_grace: Option<String>,
 }
 
 impl PostgresVdbSpec {

@@ -9,7 +9,7 @@ use super::memory::Prepared;
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Proof, Record, Step, Stop, Waiting};
 use super::provision::tower_failed;
-use super::{Context, cleanup, desired, hooks, job_log, pod, refresh, remote, sight};
+use super::{Context, cleanup, desired, farewell, hooks, job_log, pod, refresh, remote, sight};
 use crate::clock::{between, precise};
 use crate::cluster::{self, ErrorKind, Kind, Name, Object};
 use crate::crd::Key;
@@ -93,6 +93,10 @@ pub async fn act(ctx: &Context, observed: &Observed, frame: &Frame<'_>, step: St
             Ok(ordered(observed, answer, "disable"))
         }
         Step::Keep { vdb, name } => Ok(refresh::act::keep(ctx, observed, &vdb, &name).await),
+        Step::Tell(of) => {
+            farewell::tell(ctx, observed, frame, &of).await;
+            Ok(Outcome::Again)
+        }
         Step::Exchange(exchange) => Ok(refresh::act::exchange(ctx, observed, &exchange).await),
         Step::Forget { bookmark } => Ok(refresh::act::forget(ctx, observed, &bookmark).await),
         Step::Abandon => cleanup::abandon(ctx, observed, frame).await,
@@ -288,7 +292,7 @@ async fn hook_failed(ctx: &Context, observed: &Observed, hook: &str, job: &str) 
 }
 
 /// The server behind the Service, as it is reached from here.
-async fn server(
+pub(super) async fn server(
     ctx: &Context,
     observed: &Observed,
     frame: &Frame<'_>,

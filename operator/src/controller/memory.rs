@@ -31,6 +31,8 @@ pub struct Remembered {
     /// Since then an order about the data may have been sent that nobody wrote down: by this process, or by one before.
     pub unsure_since: Option<Timestamp>,
     pub prepared: Option<Prepared>,
+    /// The stop that sessions were told of last.
+    pub told: Option<String>,
     pub stages: Vec<Stage>,
     pub last_write: Option<Timestamp>,
     pub last_proof: Option<Timestamp>,

@@ -9,7 +9,7 @@ use k8s_openapi::api::batch::v1::Job as HookJob;
 
 use super::build::{Copy, Frame, Names};
 use super::observe::{self, Observed};
-use super::{cleanup, desired, expiry, hooks, pod, provision, refresh, remote};
+use super::{cleanup, desired, expiry, farewell, hooks, pod, provision, refresh, remote};
 use crate::clock::between;
 use crate::cluster::{Ending, Name, Object};
 use crate::reason::Reason;
@@ -77,6 +77,8 @@ pub enum Step {
         vdb: String,
         name: String,
     },
+    /// Its sessions hear that the server is going to stop.
+    Tell(farewell::Stop),
     Exchange(refresh::Exchange),
     /// The bookmark goes, and with it the transaction ends.
     Forget {
@@ -217,7 +219,10 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
         (None, Some(copy)) => run(observed, frame, &copy),
         (None, None) => provision::provision(observed, frame),
         (Some(reason), _) => {
-            stop(observed, frame, reason).unwrap_or(Plan::Done(Outcome::Suspended(reason)))
+            let plan = stop(observed, frame, reason);
+            let plan = plan.unwrap_or(Plan::Done(Outcome::Suspended(reason)));
+            let why = farewell::rest(observed, reason);
+            farewell::first(observed, frame, why, reason, plan)
         }
     };
     refresh::settle(observed, frame, plan)

@@ -18,7 +18,7 @@ use environment::status::{Exchange as Operation, Refresh, RefreshState};
 use super::build::{Frame, hook_job};
 use super::observe::Observed;
 use super::plan::{Outcome, Plan, Record};
-use super::{hooks, pod, remote};
+use super::{farewell, hooks, pod, remote};
 use crate::clock::{between, parse, precise};
 use crate::crd::PostgresVdb;
 use crate::reason::Reason;
@@ -193,8 +193,8 @@ fn written(refresh: Refresh, generation: Option<u32>) -> Outcome {
     })))
 }
 
-/// The state has lasted longer than a state may. Hooks and the rebuild of indexes have deadlines of their own,
-/// which come on top.
+/// The state has lasted longer than a state may. Hooks, the rebuild of indexes and the time that
+/// sessions have come on top.
 fn is_late(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> bool {
     let stage = match refresh.state {
         Some(RefreshState::Preparing) => Some(HookStage::PreRefresh),
@@ -209,15 +209,14 @@ fn is_late(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> bool {
         .filter(|hook| Some(hook.stage) == stage)
         .map(|hook| hook_job::deadline(frame, hook))
         .sum();
-    let rebuilds = refresh.state == Some(RefreshState::Starting)
-        && frame.cr.spec.collations == CollationPolicy::Reindex;
-    let rebuild = if rebuilds {
-        frame.settings.reindex_deadline
-    } else {
-        Duration::ZERO
+    let reindexes = frame.cr.spec.collations == CollationPolicy::Reindex;
+    let more = match refresh.state {
+        Some(RefreshState::Starting) if reindexes => frame.settings.reindex_deadline,
+        Some(RefreshState::Replacing) => farewell::grace(frame.cr),
+        _ => Duration::ZERO,
     };
     let since = refresh.since.as_deref().and_then(parse);
-    let longest = frame.settings.refresh_deadline + hooks + rebuild;
+    let longest = frame.settings.refresh_deadline + hooks + more;
     since.is_some_and(|at| between(at, observed.now) >= longest)
 }
 

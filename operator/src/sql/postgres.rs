@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::collations::Collations;
 use super::rebuild::{Rebuilds, State};
-use super::{Error, Login, Preparation, Prepared, Server, Sql, prepare};
+use super::{Error, Farewell, Login, Preparation, Prepared, Server, Sql, farewell, prepare};
 use crate::rules::ADMIN;
 use crate::scram::Password;
 
@@ -17,6 +17,9 @@ use crate::scram::Password;
 const CONNECT: Duration = Duration::from_secs(2);
 /// Creating a database copies a template; everything else takes milliseconds.
 const STATEMENTS: Duration = Duration::from_mins(1);
+
+/// Nothing waits longer for a notification.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub struct Postgres {
@@ -94,7 +97,11 @@ pub(super) fn explain(error: tokio_postgres::Error) -> Error {
 }
 
 /// Any database that lets the platform in: a copy may lack `postgres`.
-async fn admin(server: &Server, password: &Password, wanted: &str) -> Result<Session, Error> {
+pub(super) async fn admin(
+    server: &Server,
+    password: &Password,
+    wanted: &str,
+) -> Result<Session, Error> {
     let mut last = Error::NotYet("no database".to_owned());
     for database in ["postgres", wanted, "template1"] {
         match connect(server, database, ADMIN, password).await {
@@ -156,6 +163,17 @@ impl Sql for Postgres {
             .await
             .map_err(|_| Error::Failed("the password could not be set in time".to_owned()))?
             .map_err(explain)
+    }
+
+    async fn tell(
+        &self,
+        server: &Server,
+        admin: &Password,
+        farewell: &Farewell,
+    ) -> Result<(), Error> {
+        tokio::time::timeout(FAREWELL, farewell::run(server, admin, farewell))
+            .await
+            .map_err(|_| Error::NotYet("the sessions could not be told in time".to_owned()))?
     }
 
     async fn check(&self, server: &Server, login: &Login) -> Result<(), Error> {

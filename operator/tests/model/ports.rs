@@ -17,7 +17,7 @@ use operator::cluster::{
 use operator::controller::build::APPLIED;
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
-use operator::sql::{self, Collations, Login, Preparation, Prepared, Server, Sql};
+use operator::sql::{self, Collations, Farewell, Login, Preparation, Prepared, Server, Sql};
 
 use super::defect::Defect;
 use super::run::{Lost, Ports, stages};
@@ -366,6 +366,11 @@ impl Sql for Ports {
             Ok(())
         })
         .await
+    }
+
+    /// Changes nothing that anything is decided by.
+    async fn tell(&self, _: &Server, _: &Password, _: &Farewell) -> Result<(), sql::Error> {
+        Ok(())
     }
 
     async fn check(&self, _: &Server, _: &Login) -> Result<(), sql::Error> {

@@ -52,6 +52,8 @@ pub(crate) struct Mind {
     unsure: Option<u8>,
     /// Run of the pod that was prepared, and the identity of its data.
     pub(crate) prepared: Option<(String, String)>,
+    /// The sessions have heard that this exchange stops the server.
+    told: bool,
     proof: Option<u8>,
     /// The poller has seen the end of the job that the resource names.
     pub(crate) over: Option<SimJob>,
@@ -294,6 +296,16 @@ fn process(ports: &Ports, mind: Option<&Mind>) -> Context {
                 collations: Collations::default(),
             }
         });
+        let since = |w: &mut World| {
+            w.resource()?
+                .status
+                .as_ref()?
+                .refresh
+                .as_ref()?
+                .since
+                .clone()
+        };
+        m.told = ports.world(since).filter(|_| mind.told);
         m.stages = stages();
         m.last_proof = mind.proof.map(before);
     });
@@ -333,6 +345,7 @@ fn remembered(context: &Context, world: &World, mind: Option<&Mind>) -> Option<M
         fresh: m.fresh_intent.and_then(own),
         new: m.is_new && recorded.intent.is_none(),
         unsure: unsure.map(|age| age.min(PAST_GRACES)),
+        told: m.told.is_some() && exchange == Some(RefreshState::Replacing),
         prepared: m.prepared.map(run).filter(|_| cr.is_some()),
         proof: m
             .last_proof

@@ -20,6 +20,7 @@ use super::world::{State, World};
 #[case(json!({ "database": { "user": "vdb_admin" } }), "InvalidSpec", "reserved")]
 #[case(json!({ "database": { "password": "" } }), "InvalidSpec", "database.password")]
 #[case(json!({ "errorBackoffPeriod": "0s" }), "InvalidSpec", "errorBackoffPeriod")]
+#[case(json!({ "sessionGrace": "11m" }), "InvalidSpec", "sessionGrace")]
 #[case(json!({ "hooks": [{ "name": "seed", "stage": "post-create", "type": "sql", "script": "x", "deadline": "5124095576030431h" }] }), "InvalidSpec", "deadline of hook")]
 #[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
 #[case(json!({ "database": { "passwordSecretRef": "mine" } }), "PasswordSecretMissing", "mine")]

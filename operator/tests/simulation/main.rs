@@ -15,6 +15,7 @@ mod dct_check;
 mod delete;
 mod expiry;
 mod failures;
+mod farewell;
 mod hooks;
 mod manifests;
 mod mutants;

@@ -20,7 +20,7 @@ use operator::crd::{Key, PostgresVdb};
 use operator::metrics::Metrics;
 use operator::poller::Poller;
 use operator::settings::Settings;
-use operator::sql::Collations;
+use operator::sql::{Collations, Farewell};
 use operator::{sql, tower};
 use serde_json::json;
 
@@ -191,6 +191,8 @@ pub(crate) struct State {
     pub(crate) hook_fails: bool,
     /// What a Job prints.
     pub(crate) prints: String,
+    /// What sessions were told.
+    pub(crate) told: Vec<Farewell>,
     /// What differs in the copies, how many more looks its rebuild takes or why it fails, and what it has done.
     pub(crate) collations: Collations,
     pub(crate) rebuild: Result<u8, &'static str>,
@@ -321,6 +323,7 @@ impl World {
             pod_status: None,
             hook_fails: false,
             prints: "psql:<stdin>:3: ERROR:  relation \"x\" does not exist\n".into(),
+            told: Vec::new(),
             collations: Collations::default(),
             rebuild: Ok(2),
             rebuilt: None,

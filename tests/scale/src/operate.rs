@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use operator::run::Place;
 use operator::scram::Password;
 use operator::settings::Settings;
-use operator::sql::{Collations, Error, Login, Preparation, Prepared, Server, Sql};
+use operator::sql::{Collations, Error, Farewell, Login, Preparation, Prepared, Server, Sql};
 
 pub(crate) const NAMESPACE: &str = "vdb-system";
 
@@ -26,6 +26,10 @@ impl Sql for Answers {
         _: &str,
         _: &Password,
     ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn tell(&self, _: &Server, _: &Password, _: &Farewell) -> Result<(), Error> {
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::judge::give_up;
 use super::look::{Look, Seen, Work};
 use super::{Exchange, entered, is_late, may_send, timeflow, write};
 use crate::controller::build::Frame;
+use crate::controller::farewell;
 use crate::controller::observe::Observed;
 use crate::controller::plan::{self, JOB_WAIT, Outcome, Plan, Record, Step};
 use crate::controller::provision::{is_ours, tower_failed};
@@ -17,6 +18,12 @@ use crate::reason::Reason;
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn plan(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
+    let stop = farewell::exchange(observed, refresh);
+    let plan = replace(observed, frame, refresh);
+    farewell::first(observed, frame, stop, Reason::Refreshing, plan)
+}
+
+fn replace(observed: &Observed, frame: &Frame<'_>, refresh: &Refresh) -> Plan {
     let (seen, vdb) = match ground(observed, frame, Reason::Refreshing) {
         Ok(found) => found,
         Err(plan) => return *plan,

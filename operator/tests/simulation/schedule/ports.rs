@@ -13,7 +13,7 @@ use operator::clock::Clock;
 use operator::cluster::{self, Cluster, Ending, HookRun, Kind, Name, Notice, Object, Orphan};
 use operator::crd::{Key, PostgresVdb};
 use operator::scram::Password;
-use operator::sql::{self, Login, Preparation, Prepared, Server, Sql};
+use operator::sql::{self, Farewell, Login, Preparation, Prepared, Server, Sql};
 use operator::tower::{self, Accepted, Dct, Host, Inventory, NewBookmark};
 
 use super::super::world::World;
@@ -314,6 +314,16 @@ impl Sql for Port {
         let world = self.hub.of(&server.host);
         let effect = world.set_password(server, admin, user, password);
         self.write(|| "set the password".to_owned(), effect).await
+    }
+
+    async fn tell(
+        &self,
+        server: &Server,
+        admin: &Password,
+        farewell: &Farewell,
+    ) -> Result<(), sql::Error> {
+        let effect = self.hub.of(&server.host).tell(server, admin, farewell);
+        self.write(|| "tell the sessions".to_owned(), effect).await
     }
 
     async fn check(&self, server: &Server, login: &Login) -> Result<(), sql::Error> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use environment::spec::CollationPolicy;
 use operator::cluster::{Kind, Object};
 use operator::scram::{self, Password};
-use operator::sql::{self, Collations, Login, Preparation, Prepared, Server, Sql};
+use operator::sql::{self, Collations, Farewell, Login, Preparation, Prepared, Server, Sql};
 
 use super::{Data, State, World};
 
@@ -157,6 +157,20 @@ impl Sql for World {
             found
                 .passwords
                 .insert(user.to_owned(), password.reveal().to_owned());
+            Ok(())
+        })
+    }
+
+    async fn tell(
+        &self,
+        _: &Server,
+        admin: &Password,
+        farewell: &Farewell,
+    ) -> Result<(), sql::Error> {
+        self.call(format_args!("tell the sessions"), |s| {
+            s.lets_in(admin)?;
+            s.server()?;
+            s.told.push(farewell.clone());
             Ok(())
         })
     }

@@ -170,7 +170,10 @@ fn the_job_says_whose_it_is_and_its_pod_may_do_nothing_in_the_cluster() {
     assert_eq!(pod["securityContext"]["runAsUser"], 1001);
     assert_eq!(pod["securityContext"]["runAsGroup"], 1002);
     let container = container_of(&job);
-    assert_eq!(container["securityContext"], serde_json::to_value(container_security()).unwrap());
+    assert_eq!(
+        container["securityContext"],
+        serde_json::to_value(container_security()).unwrap()
+    );
     // What cannot be written elsewhere goes to memory.
     assert_eq!(container["volumeMounts"][0]["mountPath"], "/tmp");
     assert_eq!(value(&job, "HOME"), Some("/tmp"));
