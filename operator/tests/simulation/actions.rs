@@ -274,6 +274,28 @@ async fn no_password_of_the_database_stays_in_the_output_of_a_task() {
     assert_eq!(output, Some("…\nas app: …"));
 }
 
+/// Nobody knows then what is to be hidden.
+#[tokio::test]
+async fn what_a_task_printed_is_not_shown_where_its_secrets_cannot_be_read() {
+    let mut base = ready().await;
+    base.prints = "correct-horse".into();
+    add(
+        &mut base,
+        action(Kind::PostgresTask, "it", &json!({ "command": "env" })),
+    );
+    let world = World::of(base);
+    let phase = |s: &State| s.actions["it"].status.phase;
+    world.drive(|s| phase(s) == ActionPhase::Running).await;
+    world.state().barred = Some(Object::Secret);
+    world.drive(|s| phase(s) == ActionPhase::Succeeded).await;
+    let state = world.state();
+    let output = state.actions["it"].status.output.clone().unwrap();
+    assert!(
+        output.starts_with("(its log is not shown: Secret dev-vdb-"),
+        "{output}"
+    );
+}
+
 #[tokio::test]
 async fn an_action_of_no_database_fails_at_once() {
     let mut base = ready().await;
