@@ -16,7 +16,6 @@ pub mod lease;
 pub mod metrics;
 pub mod network;
 pub mod poller;
-pub mod reason;
 pub mod rules;
 pub mod run;
 pub mod scram;
@@ -27,6 +26,8 @@ pub mod sweep;
 pub mod tower;
 pub mod uninstall;
 pub mod watched;
+
+pub use environment::reason;
 
 /// An error and its causes on one line, each said once.
 pub fn error_chain(error: &dyn std::error::Error) -> String {

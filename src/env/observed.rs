@@ -1,7 +1,7 @@
 //! What the cluster says about one environment at one moment, and what follows from it. Pure.
 
 use environment::names::{ENVIRONMENT_LABEL, REQUEST_ID};
-use environment::status::PostgresVdbStatus;
+use environment::status::{Condition, PostgresVdbStatus};
 use serde_json::Value;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,13 +122,10 @@ impl Database {
         !self.deleting && self.status.is_ready(self.generation)
     }
 
-    /// Why a person must act, if so.
-    pub(super) fn stalled(&self) -> Option<String> {
-        let (condition, _) = self.status.stalled().filter(|(_, hinders)| *hinders)?;
-        let current = condition
-            .observed_generation
-            .is_none_or(|g| g >= self.generation);
-        current.then(|| format!("{}: {}", condition.reason, condition.message))
+    /// Why a person must act, if so, and whether the order waits for it.
+    pub(super) fn stalled(&self) -> Option<(&Condition, bool)> {
+        let current = |c: &Condition| c.observed_generation.is_none_or(|g| g >= self.generation);
+        self.status.stalled().filter(|(c, _)| current(c))
     }
 
     pub(super) fn phase(&self) -> String {
@@ -186,10 +183,10 @@ impl Observed {
             .iter()
             .filter_map(|(name, id)| live(name).filter(|database| database.request_id == *id));
         let carried: Vec<_> = carried.collect();
-        if let Some(why) = carried
-            .iter()
-            .find_map(|d| d.stalled().map(|why| format!("{}: {why}", d.name)))
-        {
+        if let Some(why) = carried.iter().find_map(|d| {
+            let (why, _) = d.stalled().filter(|(_, hinders)| *hinders)?;
+            Some(format!("{}: {}: {}", d.name, why.reason, why.message))
+        }) {
             return Verdict::Stalled(why);
         }
         if carried.len() == wanted.len() {

@@ -14,6 +14,7 @@ pub mod names;
 pub mod order;
 pub mod problem;
 pub mod quantity;
+pub mod reason;
 pub mod redact;
 pub mod render;
 pub mod resource;

@@ -35,7 +35,10 @@ reasons! {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+    use crate::reason::{self, Kind};
 
     /// A message ends in `; ` and the hint: whoever shows both apart splits it there.
     #[test]
@@ -44,5 +47,53 @@ mod tests {
             let hint = reason.hint();
             assert!(!hint.is_empty() && !hint.contains("; "), "{reason:?}");
         }
+    }
+
+    fn table() -> String {
+        let mut text = String::from("| Reason | What to do |\n|---|---|\n");
+        for reason in Reason::ALL {
+            let hint = match reason.hint() {
+                "" => "nothing: it has its turn later",
+                hint => hint,
+            };
+            writeln!(text, "| `{}` | {hint} |", reason.as_str()).unwrap();
+        }
+        text
+    }
+
+    fn table_of_databases() -> String {
+        let mut text = String::from("| Reason | What follows | What to do |\n|---|---|---|\n");
+        for reason in reason::Reason::ALL {
+            let follows = match reason.kind() {
+                Kind::Progress => "goes on by itself",
+                Kind::Trouble => "tried again by itself",
+                Kind::Stalled => "waits until somebody changes something",
+            };
+            let hint = match reason.hint() {
+                "" => "nothing",
+                hint => hint,
+            };
+            writeln!(text, "| `{reason}` | {follows} | {hint} |").unwrap();
+        }
+        text
+    }
+
+    /// Run with `UPDATE=1` to write the tables anew.
+    #[test]
+    fn the_page_for_people_has_every_reason() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let mut fresh = std::fs::read_to_string(path).unwrap();
+        for (name, table) in [("databases", table_of_databases()), ("actions", table())] {
+            let (before, rest) = fresh.split_once(&format!("<!-- {name} -->\n")).unwrap();
+            let (_, after) = rest.split_once(&format!("<!-- end of {name} -->")).unwrap();
+            fresh = format!("{before}<!-- {name} -->\n{table}<!-- end of {name} -->{after}");
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).unwrap() == fresh,
+            "docs/operations.md is stale: run UPDATE=1 cargo test -p operator the_page_for_people"
+        );
     }
 }

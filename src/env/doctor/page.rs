@@ -1,27 +1,19 @@
 //! From what was found to the page: one line for each link of the chain, in the order in which an order travels. Pure.
 
+mod standing;
+
 use environment::EnvironmentName;
+use environment::reason::Reason;
 use environment::redact::Redactor;
 use environment::values::Values;
 use serde_json::Value;
 
+use self::standing::{Standing, is_remote};
 use super::super::observed;
 use super::state::{Asked, Database, Git, State};
 use crate::doctor::{Check, Outcome};
 use crate::web::one_line;
 
-/// Reasons of a database on its way (docs/operations.md): nothing is to be done.
-const PROGRESS: [&str; 9] = [
-    "Pending",
-    "Provisioning",
-    "Enabling",
-    "Starting",
-    "RunningHooks",
-    "Publishing",
-    "Deleting",
-    "Refreshing",
-    "Suspended",
-];
 /// Without these the application cannot connect.
 const KEYS: [&str; 5] = ["host", "port", "dbname", "username", "password"];
 const LONGEST: usize = 400;
@@ -233,20 +225,36 @@ fn missing(state: &State, databases: &[Database]) -> Vec<Check> {
 
 fn database(database: &Database) -> Vec<Check> {
     let name = text(&database.resource, "/metadata/name");
-    let mut checks = vec![resource(name, &database.resource), vdb(name, database)];
+    let read = observed::Database::read(&database.resource);
+    let standing = Standing::of(&read);
+    let mut checks = vec![
+        resource(name, &database.resource, &read, standing),
+        vdb(name, database, standing),
+    ];
     checks.extend(job(name, database));
+    if is_remote(&read) {
+        checks.extend([
+            Check::ok(
+                format!("{name} volume"),
+                "none: the data is on a target host",
+            ),
+            Check::ok(
+                format!("{name} pod"),
+                "none: the server runs on a target host",
+            ),
+        ]);
+    } else {
+        checks.extend([volume(name, database), pod(name, database, standing)]);
+    }
     checks.extend([
-        volume(name, database),
-        pod(name, database),
-        service(name, database),
+        service(name, database, standing),
         secret(name, database),
-        query(name, database),
+        query(name, database, standing),
     ]);
     checks
 }
 
-fn resource(name: &str, object: &Value) -> Check {
-    let read = observed::Database::read(object);
+fn resource(name: &str, object: &Value, read: &observed::Database, standing: Standing) -> Check {
     let stages: Vec<String> = read
         .status
         .stages
@@ -260,12 +268,22 @@ fn resource(name: &str, object: &Value) -> Check {
     let ready = read.status.condition("Ready");
     let reason = ready.map_or("", |c| c.reason.as_str());
     let message = ready.map_or("", |c| c.message.as_str());
+    let stall = read.stalled();
     if read.is_ready() {
         let as_of = read.status.data_as_of.as_deref().unwrap_or("unknown");
-        return Check::ok(
-            name.to_owned(),
-            format!("Ready, data as of {as_of}, {stages}"),
-        );
+        let detail = format!("Ready, data as of {as_of}, {stages}");
+        let Some((stall, hinders)) = stall else {
+            return Check::ok(name.to_owned(), detail);
+        };
+        let detail = format!("{detail}; but {}: {}", stall.reason, stall.message);
+        let detail = one_line(&detail, LONGEST);
+        // It answers, but with other data than was ordered, or with older data than its schedule means.
+        let check = if hinders {
+            Check::problem
+        } else {
+            Check::warning
+        };
+        return check(name.to_owned(), detail, look_up(&stall.reason));
     }
     let detail = one_line(
         &format!("{}, {}: {message}; {stages}", read.phase(), or_none(reason)),
@@ -288,20 +306,39 @@ fn resource(name: &str, object: &Value) -> Check {
             "a deletion ends by its deadline while an operator runs; without one: vdb doctor --release",
         );
     }
-    if PROGRESS.contains(&reason) && read.stalled().is_none() {
-        return Check::warning(name.to_owned(), detail, "it goes on by itself");
+    let stall = stall
+        .filter(|(_, hinders)| *hinders)
+        .map(|(stall, _)| stall);
+    if let Some(stall) = stall.filter(|stall| stall.reason != reason) {
+        let detail = format!("{detail}; {}: {}", stall.reason, stall.message);
+        return Check::problem(
+            name.to_owned(),
+            one_line(&detail, LONGEST),
+            look_up(&stall.reason),
+        );
     }
-    Check::problem(
-        name.to_owned(),
-        detail,
-        format!(
-            "docs/operations.md says what to do about {}",
-            or_none(reason)
+    match standing {
+        Standing::Serves => Check::warning(
+            name.to_owned(),
+            format!("{detail}; that is of an earlier order"),
+            "it goes on by itself",
         ),
-    )
+        Standing::Coming | Standing::Rests if stall.is_none() => {
+            let remedy = match Reason::named(reason).map_or("", Reason::hint) {
+                "" => "it goes on by itself",
+                hint => hint,
+            };
+            Check::warning(name.to_owned(), detail, remedy)
+        }
+        _ => Check::problem(name.to_owned(), detail, look_up(or_none(reason))),
+    }
 }
 
-fn vdb(name: &str, database: &Database) -> Check {
+fn look_up(reason: &str) -> String {
+    format!("docs/operations.md says what to do about {reason}")
+}
+
+fn vdb(name: &str, database: &Database, standing: Standing) -> Check {
     let link = format!("{name} virtual database");
     let id = text(&database.resource, "/status/vdb/id");
     if id.is_empty() {
@@ -315,6 +352,9 @@ fn vdb(name: &str, database: &Database) -> Check {
                 or_none(text(vdb, "/parent_timeflow_timestamp"))
             );
             match vdb["enabled"].as_bool() {
+                Some(false) if standing == Standing::Rests => {
+                    Check::ok(link, format!("{detail}, disabled"))
+                }
                 Some(false) => Check::warning(
                     link,
                     format!("{detail}, disabled"),
@@ -402,10 +442,13 @@ fn volume(name: &str, database: &Database) -> Check {
     }
 }
 
-fn pod(name: &str, database: &Database) -> Check {
+fn pod(name: &str, database: &Database, standing: Standing) -> Check {
     let link = format!("{name} pod");
     let found = match &database.pod {
         Asked::Is(Some(found)) => found,
+        Asked::Is(None) if standing == Standing::Rests => {
+            return Check::ok(link, "none: the server is stopped");
+        }
         Asked::Is(None) => {
             return Check::warning(
                 link,
@@ -483,14 +526,22 @@ fn tail(log: &str) -> String {
     one_line(&last.join(" | "), LONGEST)
 }
 
-fn service(name: &str, database: &Database) -> Check {
+fn service(name: &str, database: &Database, standing: Standing) -> Check {
     let link = format!("{name} service");
     match (&database.service, &database.endpoints) {
-        (Asked::Is(Some(_)), Asked::Is(0)) => Check::problem(
-            link,
-            "no address behind it is ready",
-            "the pod's line says why",
-        ),
+        (Asked::Is(Some(_)), Asked::Is(0)) => match standing {
+            Standing::Rests => Check::ok(link, "no address behind it: the server is stopped"),
+            Standing::Coming => Check::warning(
+                link,
+                "no address behind it is ready",
+                "it comes when the server answers",
+            ),
+            Standing::Serves | Standing::Broken => Check::problem(
+                link,
+                "no address behind it is ready",
+                "the lines before this one say why",
+            ),
+        },
         (Asked::Is(Some(_)), Asked::Is(count)) => {
             Check::ok(link, format!("{count} address behind it"))
         }
@@ -530,10 +581,18 @@ fn secret(name: &str, database: &Database) -> Check {
     }
 }
 
-fn query(name: &str, database: &Database) -> Check {
+fn query(name: &str, database: &Database, standing: Standing) -> Check {
     let link = format!("{name} query");
     match &database.query {
         Asked::Is(answer) => Check::ok(link, answer.clone()),
+        Asked::Failed(_) if standing == Standing::Rests => {
+            Check::ok(link, "not answered: the server is stopped")
+        }
+        Asked::Failed(why) if standing == Standing::Coming => Check::warning(
+            link,
+            one_line(why, LONGEST),
+            "it is answered when the database is ready",
+        ),
         Asked::Failed(why) => Check::problem(
             link,
             one_line(why, LONGEST),

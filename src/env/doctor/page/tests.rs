@@ -1,3 +1,4 @@
+use environment::reason::Kind;
 use rstest::rstest;
 use serde_json::json;
 
@@ -115,7 +116,7 @@ problem | qa-vdb | Provisioning, ImageUnavailable: postgres:99 cannot be pulled:
 ok | qa-vdb virtual database | 7-VDB-1, RUNNING, of 2026-11-19T00:00:00Z | 
 ok | qa-vdb volume | postgres-vdbs-qa-qa-vdb-g1 Bound, claim qa-vdb-g1 Bound | 
 problem | qa-vdb pod | Pending on node1, restarts: 0, ImagePullBackOff: Back-off pulling image \"postgres:99\"; last event: Failed: manifest for postgres:99 not found | use an image that the nodes can pull
-problem | qa-vdb service | no address behind it is ready | the pod's line says why
+problem | qa-vdb service | no address behind it is ready | the lines before this one say why
 warning | qa-vdb secret | there is none yet | it is published when the database is ready
 warning | qa-vdb query | not looked at | the database publishes its Secret first
 begin with qa-vdb: docs/operations.md says what to do about ImageUnavailable";
@@ -157,6 +158,164 @@ fn each_link_says_what_is_wrong_with_it(
     assert!(check.detail.contains(says), "{check:?}");
     assert!(outcome == Fine || !check.remedy.is_empty());
     assert_eq!(first(&checks).unwrap().name, link);
+}
+
+/// What a database says of itself while it does not answer.
+fn says(reason: &str, message: &str) -> Value {
+    let condition = |kind: &str, status: &str, reason: &str, message: &str| json!({ "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "t" });
+    json!([
+        condition("Ready", "False", reason, message),
+        condition("Stalled", "False", reason, "")
+    ])
+}
+
+/// The end of the page, from the database's own line on.
+fn ending(state: &State) -> String {
+    page(state).split_inclusive('\n').skip(3).collect()
+}
+
+/// The list is the operator's: a reason that is new there is judged here at once.
+#[test]
+fn every_reason_of_the_operator_is_judged_by_what_follows_from_it() {
+    for reason in Reason::ALL {
+        let state = changed(&[(
+            &at("/resource/status/conditions"),
+            says(reason.as_str(), "m"),
+        )]);
+        let checks = checks(&state);
+        let check = checks.iter().find(|c| c.name == "qa-vdb").unwrap();
+        let expected = match reason.kind() {
+            Kind::Progress => Warning,
+            Kind::Trouble | Kind::Stalled => Problem,
+        };
+        assert_eq!(check.outcome, expected, "{check:?}");
+        assert!(!check.remedy.is_empty());
+    }
+    let unknown = changed(&[(&at("/resource/status/conditions"), says("Newer", "m"))]);
+    assert_eq!(first(&checks(&unknown)).unwrap().outcome, Problem);
+}
+
+/// A refresh that failed and is being undone: the server is down for a moment.
+#[test]
+fn a_refresh_that_is_undone_is_on_its_way() {
+    let state = changed(&[
+        (
+            &at("/resource/status/conditions"),
+            says("Undoing", "the data before comes back"),
+        ),
+        (&at("/resource/status/phase"), json!("Refreshing")),
+        (&at("/pod/is"), json!(null)),
+        (&at("/endpoints/is"), json!(0)),
+        (&at("/query"), json!({ "failed": "connection refused" })),
+    ]);
+    let expected = "\
+warning | qa-vdb | Refreshing, Undoing: the data before comes back; stages: Provision | it goes on by itself
+ok | qa-vdb virtual database | 7-VDB-1, RUNNING, of 2026-11-19T00:00:00Z | 
+ok | qa-vdb volume | postgres-vdbs-qa-qa-vdb-g1 Bound, claim qa-vdb-g1 Bound | 
+warning | qa-vdb pod | there is none | the operator makes it once the volume is there; a quota may refuse it
+warning | qa-vdb service | no address behind it is ready | it comes when the server answers
+ok | qa-vdb secret | keys: dbname, host, password, port, username | 
+warning | qa-vdb query | connection refused | it is answered when the database is ready
+nothing is broken; look at qa-vdb: it goes on by itself";
+    assert_eq!(ending(&state), expected);
+}
+
+#[rstest]
+#[case::suspended("Suspended", "set spec.enabled to true to start the database")]
+#[case::expired(
+    "Expired",
+    "extend it (vdb:extend, or a later spec.expiresAt) to start it again, or retire it"
+)]
+fn a_database_that_rests_is_not_broken(#[case] reason: &str, #[case] remedy: &str) {
+    let state = changed(&[
+        (
+            &at("/resource/status/conditions"),
+            says(reason, "the database is stopped and its data is kept"),
+        ),
+        (&at("/resource/status/phase"), json!("Suspended")),
+        (&at("/vdb/is/enabled"), json!(false)),
+        (&at("/pod/is"), json!(null)),
+        (&at("/endpoints/is"), json!(0)),
+        (&at("/query"), json!({ "failed": "connection refused" })),
+    ]);
+    let expected = format!(
+        "\
+warning | qa-vdb | Suspended, {reason}: the database is stopped and its data is kept; stages: Provision | {remedy}
+ok | qa-vdb virtual database | 7-VDB-1, RUNNING, of 2026-11-19T00:00:00Z, disabled | 
+ok | qa-vdb volume | postgres-vdbs-qa-qa-vdb-g1 Bound, claim qa-vdb-g1 Bound | 
+ok | qa-vdb pod | none: the server is stopped | 
+ok | qa-vdb service | no address behind it: the server is stopped | 
+ok | qa-vdb secret | keys: dbname, host, password, port, username | 
+ok | qa-vdb query | not answered: the server is stopped | 
+nothing is broken; look at qa-vdb: {remedy}"
+    );
+    assert_eq!(ending(&state), expected);
+}
+
+#[test]
+fn a_database_that_starts_has_no_address_yet() {
+    let state = changed(&[
+        (
+            &at("/resource/status/conditions"),
+            says("Starting", "the server starts"),
+        ),
+        (&at("/resource/status/phase"), json!("Provisioning")),
+        (&at("/endpoints/is"), json!(0)),
+    ]);
+    let checks = checks(&state);
+    let service = checks.iter().find(|c| c.name == "qa-vdb service").unwrap();
+    assert_eq!(service.outcome, Warning, "{service:?}");
+    let ready = changed(&[(&at("/endpoints/is"), json!(0))]);
+    assert_eq!(first(&super::checks(&ready)).unwrap().outcome, Problem);
+}
+
+#[test]
+fn a_refresh_that_failed_is_named_though_the_database_works() {
+    let mut conditions = healthy()["databases"]["is"][0]["resource"]["status"]["conditions"].take();
+    conditions.as_array_mut().unwrap().push(json!({ "type": "Stalled", "status": "True", "reason": "RefreshFailed",
+        "message": "refresh 7 failed: hook mask failed", "lastTransitionTime": "t", "observedGeneration": 1 }));
+    let state = changed(&[(&at("/resource/status/conditions"), conditions.clone())]);
+    let expected = "\
+problem | qa-vdb | Ready, data as of 2026-11-19T00:00:00Z, stages: Provision; but RefreshFailed: refresh 7 failed: hook mask failed | docs/operations.md says what to do about RefreshFailed
+";
+    assert!(ending(&state).starts_with(expected), "{}", ending(&state));
+    assert_eq!(first(&checks(&state)).unwrap().name, "qa-vdb");
+    // Nobody ordered the data that a schedule did not get.
+    let schedule = json!({ "state": "Failed", "schedule": "0 3 * * *" });
+    let state = changed(&[
+        (&at("/resource/status/conditions"), conditions),
+        (&at("/resource/status/refresh"), schedule),
+    ]);
+    let check = &checks(&state)[3];
+    assert_eq!(check.outcome, Warning, "{check:?}");
+    assert!(check.detail.contains("but RefreshFailed: refresh 7 failed"));
+}
+
+#[test]
+fn on_a_target_host_there_is_neither_volume_nor_pod() {
+    let state = changed(&[
+        (&at("/resource/status/vdb/delivery"), json!("TargetHost")),
+        (&at("/volume"), json!({ "is": null })),
+        (&at("/claim"), json!({ "is": null })),
+        (&at("/pod"), json!({ "is": null })),
+    ]);
+    let page = page(&state);
+    let expected = "\
+ok | qa-vdb volume | none: the data is on a target host | 
+ok | qa-vdb pod | none: the server runs on a target host | 
+ok | qa-vdb service | 1 address behind it | ";
+    assert!(page.contains(expected), "{page}");
+    assert!(page.ends_with("every link holds"), "{page}");
+}
+
+/// Ready for the order before: the operator has not come to the present one.
+#[test]
+fn a_new_order_that_is_not_seen_yet_is_no_problem() {
+    let state = changed(&[(&at("/resource/metadata/generation"), json!(2))]);
+    let checks = checks(&state);
+    let check = first(&checks).unwrap();
+    assert_eq!((check.outcome, check.name.as_ref()), (Warning, "qa-vdb"));
+    assert!(check.detail.contains("an earlier order"), "{check:?}");
 }
 
 /// Whatever the servers repeat, nothing of it reaches the page.

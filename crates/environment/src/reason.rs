@@ -31,6 +31,11 @@ macro_rules! reasons {
             pub fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint,)* }
             }
+
+            /// The reason that a condition names, where it is one of the list.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+            }
         }
     };
 }
@@ -101,8 +106,6 @@ impl std::fmt::Display for Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
 
     #[test]
@@ -114,53 +117,5 @@ mod tests {
             );
             assert!(reason.as_str().chars().all(char::is_alphanumeric));
         }
-    }
-
-    fn table() -> String {
-        let mut text = String::from("| Reason | What follows | What to do |\n|---|---|---|\n");
-        for reason in Reason::ALL {
-            let follows = match reason.kind() {
-                Kind::Progress => "goes on by itself",
-                Kind::Trouble => "tried again by itself",
-                Kind::Stalled => "waits until somebody changes something",
-            };
-            let hint = match reason.hint() {
-                "" => "nothing",
-                hint => hint,
-            };
-            writeln!(text, "| `{reason}` | {follows} | {hint} |").unwrap();
-        }
-        text
-    }
-
-    fn table_of_actions() -> String {
-        let mut text = String::from("| Reason | What to do |\n|---|---|\n");
-        for reason in crate::actions::reason::Reason::ALL {
-            let hint = match reason.hint() {
-                "" => "nothing: it has its turn later",
-                hint => hint,
-            };
-            writeln!(text, "| `{}` | {hint} |", reason.as_str()).unwrap();
-        }
-        text
-    }
-
-    /// Run with `UPDATE=1` to write the tables anew.
-    #[test]
-    fn the_page_for_people_has_every_reason() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-        let mut fresh = std::fs::read_to_string(path).unwrap();
-        for (name, table) in [("databases", table()), ("actions", table_of_actions())] {
-            let (before, rest) = fresh.split_once(&format!("<!-- {name} -->\n")).unwrap();
-            let (_, after) = rest.split_once(&format!("<!-- end of {name} -->")).unwrap();
-            fresh = format!("{before}<!-- {name} -->\n{table}<!-- end of {name} -->{after}");
-        }
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, &fresh).unwrap();
-        }
-        assert!(
-            std::fs::read_to_string(path).unwrap() == fresh,
-            "docs/operations.md is stale: run UPDATE=1 cargo test -p operator the_page_for_people"
-        );
     }
 }
