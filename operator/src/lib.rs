@@ -13,6 +13,7 @@ pub mod crd;
 pub mod dct_check;
 pub mod http;
 pub mod lease;
+pub mod limits;
 pub mod metrics;
 pub mod network;
 pub mod poller;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use environment::PostgresVdbSpec;
 use environment::schedule::Schedule;
 use environment::spec::{HookStage, HookType, Mode, SourceType};
 use jiff::Timestamp;
 
-use crate::clock::{between, parse};
+use crate::crd::PostgresVdb;
+use crate::limits;
 use crate::reason::Reason;
 use crate::settings::{Allow, parse_duration};
 
@@ -23,7 +23,8 @@ pub const LONGEST_GRACE: Duration = Duration::from_mins(10);
 pub type Refusal = (Reason, String);
 
 /// Everything about the order that can be refused without asking anybody.
-pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<(), Refusal> {
+pub fn check(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Result<(), Refusal> {
+    let spec = &cr.spec;
     if spec.mode == Mode::Standby {
         let why = "mode Standby is not supported: a read-only copy allows no password, hook or query as the application's user";
         return Err((Reason::ModeUnsupported, why.to_owned()));
@@ -45,7 +46,6 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
     period("errorBackoffPeriod", &spec.error_backoff_period)?;
     moment("source.timestamp", spec.source.timestamp.as_deref())?;
     moment("expiresAt", spec.expires_at.as_deref())?;
-    life(spec.expires_at.as_deref(), allow.max_life, now)?;
     if let Some(schedule) = spec.refresh.as_ref().and_then(|r| r.schedule.as_deref())
         && let Err(why) = Schedule::parse(schedule)
     {
@@ -57,8 +57,6 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
         let why = format!("sessionGrace {grace:?} is no length of time up to 10m, as 30s");
         return Err((Reason::InvalidSpec, why));
     }
-    allowed("source", &spec.source.reference, &allow.sources)?;
-    allowed("image", &spec.image, &allow.images)?;
     if spec.database.user == ADMIN || spec.database.user.starts_with("pg_") {
         return Err((
             Reason::InvalidSpec,
@@ -84,33 +82,12 @@ pub fn check(spec: &PostgresVdbSpec, allow: &Allow, now: Timestamp) -> Result<()
             ));
         }
     }
-    Ok(())
-}
-
-/// How long it may live from now on. What was allowed once stays so: time only comes nearer to its end.
-fn life(
-    expires_at: Option<&str>,
-    longest: Option<Duration>,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let Some(longest) = longest else {
-        return Ok(());
-    };
-    let end = expires_at.and_then(parse);
-    if end.is_some_and(|end| between(now, end) <= longest) {
+    let namespace = cr.metadata.namespace.as_deref().unwrap_or_default();
+    let breaches = limits::breaches(spec, namespace, allow, now);
+    if breaches.is_empty() {
         return Ok(());
     }
-    let hours = longest.as_secs() / 3600;
-    let found = match expires_at {
-        Some(at) => format!("expiresAt {at:?} is too far away"),
-        None => "expiresAt is missing".to_owned(),
-    };
-    Err((
-        Reason::NotAllowed,
-        format!(
-            "{found}: a database may live at most {hours} hours from now on (allow.maxLife of the operator's settings)"
-        ),
-    ))
+    Err((Reason::NotAllowed, breaches.join("; ")))
 }
 
 /// A length of time that a program can wait for: at least a second, at most a year.
@@ -134,23 +111,6 @@ pub fn moment(field: &str, text: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-fn allowed(what: &str, value: &str, patterns: &[String]) -> Result<(), Refusal> {
-    if patterns.iter().any(|pattern| matches(pattern, value)) {
-        return Ok(());
-    }
-    let rule = if patterns.is_empty() {
-        "nothing is allowed".to_owned()
-    } else {
-        format!("allowed are {}", patterns.join(", "))
-    };
-    Err((
-        Reason::NotAllowed,
-        format!(
-            "{what} {value:?} is not allowed: {rule} (allow.{what}s of the operator's settings)"
-        ),
-    ))
-}
-
 /// `*` stands for any text, everything else for itself.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
@@ -171,24 +131,6 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_life_is_no_longer_than_allowed_and_has_an_end() {
-        let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
-        let day = Some(Duration::from_hours(24));
-        let life = |at, longest| life(at, longest, now);
-        assert_eq!(life(None, None), Ok(()));
-        for allowed in ["2026-11-24T10:00:00Z", "2020-01-01T00:00:00Z"] {
-            assert_eq!(life(Some(allowed), day), Ok(()));
-        }
-        for (wrong, says) in [
-            (None, "is missing"),
-            (Some("2026-11-24T10:00:01Z"), "24 hours"),
-        ] {
-            let (reason, why) = life(wrong, day).unwrap_err();
-            assert!(reason == Reason::NotAllowed && why.contains(says), "{why}");
-        }
-    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use environment::quantity::Quantity;
+use environment::spec::HookType;
 use serde::{Deserialize, Deserializer};
 
 use crate::network::Network;
@@ -126,7 +128,8 @@ pub struct Remote {
     pub psql: String,
 }
 
-/// What orders may use; `*` stands for any text.
+/// What orders may use; `*` stands for any text. What stands here holds everywhere, and of `rules` the first one that
+/// speaks of the order's namespace holds as well.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Allow {
@@ -137,6 +140,62 @@ pub struct Allow {
     /// An order names an end of its life that is no further away; absent: it may live for ever.
     #[serde(default, deserialize_with = "some_duration")]
     pub max_life: Option<Duration>,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// What orders of some namespaces may use. It allows all of what it leaves out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    pub namespaces: Vec<String>,
+    #[serde(default)]
+    pub sources: Option<Vec<String>>,
+    #[serde(default)]
+    pub images: Option<Vec<String>>,
+    /// Types of hooks.
+    #[serde(default)]
+    pub hooks: Option<Vec<HookType>>,
+    /// For request and limit; an order names a limit.
+    #[serde(default)]
+    pub max_cpu: Option<Quantity>,
+    #[serde(default)]
+    pub max_memory: Option<Quantity>,
+    #[serde(default)]
+    pub max_storage: Option<Quantity>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub max_life: Option<Duration>,
+}
+
+impl Allow {
+    /// What is wrong with the rules, if anything.
+    fn check(&self) -> Result<(), String> {
+        for (number, rule) in self.rules.iter().enumerate() {
+            let place = format!("allow.rules[{number}]");
+            if rule.namespaces.is_empty() {
+                return Err(format!("{place}.namespaces is empty; write \"*\" for all"));
+            }
+            for (key, most) in [
+                ("maxCpu", &rule.max_cpu),
+                ("maxMemory", &rule.max_memory),
+                ("maxStorage", &rule.max_storage),
+            ] {
+                if let Some(most) = most.as_ref().filter(|most| most.milli().is_none()) {
+                    return Err(format!(
+                        "{place}.{key} {:?} is no quantity; write for example 500m, 2 or 4Gi",
+                        most.as_str()
+                    ));
+                }
+            }
+            let last = number + 1 == self.rules.len();
+            if !last && rule.namespaces.iter().any(|pattern| pattern == "*") {
+                return Err(format!(
+                    "{place} is for every namespace, so those after it are never looked at; make it the last"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Allow {
@@ -145,6 +204,7 @@ impl Default for Allow {
             sources: everything(),
             images: postgres_images(),
             max_life: None,
+            rules: Vec::new(),
         }
     }
 }
@@ -262,7 +322,7 @@ impl Settings {
             }
             // An order that is on its way is no orphan, and neither is one on a tower that was down overnight.
             _ if self.sweep.older_than < an_hour() => Err("sweep.olderThan is below 1h".to_owned()),
-            _ => Ok(()),
+            _ => self.allow.check(),
         }
     }
 }
@@ -397,6 +457,85 @@ mod tests {
             let error = read(&format!("sweep: {{ {hasty} }}")).check().unwrap_err();
             assert!(error.contains("below 1h"), "{error}");
         }
+    }
+
+    fn allowing(rules: &str) -> Result<Settings, String> {
+        environment::yaml::read(&format!(
+            "dct: {{ url: 'http://e', apiKeyFile: /k, group: vdbs }}\nexport: {{ kind: local, prefix: /p, node: n }}\nallow: {{ rules: {rules} }}\n"
+        ))
+    }
+
+    #[test]
+    fn rules_are_read_and_one_that_cannot_hold_is_refused_at_start() {
+        let settings = allowing(
+            "[{ namespaces: [a], hooks: [sql], maxCpu: 2, maxMemory: 4Gi, maxLife: 48h }, { namespaces: ['*'], sources: [] }]",
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.check(), Ok(()));
+        let rule = &settings.allow.rules[0];
+        assert_eq!(rule.hooks, Some(vec![HookType::Sql]));
+        assert_eq!(rule.max_life, Some(Duration::from_hours(48)));
+        assert!(rule.sources.is_none());
+        for (wrong, says) in [
+            ("[{ namespaces: [] }]", "allow.rules[0].namespaces is empty"),
+            (
+                "[{ namespaces: [a], maxMemory: 4GB }]",
+                "allow.rules[0].maxMemory \"4GB\" is no quantity",
+            ),
+            (
+                "[{ namespaces: ['*'] }, { namespaces: [a] }]",
+                "allow.rules[0] is for every namespace",
+            ),
+        ] {
+            let error = allowing(wrong).unwrap().check().unwrap_err();
+            assert!(error.starts_with(says), "{error}");
+        }
+        for (wrong, says) in [
+            ("[{ namespaces: [a], maxcpu: 2 }]", "maxcpu"),
+            ("[{ sources: [a] }]", "namespaces"),
+            ("[{ namespaces: [a], hooks: [bash] }]", "bash"),
+        ] {
+            let error = allowing(wrong).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_pages_example_holds() {
+        let page = include_str!("../../docs/security.md");
+        let (_, example) = page.split_once("```yaml\nallow:\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let text = format!(
+            "dct: {{ url: 'http://e', apiKeyFile: /k, group: vdbs }}\nexport: {{ kind: local, prefix: /p, node: n }}\nallow:\n{example}"
+        );
+        let settings: Settings = environment::yaml::read(&text).unwrap();
+        assert_eq!(settings.check(), Ok(()));
+        assert_eq!(settings.allow.rules.len(), 3);
+    }
+
+    /// Helm refuses a wrong key before a pod does.
+    #[test]
+    fn the_charts_schema_has_the_keys_of_allow() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../charts/postgres-vdb-platform/values.schema.json"
+        );
+        let schema = std::fs::read_to_string(path).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        let keys = |name: &str| -> Vec<String> {
+            let fields = schema["definitions"][name]["properties"].as_object();
+            fields.unwrap().keys().cloned().collect()
+        };
+        let unknown = serde_json::json!({ "?": 1 });
+        let known = |error: serde_json::Error| -> Vec<String> {
+            let text = error.to_string();
+            let names = text.split('`').skip(3).step_by(2);
+            names.map(str::to_owned).collect()
+        };
+        let allow = serde_json::from_value::<Allow>(unknown.clone());
+        assert_eq!(keys("allow"), known(allow.unwrap_err()));
+        let rule = serde_json::from_value::<Rule>(unknown);
+        assert_eq!(keys("rule"), known(rule.unwrap_err()));
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub fn rest(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Option<Rest> {
         && quiet
         && !begin::asks(cr, now)
         && expiry::rests(cr, now).is_none()
-        && rules::check(&cr.spec, allow, now).is_ok();
+        && rules::check(cr, allow, now).is_ok();
     let verified = status.verified.as_ref().filter(|_| stands)?;
     let end = cr.spec.expires_at.as_deref().and_then(parse);
     let due = refresh::recorded(cr)

@@ -342,7 +342,7 @@ fn wants_tower(ctx: &Context, observed: &Observed) -> bool {
             && children.own(&names.stateful_set(), &observed.cr).is_none()
             && children.own(&names.pod(), &observed.cr).is_none();
     }
-    let refused = rules::check(&observed.cr.spec, &ctx.settings.allow, observed.now).is_err();
+    let refused = rules::check(&observed.cr, &ctx.settings.allow, observed.now).is_err();
     let delivered = is_known(&observed.cr) && children.own(&names.record(), &observed.cr).is_some();
     let wanted = match refresh::recorded(&observed.cr).and_then(|r| r.state) {
         Some(RefreshState::Starting | RefreshState::Restoring) => !delivered,

@@ -203,7 +203,7 @@ pub fn plan(observed: &Observed, frame: &Frame<'_>) -> Plan {
     if !observed.cr.has_finalizer() {
         return Plan::Act(Step::AddFinalizer);
     }
-    if let Err(refusal) = rules::check(&observed.cr.spec, &frame.settings.allow, observed.now) {
+    if let Err(refusal) = rules::check(&observed.cr, &frame.settings.allow, observed.now) {
         return Plan::refuse(&refusal);
     }
     if let Some(refusal) = remote::refusal(frame) {

@@ -1,14 +1,17 @@
 //! Every way to fail has its reason, its message and, where it can, its way back.
 
+use std::time::Duration;
+
 use dct::Class;
 use dct::types::JobStatus;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use operator::cluster::{Kind, Name, Object};
+use operator::controller::reconcile;
 use rstest::rstest;
 use serde_json::json;
 
-use super::world::{State, World};
+use super::world::{State, World, key};
 
 #[rstest]
 #[case(json!({ "mode": "Standby" }), "ModeUnsupported", "read-only")]
@@ -37,6 +40,29 @@ async fn a_wrong_order_is_refused_with_its_reason(
     assert_eq!(status, "False");
     assert!(message.contains(says), "{message}");
     assert!(message.contains("; "), "a hint follows: {message}");
+}
+
+#[tokio::test]
+async fn the_rule_of_its_namespace_names_all_that_is_wrong_and_nothing_is_ordered() {
+    let world = World::new(json!({
+        "resources": { "limits": { "cpu": "4", "memory": "1Gi" } },
+        "hooks": [{ "name": "sh", "stage": "pre-create", "type": "command", "script": "x" }],
+    }));
+    let mut process = world.process();
+    let rules = json!([{ "namespaces": ["postgres-vdbs-d*"], "hooks": ["sql"], "maxCpu": 2 }]);
+    process.settings.allow = serde_json::from_value(json!({ "rules": rules })).unwrap();
+    for _ in 0..5 {
+        reconcile(&process, &key()).await.unwrap();
+        world.state().advance(Duration::from_secs(60));
+    }
+    let state = world.state();
+    let (_, reason, message) = state.condition("Stalled").unwrap();
+    assert_eq!(reason, "NotAllowed");
+    for part in ["hook \"sh\"", "resources.limits.cpu \"4\"", "at most 2"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(state.provisioned, 0);
+    assert!(state.objects.is_empty());
 }
 
 #[tokio::test]
