@@ -47,7 +47,8 @@ impl Quantity {
         if whole.is_empty() || fraction.len() > 9 || (number.contains('.') && fraction.is_empty()) {
             return None;
         }
-        let whole: u128 = whole.parse::<u64>().ok()?.into();
+        // Digits alone, so it can only be too long.
+        let whole: u128 = whole.parse().unwrap_or(u64::MAX).into();
         let part = match fraction {
             "" => 0,
             digits => {
@@ -123,6 +124,7 @@ mod tests {
         assert_eq!(milli("1.5"), Some(1_500));
         assert_eq!(milli("1Ki"), Some(1_024_000));
         assert!(milli("1G") < milli("1Gi"));
+        assert!(milli("99999999999999999999P") > milli("9P"));
         for wrong in ["1GB", "", "-1", "1.", "Gi", ".5", "1 Gi"] {
             assert_eq!(milli(wrong), None, "{wrong}");
         }

@@ -19,6 +19,7 @@ mod farewell;
 mod hooks;
 mod manifests;
 mod mutants;
+mod random;
 mod refresh;
 mod remote;
 mod schedule;

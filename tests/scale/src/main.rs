@@ -13,6 +13,7 @@ mod control_plane;
 mod database;
 mod install;
 mod measure;
+mod mutants;
 mod operate;
 mod process;
 mod replay;

@@ -15,6 +15,7 @@ use crate::children::Children;
 use crate::control_plane::{ADMIN, ControlPlane, OPERATOR, REPLAY};
 use crate::database::{self, Seen, key};
 use crate::install::{install, settings};
+use crate::mutants;
 use crate::process::{self, Operator};
 use crate::replay::Replay;
 use crate::report::{line, percentile};
@@ -60,6 +61,9 @@ impl World {
         let earlier = upgrade::before(&plane, &client).await?;
         install(&plane, &order.helm).await?;
         earlier.is_kept(&client).await?;
+        if order.check {
+            mutants::agree(&client).await?;
+        }
         settings(&order.work)?;
         let tower = Tower::default();
         tower.serve().await?;

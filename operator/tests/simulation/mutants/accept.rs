@@ -1,6 +1,6 @@
 //! What the API server refuses before anybody sees it: the structural schema through a JSON Schema validator, and the
 //! schema's few rules in CEL once more by hand, because there is no interpreter for CEL here. The source's rule, which
-//! compares with the object before, is the caller's.
+//! compares with the object before, is the caller's. `.ci/scale check` asks a real API server the same.
 
 use environment::quantity::Quantity;
 use serde_json::Value;
@@ -25,7 +25,16 @@ impl Server {
         &self.schema
     }
 
-    pub(crate) fn accepts(&self, spec: &Value) -> Result<(), String> {
+    /// What would be stored, but for defaults: those are the types' own, too.
+    pub(crate) fn accepts(&self, spec: &Value) -> Result<Value, String> {
+        let mut stored = spec.clone();
+        prune(&self.schema, &mut stored);
+        let spec = &stored;
+        if beyond(spec) {
+            return Err(
+                "a number beyond 64 bits is read as a fraction, and no field takes one".to_owned(),
+            );
+        }
         if let Some(error) = self.validator.iter_errors(spec).next() {
             return Err(error.to_string());
         }
@@ -45,8 +54,35 @@ impl Server {
         ];
         match rules.iter().position(|holds| !holds) {
             Some(rule) => Err(format!("rule {rule}")),
-            None => Ok(()),
+            None => Ok(stored),
         }
+    }
+}
+
+/// A field that is null is taken for one that is not there.
+fn prune(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            for (name, value) in fields {
+                let known = schema["properties"].get(name);
+                prune(known.unwrap_or(&schema["additionalProperties"]), value);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                prune(&schema["items"], item);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn beyond(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().any(beyond),
+        Value::Array(items) => items.iter().any(beyond),
+        other => other.is_u64() && !other.is_i64(),
     }
 }
 

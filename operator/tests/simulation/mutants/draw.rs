@@ -1,9 +1,26 @@
-//! Draws a mutant: one to three places of the schema get another value, most of them near an edge.
+//! Draws a mutant of a good order: one to three places of the schema get another value, most of them near an edge.
 
+use environment::PostgresVdbSpec;
 use serde_json::{Map, Value, json};
 
-use super::super::schedule::chaos::Random;
-use super::Mutant;
+use super::Random;
+
+/// One mutant and where it differs.
+pub(crate) struct Mutant {
+    pub(crate) spec: Value,
+    pub(crate) paths: Vec<Vec<String>>,
+}
+
+/// The good order that all are mutants of, with the defaults of the schema.
+pub(crate) fn base() -> Value {
+    let spec: PostgresVdbSpec = serde_json::from_value(json!({
+        "source": { "type": "dct-source", "reference": "10.0.1.54:largedb" },
+        "database": { "name": "orders", "user": "app" },
+        "errorBackoffPeriod": "1m",
+    }))
+    .unwrap();
+    json!(spec)
+}
 
 /// Texts that some field takes and others do not.
 const TEXTS: [&str; 32] = [
