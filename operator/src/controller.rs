@@ -228,13 +228,17 @@ async fn record(
     if status::same(before, &shown) {
         return Ok(Written::Unchanged);
     }
-    if status::is_progress_only(before, &shown) {
+    let progress = status::is_progress_only(before, &shown);
+    if progress {
         let last = ctx.memory.with(&key, |m| m.last_write);
         if last.is_some_and(|at| crate::clock::between(at, now) < PROGRESS_INTERVAL) {
             return Ok(Written::Later);
         }
     }
     ctx.cluster.write_status(&observed.cr, &shown).await?;
+    if progress {
+        ctx.metrics.told_progress();
+    }
     ctx.memory.with(&key, |m| {
         m.last_write = Some(now);
         m.replaced(observed.cr.metadata.resource_version.as_deref(), now);

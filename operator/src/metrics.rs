@@ -28,6 +28,7 @@ pub struct Metrics {
     swept: Family<KindLabel, Counter>,
     sweep_errors: Counter,
     reconciles: Counter,
+    progress_writes: Counter,
     errors: Counter,
     duration: Histogram,
     leader: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -81,6 +82,12 @@ impl Default for Metrics {
             sweep_errors.clone(),
         );
         registry.register("reconciles", "Passes over a resource", reconciles.clone());
+        let progress_writes = Counter::default();
+        registry.register(
+            "progress_writes",
+            "Writes of a status that only told how far an order is",
+            progress_writes.clone(),
+        );
         registry.register(
             "reconcile_errors",
             "Passes that the cluster's API ended",
@@ -100,6 +107,7 @@ impl Default for Metrics {
             swept,
             sweep_errors,
             reconciles,
+            progress_writes,
             errors,
             duration,
             leader,
@@ -139,6 +147,10 @@ impl Metrics {
         if !ok {
             self.errors.inc();
         }
+    }
+
+    pub fn told_progress(&self) {
+        self.progress_writes.inc();
     }
 
     pub fn leads(&self, leads: bool) {

@@ -76,7 +76,7 @@ pub(crate) fn settings(work: &Path) -> anyhow::Result<()> {
         .collect();
     std::fs::write(work.join("helper"), helper)?;
     let settings = json!({
-        "dct": { "url": format!("http://{}", tower::ADDRESS), "apiKeyFile": work.join("key"), "group": "vdbs", "pollMin": "200ms" },
+        "dct": { "url": format!("http://{}", tower::ADDRESS), "apiKeyFile": work.join("key"), "group": "vdbs", "pollMin": format!("{}ms", tower::POLL.as_millis()) },
         "export": { "kind": "local", "prefix": tower::EXPORTS, "node": "node1" },
         "helperFile": work.join("helper"),
         "listen": process::METRICS,

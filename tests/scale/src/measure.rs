@@ -101,7 +101,7 @@ impl World {
         self.quiet().await;
         // Few first: what one database costs must not depend on how many there are.
         let few: Vec<_> = (0..FEW.min(order.vdbs)).map(|n| key("few", n, 1)).collect();
-        let alone = self.orders(&few).await?;
+        let alone = self.orders(&few, &operator).await?;
         let mut all = few.clone();
         let many: Vec<_> = (0..order.vdbs)
             .map(|n| key("many", n, order.per_namespace))
@@ -120,7 +120,7 @@ impl World {
         };
         for (round, keys) in many.chunks(size).enumerate() {
             let before = self.used(&operator);
-            let one = self.orders(keys).await?;
+            let one = self.orders(keys, &operator).await?;
             with.add(before, self.used(&operator));
             ratio.0 += one.took.as_secs_f64();
             counted.add(one);
@@ -161,9 +161,10 @@ impl World {
     }
 
     /// Until all are ready, and what it cost.
-    async fn orders(&mut self, keys: &[Key]) -> anyhow::Result<Counted> {
+    async fn orders(&mut self, keys: &[Key], operator: &Operator) -> anyhow::Result<Counted> {
         database::make_namespaces(&self.client, keys).await?;
         drop(self.log.since(OPERATOR)?);
+        let told = operator.told_progress().await?;
         self.tower.take_calls();
         let started = Instant::now();
         database::order(&self.client, keys).await?;
@@ -172,6 +173,7 @@ impl World {
         self.quiet().await;
         let entries = self.log.since(OPERATOR)?;
         let mut calls = self.tower.take_calls();
+        let watched = started.elapsed();
         let polls = calls.remove("poll").unwrap_or_default();
         let shared = calls.remove("inventory").unwrap_or_default();
         Ok(Counted {
@@ -183,11 +185,12 @@ impl World {
                 .len(),
             writes: audit::counts(&entries),
             totals: audit::totals(&entries),
+            progress: operator.told_progress().await?.saturating_sub(told),
             calls: calls.values().sum(),
             polls,
+            busiest: per_minute(polls, watched),
             shared,
             took,
-            slowest: took,
         })
     }
 
@@ -228,27 +231,28 @@ impl World {
             }
         }
         let (vdbs, totals) = (counted.vdbs, counted.totals);
-        let own = totals.writes.saturating_sub(counted.namespaces);
-        let progress = counted.progress();
-        self.limit("writes per database", each(own, vdbs), 12.0 + progress);
-        self.limit(
-            "status writes per database",
-            each(totals.status, vdbs),
-            4.0 + progress,
-        );
+        let status = totals.status.saturating_sub(counted.progress);
+        self.limit("writes per database", each(counted.own(), vdbs), 12.0);
+        self.limit("status writes per database", each(status, vdbs), 4.0);
         self.limit("events per database", each(totals.events, vdbs), 5.0);
         self.limit("tower calls per database", each(counted.calls, vdbs), 8.0);
+        // The same for any number of databases: one search for all, and never sooner than this after the one before.
+        self.limit(
+            &format!("polls per minute, {whose}"),
+            counted.busiest,
+            60.0 / tower::POLL.as_secs_f64(),
+        );
     }
 
     /// What one database costs is the same among many.
     fn grows(&mut self, few: &Counted, many: &Counted) {
         let both = |of: fn(&Counted) -> usize| (each(of(few), few.vdbs), each(of(many), many.vdbs));
-        let writes = both(|c| c.totals.writes.saturating_sub(c.namespaces));
+        let writes = both(Counted::own);
         let calls = both(|c| c.calls);
         self.limit(
             "writes per database, many against few",
             writes.1,
-            writes.0 + 0.1 + many.progress(),
+            writes.0 + 0.1,
         );
         self.limit(
             "tower calls per database, many against few",
@@ -420,18 +424,22 @@ struct Counted {
     namespaces: usize,
     writes: BTreeMap<String, usize>,
     totals: Totals,
+    /// Writes of the status that only told how far an order is: on a machine so slow that one takes longer than ten
+    /// seconds, one more in each ten. They say how slow the machine is, so they are counted apart.
+    progress: usize,
     calls: usize,
     polls: usize,
+    /// Polls per minute in the round that had the most.
+    busiest: f64,
     shared: usize,
     took: Duration,
-    /// Of the rounds in which they were ordered.
-    slowest: Duration,
 }
 
 impl Counted {
-    /// Where a machine is so slow that an order takes long, its status tells of the progress every ten seconds.
-    fn progress(&self) -> f64 {
-        f64::from(u32::try_from(self.slowest.as_secs() / 10).unwrap_or(u32::MAX))
+    /// Writes for the databases themselves.
+    fn own(&self) -> usize {
+        let apart = self.namespaces + self.progress;
+        self.totals.writes.saturating_sub(apart)
     }
 
     fn add(&mut self, other: Self) {
@@ -444,25 +452,28 @@ impl Counted {
         self.totals.status += other.totals.status;
         self.totals.events += other.totals.events;
         self.totals.reads += other.totals.reads;
+        self.progress += other.progress;
         self.calls += other.calls;
         self.polls += other.polls;
+        self.busiest = self.busiest.max(other.busiest);
         self.shared += other.shared;
         self.took += other.took;
-        self.slowest = self.slowest.max(other.slowest);
     }
 
     fn text(&self) -> String {
         let each = |count| each(count, self.vdbs);
         format!(
-            "{:.2} writes (status {:.2}) and one for each of {} namespaces, {:.2} events, {:.2} reads, {:.2} tower calls; {} polls in {:.1} s, {} of the inventory",
-            each(self.totals.writes.saturating_sub(self.namespaces)),
-            each(self.totals.status),
+            "{:.2} writes (status {:.2}), one for each of {} namespaces, {} of progress, {:.2} events, {:.2} reads, {:.2} tower calls; {} polls in {:.1} s ({:.0} a minute), {} of the inventory",
+            each(self.own()),
+            each(self.totals.status.saturating_sub(self.progress)),
             self.namespaces,
+            self.progress,
             each(self.totals.events),
             each(self.totals.reads),
             each(self.calls),
             self.polls,
             self.took.as_secs_f64(),
+            self.busiest,
             self.shared
         )
     }
@@ -471,6 +482,11 @@ impl Counted {
 #[expect(clippy::cast_precision_loss, reason = "counts are small")]
 fn whole(count: usize) -> f64 {
     count as f64
+}
+
+/// How often something came that is never sooner than some time after the one before: the first has none before it.
+fn per_minute(count: usize, within: Duration) -> f64 {
+    whole(count.saturating_sub(1)) * 60.0 / within.as_secs_f64()
 }
 
 fn each(count: usize, of: usize) -> f64 {

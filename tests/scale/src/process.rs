@@ -83,20 +83,30 @@ impl Operator {
         cpu_seconds(self.child.id().unwrap_or_default())
     }
 
-    /// Passes over resources so far, by its own metrics.
+    /// Passes over resources so far; none while it does not answer yet.
     pub(crate) async fn passes(&self) -> usize {
-        let read = async {
-            let mut stream = tokio::net::TcpStream::connect(METRICS).await?;
-            stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text).await?;
-            anyhow::Ok(text)
-        };
-        let text = read.await.unwrap_or_default();
-        let found = text
+        let counted = self.counted("vdb_operator_reconciles_total").await;
+        counted.unwrap_or_default()
+    }
+
+    /// Writes of a status that only told how far an order is.
+    pub(crate) async fn told_progress(&self) -> anyhow::Result<usize> {
+        self.counted("vdb_operator_progress_writes_total").await
+    }
+
+    /// By its own metrics.
+    async fn counted(&self, name: &str) -> anyhow::Result<usize> {
+        let mut stream = tokio::net::TcpStream::connect(METRICS).await?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        let mut values = text
             .lines()
-            .find_map(|l| l.strip_prefix("vdb_operator_reconciles_total "));
-        found.and_then(|n| n.parse().ok()).unwrap_or_default()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = values
+            .next()
+            .with_context(|| format!("the operator exports no {name}"))?;
+        Ok(value.parse()?)
     }
 }
 

@@ -16,6 +16,8 @@ use dct::types::{
 pub(crate) const ADDRESS: &str = "127.0.0.1:8080";
 /// As short as a thin copy takes; the operator's polls come on top.
 pub(crate) const JOB: Duration = Duration::from_millis(100);
+/// From one search for jobs to the next, at least: `dct.pollMin`.
+pub(crate) const POLL: Duration = Duration::from_millis(200);
 pub(crate) const EXPORTS: &str = "/pool/vdbs";
 
 #[derive(Default)]
