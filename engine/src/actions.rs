@@ -13,7 +13,9 @@ use dct::types::{
     ProvisionBySnapshot, ProvisionByTimestamp, ProvisionFromBookmark, Vdb,
 };
 
-pub(crate) use checks::{checked_name, checked_tags, free, order_on, typed, unlocked};
+pub(crate) use checks::{
+    at_rest, checked_name, checked_tags, free, free_dsource, order_on, typed, unlocked,
+};
 pub(crate) use choice::{Dataset, dataset, going, snapshot};
 pub(crate) use moment::{By, locations, times};
 pub(crate) use order::Order;

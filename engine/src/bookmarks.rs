@@ -8,7 +8,7 @@ use dct::types::{
 };
 
 use crate::actions::{
-    Order, Refusal, checked_name, checked_tags, free, going, order_on, snapshot, typed,
+    Order, Refusal, at_rest, checked_name, checked_tags, free, going, order_on, snapshot, typed,
 };
 use crate::deletion;
 use crate::engine::Engine;
@@ -264,13 +264,7 @@ fn idle<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
     let object = state
         .resolve(Kind::Bookmark, id)
         .ok_or_else(|| Refusal::NotFound(format!("there is no bookmark {id:?}")))?;
-    match state.busy(&object.id) {
-        Some(job) => Err(Refusal::Conflict(format!(
-            "job {} still works on bookmark {}",
-            job.job.id, object.name
-        ))),
-        None => Ok(object),
-    }
+    at_rest(state, object)
 }
 
 fn of_snapshot(state: &State, wanted: &str) -> Result<BookmarkVdb, Refusal> {

@@ -2,7 +2,7 @@
 
 use dct::types::{Bookmark, DeleteDSource, DeleteSnapshot, Job, Source, VdbGroup};
 
-use crate::actions::{Order, Refusal, going, order_on, snapshot, typed};
+use crate::actions::{Order, Refusal, free_dsource, going, order_on, snapshot, typed};
 use crate::engine::Engine;
 use crate::model::{Intent, Kind, Object};
 use crate::store::{self, Draft, State};
@@ -159,17 +159,7 @@ impl Engine {
         }
         let id = request.dsource_id.as_deref().unwrap_or_default();
         self.store.change(|draft| {
-            let object = draft
-                .state
-                .resolve(Kind::DSource, id)
-                .ok_or_else(|| Refusal::NotFound(format!("there is no dSource {id:?}")))?
-                .clone();
-            if let Some(job) = draft.state.busy(&object.id) {
-                return Err(Refusal::Conflict(format!(
-                    "job {} still works on {}",
-                    job.job.id, object.id
-                )));
-            }
+            let object = free_dsource(draft.state, id)?.clone();
             refuse_busy_snapshots(draft.state, &object.id)?;
             refuse_dependants(
                 &format!("dSource {}", object.name),

@@ -15,7 +15,7 @@ use dct::types::{DSource, Job, JobStatus, LinkAnswer, LinkAppdata, Snapshot, Tag
 
 pub(crate) use taking::Taken;
 
-use crate::actions::{Order, Refusal, checked_name, checked_tags};
+use crate::actions::{Order, Refusal, checked_name, checked_tags, free_dsource};
 use crate::doc::Doc;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
@@ -96,16 +96,7 @@ impl Engine {
     /// Another base backup of a linked source.
     pub fn snapshot(&self, id: &str) -> Result<Job, Refusal> {
         self.store.change(|draft| {
-            let dsource = draft
-                .state
-                .resolve(Kind::DSource, id)
-                .ok_or_else(|| Refusal::NotFound(format!("there is no dSource {id:?}")))?;
-            if let Some(job) = draft.state.busy(&dsource.id) {
-                return Err(Refusal::Conflict(format!(
-                    "job {} still works on {}",
-                    job.job.id, dsource.id
-                )));
-            }
+            let dsource = free_dsource(draft.state, id)?;
             let source = dsource
                 .parent
                 .as_deref()

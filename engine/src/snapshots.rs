@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use dct::types::{Job, Snapshot, UpdateSnapshot, Vdb};
 
-use crate::actions::{Refusal, free, order_on, snapshot, typed};
+use crate::actions::{Refusal, at_rest, free, order_on, snapshot, typed};
 use crate::bookmarks::checked_date;
 use crate::engine::Engine;
 use crate::model::{ENGINE_ID, Intent, Kind, Object, Phase, TOOLKIT_ID};
@@ -52,13 +52,7 @@ impl Engine {
             .map(checked_date)
             .transpose()?;
         self.store.change(|draft| {
-            let object = snapshot(draft.state, id)?.clone();
-            if let Some(job) = draft.state.busy(&object.id) {
-                return Err(Refusal::Conflict(format!(
-                    "job {} still works on {}",
-                    job.job.id, object.id
-                )));
-            }
+            let object = at_rest(draft.state, snapshot(draft.state, id)?)?.clone();
             let mut doc: Snapshot = typed(&object)?;
             if let Some(day) = day {
                 doc.expiration = Some(day.to_string());

@@ -12,12 +12,24 @@ pub(crate) fn free<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal
     let vdb = state
         .get(Kind::Vdb, id)
         .ok_or_else(|| Refusal::NotFound(format!("there is no virtual database {id:?}")))?;
-    match state.busy(&vdb.id) {
+    at_rest(state, vdb)
+}
+
+/// A dSource, by id or name, that no unfinished job works on.
+pub(crate) fn free_dsource<'a>(state: &'a State, id: &str) -> Result<&'a Object, Refusal> {
+    let dsource = state
+        .resolve(Kind::DSource, id)
+        .ok_or_else(|| Refusal::NotFound(format!("there is no dSource {id:?}")))?;
+    at_rest(state, dsource)
+}
+
+pub(crate) fn at_rest<'a>(state: &State, object: &'a Object) -> Result<&'a Object, Refusal> {
+    match state.busy(&object.id) {
         Some(job) => Err(Refusal::Conflict(format!(
-            "job {} still works on {id}",
-            job.job.id
+            "job {} still works on {}",
+            job.job.id, object.id
         ))),
-        None => Ok(vdb),
+        None => Ok(object),
     }
 }
 

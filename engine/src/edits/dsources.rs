@@ -2,7 +2,7 @@
 
 use dct::types::{DSource, Job, UpdateDSource};
 
-use crate::actions::{Refusal, checked_name, order_on, typed};
+use crate::actions::{Refusal, checked_name, free_dsource, order_on, typed};
 use crate::doc::Doc;
 use crate::document;
 use crate::engine::Engine;
@@ -13,17 +13,7 @@ impl Engine {
     /// Name and description; what it is linked to stands in the settings.
     pub fn update_dsource(&self, id: &str, request: &UpdateDSource) -> Result<Job, Refusal> {
         self.store.change(|draft| {
-            let object = draft
-                .state
-                .resolve(Kind::DSource, id)
-                .ok_or_else(|| Refusal::NotFound(format!("there is no dSource {id:?}")))?
-                .clone();
-            if let Some(job) = draft.state.busy(&object.id) {
-                return Err(Refusal::Conflict(format!(
-                    "job {} still works on {}",
-                    job.job.id, object.id
-                )));
-            }
+            let object = free_dsource(draft.state, id)?.clone();
             let name = match request.name.as_deref() {
                 Some(name) => checked_name(Some(name))?,
                 None => object.name.clone(),

@@ -197,15 +197,7 @@ fn terminated(state: &ContainerState) -> Option<(Reason, String)> {
         .message
         .as_deref()
         .and_then(|text| serde_json::from_str::<Report>(text.trim()).ok());
-    let known = report.and_then(|report| {
-        Some((
-            Reason::ALL
-                .iter()
-                .copied()
-                .find(|r| r.as_str() == report.reason)?,
-            report.message,
-        ))
-    });
+    let known = report.and_then(|report| Some((Reason::named(&report.reason)?, report.message)));
     let plain = || {
         let why = ended.reason.as_deref().unwrap_or("ended");
         (

@@ -597,9 +597,9 @@ pub fn is_progress_only(before: &PostgresVdbStatus, after: &PostgresVdbStatus) -
     };
     // A cause is news at once: the next pass may only be waiting, and then it would never be said.
     let reason = after.condition("Ready").map(|c| c.reason.as_str());
-    let cause = Reason::ALL
-        .iter()
-        .any(|r| Some(r.as_str()) == reason && r.kind() != Kind::Progress);
+    let cause = reason
+        .and_then(Reason::named)
+        .is_some_and(|reason| reason.kind() != Kind::Progress);
     let said = reason == before.condition("Ready").map(|c| c.reason.as_str());
     let hooks = |status: &PostgresVdbStatus| {
         let hooks = status.condition("HooksSucceeded");

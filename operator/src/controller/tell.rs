@@ -40,8 +40,7 @@ fn changed(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Option<Noti
     {
         return None;
     }
-    let all = Reason::ALL.iter().copied();
-    let reason = all.into_iter().find(|r| r.as_str() == ready.reason)?;
+    let reason = Reason::named(&ready.reason)?;
     Some(Notice {
         warning: reason.kind() != Kind::Progress,
         reason,

@@ -31,12 +31,7 @@ async fn ready() -> State {
 }
 
 async fn ready_as(spec: Value) -> State {
-    let world = World::new(spec);
-    world.drive(State::is_ready).await;
-    let mut state = world.state().clone();
-    state.log.clear();
-    state.calls = 0;
-    state
+    World::new(spec).ready().await
 }
 
 fn over(state: &State) -> bool {

@@ -9,12 +9,7 @@ use serde_json::{Value, json};
 use super::world::{State, World, faults};
 
 async fn ready(spec: Value) -> State {
-    let world = World::new(spec);
-    world.drive(State::is_ready).await;
-    let mut state = world.state().clone();
-    state.log.clear();
-    state.calls = 0;
-    state
+    World::new(spec).ready().await
 }
 
 fn refresh(state: &mut State) {

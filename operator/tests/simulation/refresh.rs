@@ -16,12 +16,7 @@ fn hooks() -> Value {
 }
 
 async fn ready(spec: Value) -> State {
-    let world = World::new(spec);
-    world.drive(State::is_ready).await;
-    let mut state = world.state().clone();
-    state.log.clear();
-    state.calls = 0;
-    state
+    World::new(spec).ready().await
 }
 
 fn ask(state: &mut State, token: &str) {

@@ -27,12 +27,7 @@ fn hooked() -> Value {
 }
 
 async fn ready(spec: Value) -> State {
-    let world = world(spec);
-    world.drive(State::is_ready).await;
-    let mut state = world.state().clone();
-    state.log.clear();
-    state.calls = 0;
-    state
+    world(spec).ready().await
 }
 
 fn assert_whole(state: &State, generation: u32) {

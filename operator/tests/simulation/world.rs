@@ -382,6 +382,15 @@ impl World {
         }
     }
 
+    /// As it is once its database is ready; from then on calls are counted and written down.
+    pub(crate) async fn ready(self) -> State {
+        self.drive(State::is_ready).await;
+        let mut state = self.state().clone();
+        state.log.clear();
+        state.calls = 0;
+        state
+    }
+
     /// Lets processes work, and die, until the world is as wanted.
     pub(crate) async fn drive(&self, done: impl Fn(&State) -> bool) {
         let mut process = self.process();
