@@ -347,7 +347,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("postgres");
-        let script = "#!/bin/sh\ntrap 'exit '$(cat \"$2/status\") INT\necho $$ > \"$2/postmaster.pid\"\nwhile :; do sleep 0.01; done\n";
+        let script = "#!/usr/bin/env -S --default-signal=INT /bin/sh\ntrap 'exit '$(cat \"$2/status\") INT\necho $$ > \"$2/postmaster.pid\"\nwhile :; do sleep 0.01; done\n";
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let programs = Programs {

@@ -8,7 +8,7 @@ use std::path::Path;
 /// As initdb of 16 has left it.
 const CONTROL: &[u8] = include_bytes!("../../../crates/pgdata/tests/fixtures/pg_control-16");
 
-const SERVER: &str = r#"#!/bin/sh
+const SERVER: &str = r#"#!/usr/bin/env -S --default-signal=HUP,INT,QUIT /bin/sh
 case "$*" in
   *--version*) echo 'postgres (PostgreSQL) 16.9'; exit ;;
   *--single*) cat >"$4/login"; exit ;;
