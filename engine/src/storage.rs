@@ -105,6 +105,14 @@ pub(crate) fn files<T>(verb: &'static str, path: &Path, result: io::Result<T>) -
     })
 }
 
+/// Whoever comes second to a deletion finds nothing there, and that is what was wanted.
+fn gone<T>(path: &Path, deleted: Result<T, Error>) -> Result<(), Error> {
+    match deleted {
+        Err(_) if !exists(path) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Private to the engine's user from the first moment.
 pub(crate) fn private_directory(path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt as _;

@@ -6,7 +6,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Bytes, Error, Storage, exists, files, room};
+use super::{Bytes, Error, Storage, exists, files, gone, room};
 use crate::process;
 
 #[derive(Debug, Default)]
@@ -62,8 +62,9 @@ impl Storage for Btrfs {
         if !exists(root) {
             return Ok(());
         }
-        Self::run(&["property", "set", "-ts"], &[root], &["ro", "false"])?;
-        Self::run(&["subvolume", "delete"], &[root], &[]).map(drop)
+        let writable = Self::run(&["property", "set", "-ts"], &[root], &["ro", "false"]);
+        gone(root, writable)?;
+        gone(root, Self::run(&["subvolume", "delete"], &[root], &[]))
     }
 
     fn own_bytes(&self, root: &Path) -> Result<u64, Error> {

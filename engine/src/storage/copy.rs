@@ -3,14 +3,17 @@
 //! A copy grows under another name and is renamed when it is whole; a deletion begins with a rename.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Storage, exists, files, private_directory};
+use super::{Error, Storage, exists, files, gone, private_directory};
 use crate::process;
 
 /// Endings of roots that are not whole; the sweep at the start removes them.
 pub(crate) const PARTIAL: &str = ".partial";
 pub(crate) const TRASH: &str = ".trash";
+
+const TRIES: usize = 100;
 
 #[derive(Debug, Default)]
 pub struct Copy;
@@ -55,11 +58,9 @@ impl Storage for Copy {
             return Ok(());
         }
         let trash = with_ending(root, TRASH);
-        if exists(&trash) {
-            files("delete", &trash, fs::remove_dir_all(&trash))?;
-        }
-        files("rename", root, fs::rename(root, &trash))?;
-        files("delete", &trash, fs::remove_dir_all(&trash))
+        empty(&trash)?;
+        gone(root, files("rename", root, fs::rename(root, &trash)))?;
+        empty(&trash)
     }
 
     fn own_bytes(&self, root: &Path) -> Result<u64, Error> {
@@ -74,6 +75,21 @@ impl Storage for Copy {
 
     fn problems(&self, _pool: &Path) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// Two may be at it: each finds less than it has seen just before.
+fn empty(trash: &Path) -> Result<(), Error> {
+    let mut tries = 0;
+    loop {
+        let removed = fs::remove_dir_all(trash);
+        let overtaken = removed.as_ref().is_err_and(|error| {
+            [ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind())
+        });
+        if tries == TRIES || !overtaken || !exists(trash) {
+            return gone(trash, files("delete", trash, removed));
+        }
+        tries += 1;
     }
 }
 
@@ -110,4 +126,27 @@ fn with_ending(root: &Path, ending: &str) -> PathBuf {
     let mut name = root.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_several_delete_at_once_is_gone_for_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        for _ in 0..20 {
+            fs::create_dir_all(root.join("data/base/1")).unwrap();
+            for number in 0..50 {
+                fs::write(root.join(format!("data/base/1/{number}")), "").unwrap();
+            }
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| Copy.delete(&root).unwrap());
+                }
+            });
+            assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+        }
+    }
 }
