@@ -369,7 +369,7 @@ fn hits_no_stranger(it: &Life<'_>) {
 }
 
 fn empty(world: &World<'_>) {
-    let order = json!({"name": "empty", "engine_id": "1", "repository_id": "1", "db_username": "owner", "db_password": PASSWORD});
+    let order = json!({"name": "empty", "engine_id": "1", "repository_id": "PostgreSQL 16", "db_username": "owner", "db_password": PASSWORD});
     let answer = world.done("POST", "/vdbs/empty_vdb", &order).unwrap();
     let id = answer["vdb_id"].as_str().unwrap().to_owned();
     let it = Life {
