@@ -1,4 +1,4 @@
-//! Questions to a server over a connection that stays: a program for each of them would
+//! Questions to a server of the test's own by its socket, over a connection that stays: a program for each of them would
 //! take more time than all answers together.
 
 use std::path::Path;
@@ -23,30 +23,14 @@ impl Connection {
         user: &str,
         database: &str,
     ) -> Result<Self, String> {
-        let mut config = Config::new();
-        config.host_path(directory).port(port);
-        Self::with(config.user(user).dbname(database))
-    }
-
-    /// As an application does.
-    pub(crate) fn to(
-        port: u16,
-        user: &str,
-        password: &str,
-        database: &str,
-    ) -> Result<Self, String> {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(port).password(password);
-        Self::with(config.user(user).dbname(database))
-    }
-
-    fn with(config: &mut Config) -> Result<Self, String> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        config.connect_timeout(DEADLINE);
+        let mut config = Config::new();
+        config.host_path(directory).port(port);
+        config.user(user).dbname(database).connect_timeout(DEADLINE);
         let (client, connection) = runtime
             .block_on(config.connect(NoTls))
-            .map_err(|error| format!("{:?}: {}", config.get_hosts(), said(&error)))?;
+            .map_err(|error| format!("{}: {}", directory.display(), said(&error)))?;
         runtime.spawn(connection);
         Ok(Self { runtime, client })
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{DEADLINE, MANY, deleted, exported, order, usage};
 use crate::http::text;
-use crate::wire::Connection;
+use crate::support::programs::client;
 use crate::world::World;
 
 const CLONES: usize = 100;
@@ -141,11 +141,14 @@ fn is_ready(data: &Path) -> bool {
 }
 
 fn ask(world: &World<'_>, id: &str) {
+    let ground = world.ground;
     // Found by a search: asking for the one would look at the disk.
     let search = json!({"filter_expression": format!("id EQ '{id}'")});
     let (_, found) = world.api.call("POST", "/vdbs/search", &search).unwrap();
-    let port = &found["items"][0]["appdata_source_params"]["postgresPort"];
-    let port = u16::try_from(port.as_u64().unwrap()).unwrap();
-    let connection = Connection::to(port, "app", "secret", "largedb").unwrap();
-    connection.query("select count(*) from marks").unwrap();
+    let port = found["items"][0]["appdata_source_params"]["postgresPort"].to_string();
+    let mut psql = Command::new(client(&ground.bin, &ground.dir).join("psql"));
+    psql.args(["-XAtqw", "-h", "127.0.0.1", "-p", &port, "-U", "app"]);
+    psql.args(["-d", "largedb", "-c", "select count(*) from marks"]);
+    let output = psql.env("PGPASSWORD", "secret").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
