@@ -16,7 +16,7 @@ use crate::servers::{Stop, stop_on};
 use crate::snapshots::Copied;
 use crate::{clock, error_chain, hooks, origin, storage, store};
 
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 const LOOK_NICENESS: i32 = 10;
 const LOOK_AT_LATEST: Duration = Duration::from_secs(60);
 
