@@ -78,19 +78,20 @@ impl Storage for Copy {
     }
 }
 
-/// Two may be at it: each finds less than it has seen just before.
+/// Others may be at it: each finds less than it has seen just before.
 fn empty(trash: &Path) -> Result<(), Error> {
-    let mut tries = 0;
-    loop {
-        let removed = fs::remove_dir_all(trash);
-        let overtaken = removed.as_ref().is_err_and(|error| {
-            [ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind())
-        });
-        if tries == TRIES || !overtaken || !exists(trash) {
-            return gone(trash, files("delete", trash, removed));
+    let overtaken = [ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty];
+    for _ in 0..TRIES {
+        match fs::remove_dir_all(trash) {
+            Err(error) if overtaken.contains(&error.kind()) => {
+                if !exists(trash) {
+                    return Ok(());
+                }
+            }
+            removed => return files("delete", trash, removed),
         }
-        tries += 1;
     }
+    files("delete", trash, fs::remove_dir_all(trash))
 }
 
 pub(super) fn copy_files(from: &Path, to: &Path, reflink: &str) -> Result<(), Error> {
