@@ -23,9 +23,9 @@ use crate::settings::StorageKind;
 pub fn of(kind: StorageKind, pool: &Path) -> Box<dyn Storage> {
     match kind {
         StorageKind::Btrfs => Box::new(Btrfs),
-        StorageKind::Xfs => Box::new(Reflink),
+        StorageKind::Xfs => Box::new(Reflink::default()),
         StorageKind::Auto if btrfs::is_below(pool) => Box::new(Btrfs),
-        StorageKind::Auto if reflink::shares_blocks(pool) => Box::new(Reflink),
+        StorageKind::Auto if reflink::shares_blocks(pool) => Box::new(Reflink::default()),
         StorageKind::Copy | StorageKind::Auto => Box::new(Copy),
     }
 }

@@ -2,13 +2,17 @@
 //! files, none by their size, and no room; it is not of one instant.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::copy::copy_files;
 use super::{Bytes, Copy, Error, Storage, btrfs, extents, files, room};
 use crate::process;
 
 #[derive(Debug, Default)]
-pub struct Reflink;
+pub struct Reflink {
+    /// The file system on which files were seen to share blocks.
+    proven: Mutex<Option<u64>>,
+}
 
 impl Storage for Reflink {
     fn name(&self) -> &'static str {
@@ -55,8 +59,15 @@ impl Storage for Reflink {
         Copy.flush(pool)
     }
 
+    /// Tried once on a file system: the trial writes, which a full one refuses, and every order asks.
     fn problems(&self, pool: &Path) -> Vec<String> {
+        let here = rustix::fs::statvfs(pool).ok().map(|found| found.f_fsid);
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        if here.is_some() && *proven == here {
+            return Vec::new();
+        }
         if shares_blocks(pool) {
+            *proven = here;
             return Vec::new();
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -86,4 +97,29 @@ pub(super) fn shares_blocks(pool: &Path) -> bool {
     let _ = std::fs::remove_file(from);
     let _ = std::fs::remove_file(to);
     shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_was_tried_is_not_written_to_again_and_another_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = rustix::fs::statvfs(dir.path()).unwrap().f_fsid;
+        let of = |proven| Reflink {
+            proven: Mutex::new(Some(proven)),
+        };
+        let touched = || std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+        let before = touched();
+        assert!(of(here).problems(dir.path()).is_empty());
+        assert_eq!(touched(), before);
+        let other = of(!here);
+        let found = other.problems(dir.path());
+        assert_ne!(touched(), before);
+        assert_eq!(
+            found.is_empty(),
+            *other.proven.lock().unwrap() == Some(here)
+        );
+    }
 }
