@@ -21,7 +21,7 @@ use crate::origin::Location;
 use crate::settings::{SourceSettings, WalSettings};
 use crate::{jobs, storage};
 
-pub(crate) use leftovers::{end_leftovers, works_on};
+pub(crate) use leftovers::works_on;
 pub use receiving::Archiving;
 pub(crate) use receiving::Lines;
 pub(crate) use replaying::REPLAYED;

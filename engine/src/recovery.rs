@@ -4,7 +4,6 @@ mod plan;
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::end_leftovers;
 use crate::engine::Engine;
 use crate::jobs::Error;
 use crate::processes;
@@ -19,10 +18,7 @@ impl Engine {
         let (again, given_up) = self.unfinished();
         let all = again.iter().chain(&given_up);
         Self::kill_hooks(&all.map(|u| u.job.clone()).collect::<Vec<_>>());
-        end_leftovers(&self.settings.pool);
-        // A copy file by file that a killed engine has left at work would write into what is swept or made anew.
-        processes::end_those(self.is_copying());
-        processes::end_those(self.is_stray_server());
+        processes::end_those(self.is_left_at_work());
         for Unfinished { job, intent } in &given_up {
             tracing::warn!(job, ?intent, "was interrupted; given up");
             let error = Error::Failed("the engine was restarted during the base backup".to_owned());

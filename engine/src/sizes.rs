@@ -47,6 +47,22 @@ pub(crate) fn measured(bytes: Bytes) -> Doc {
         .into()
 }
 
+fn snapshots_of(state: &State, dsource: &str) -> Vec<String> {
+    let all = state.live(Kind::Snapshot);
+    let own = all.filter(|s| s.parent.as_deref() == Some(dsource));
+    own.map(|s| s.id.clone()).collect()
+}
+
+/// Each key is the place below the snapshots' own.
+fn together(snapshots: &[String], size: impl Fn(&str) -> Option<Bytes>) -> Option<Bytes> {
+    let mut all = Bytes::default();
+    for id in snapshots {
+        all.held += size(id)?.held;
+    }
+    all.whole = size(&format!("{}/template", snapshots.last()?))?.whole;
+    Some(all)
+}
+
 impl Sizes {
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,37 +101,16 @@ impl Engine {
     /// What the snapshots of a dSource take together, and how large the newest would be by itself. They never change,
     /// so that each is looked at once.
     pub(crate) fn size_of_snapshots(&self, dsource: &str) -> Option<Bytes> {
-        let snapshots: Vec<String> = self.store.read(|state| {
-            let own = state.live(Kind::Snapshot);
-            let own = own.filter(|s| s.parent.as_deref() == Some(dsource));
-            own.map(|s| s.id.clone()).collect()
-        });
-        let mut all = Bytes::default();
-        for id in &snapshots {
-            let known = self.last_size(id);
-            let held = known
-                .or_else(|| self.look(id, &self.snapshot_home(id)))?
-                .held;
-            all.held += held;
-        }
-        let newest = format!("{}/template", snapshots.last()?);
-        let known = self.last_size(&newest);
-        let template = self.template_root(snapshots.last()?);
-        all.whole = known.or_else(|| self.look(&newest, &template))?.whole;
-        Some(all)
+        let snapshots = self.store.read(|state| snapshots_of(state, dsource));
+        together(&snapshots, |key| {
+            let known = self.last_size(key);
+            known.or_else(|| self.look(key, &self.snapshot_home(key)))
+        })
     }
 
     /// As somebody last saw them, if all of them were seen.
     pub(crate) fn last_size_of_snapshots(&self, state: &State, dsource: &str) -> Option<Bytes> {
-        let own = state.live(Kind::Snapshot);
-        let own = own.filter(|s| s.parent.as_deref() == Some(dsource));
-        let (mut all, mut newest) = (Bytes::default(), None);
-        for snapshot in own {
-            all.held += self.last_size(&snapshot.id)?.held;
-            newest = Some(&snapshot.id);
-        }
-        all.whole = self.last_size(&format!("{}/template", newest?))?.whole;
-        Some(all)
+        together(&snapshots_of(state, dsource), |key| self.last_size(key))
     }
 
     /// What a full copy of a snapshot takes. It never changes, so it is looked at once.

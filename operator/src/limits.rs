@@ -59,35 +59,23 @@ fn ruled(
         found.extend(hooks(spec, types, &place("hooks")));
     }
     let (requests, limits) = (&spec.resources.requests, &spec.resources.limits);
-    if let Some(most) = &rule.max_cpu {
-        let at = place("maxCpu");
-        found.extend(amount(
-            "resources.requests.cpu",
-            requests.cpu.as_ref(),
-            most,
-            &at,
-        ));
-        found.extend(limit(
-            "resources.limits.cpu",
-            limits.cpu.as_ref(),
-            most,
-            &at,
-        ));
-    }
-    if let Some(most) = &rule.max_memory {
-        let at = place("maxMemory");
-        found.extend(amount(
-            "resources.requests.memory",
-            requests.memory.as_ref(),
-            most,
-            &at,
-        ));
-        found.extend(limit(
-            "resources.limits.memory",
-            limits.memory.as_ref(),
-            most,
-            &at,
-        ));
+    for (resource, key, most, requested, limited) in [
+        ("cpu", "maxCpu", &rule.max_cpu, &requests.cpu, &limits.cpu),
+        (
+            "memory",
+            "maxMemory",
+            &rule.max_memory,
+            &requests.memory,
+            &limits.memory,
+        ),
+    ] {
+        let Some(most) = most else { continue };
+        let (of, at) = (
+            |kind: &str| format!("resources.{kind}.{resource}"),
+            place(key),
+        );
+        found.extend(amount(&of("requests"), requested.as_ref(), most, &at));
+        found.extend(limit(&of("limits"), limited.as_ref(), most, &at));
     }
     if let Some(most) = &rule.max_storage {
         let at = place("maxStorage");

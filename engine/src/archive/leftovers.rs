@@ -3,13 +3,9 @@
 use std::path::Path;
 
 use super::REPLAYED;
-use crate::processes::{self, Process};
+use crate::processes::Process;
 
-/// Ends what works on parts of the pool that only this engine's own programs work on.
-pub(crate) fn end_leftovers(pool: &Path) {
-    processes::end_those(|process| works_on(process, pool));
-}
-
+/// Whether it works on parts of the pool that only this engine's own programs work on.
 pub(crate) fn works_on(process: &Process, pool: &Path) -> bool {
     let arguments = process.arguments();
     is_ours(
@@ -39,6 +35,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::processes;
 
     #[test]
     fn only_programs_that_nobody_else_starts_are_ended() {
@@ -79,7 +76,7 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(10));
         }
         assert!(!is_seen(&copy));
-        end_leftovers(pool.path());
+        processes::end_those(|process| works_on(process, pool.path()));
         assert!(!receiver.wait().unwrap().success());
         assert!(copy.try_wait().unwrap().is_none());
         copy.kill().unwrap();

@@ -11,7 +11,7 @@ use crate::settings::SourceSettings;
 const SEPARATOR: char = '\u{1f}';
 
 /// What was attached to roles and databases does not get in the way.
-const OPTIONS: &str = "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog";
+pub(crate) const OPTIONS: &str = "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog";
 
 /// A server, and how it is reached.
 pub(crate) struct Psql {

@@ -101,9 +101,8 @@ impl Engine {
 
     fn left_behind<'a>(&self, jobs: impl Iterator<Item = &'a Unfinished>) -> Vec<Program> {
         let jobs: Vec<String> = jobs.map(|u| u.job.clone()).collect();
-        let (hook, copying) = (Self::is_hook_of(&jobs), self.is_copying());
-        let (stray, pool) = (self.is_stray_server(), &self.settings.pool);
-        let found = processes::those(|p| hook(p) || works_on(p, pool) || copying(p) || stray(p));
+        let (hook, left) = (Self::is_hook_of(&jobs), self.is_left_at_work());
+        let found = processes::those(|p| hook(p) || left(p));
         let told = found.into_iter().map(|process| Program {
             pid: process.pid,
             program: process.arguments().into_iter().next().unwrap_or_default(),
@@ -111,8 +110,14 @@ impl Engine {
         told.collect()
     }
 
+    /// What a killed engine has left at work would write into what is swept or made anew.
+    pub(super) fn is_left_at_work(&self) -> impl Fn(&Process) -> bool {
+        let (copying, stray) = (self.is_copying(), self.is_stray_server());
+        move |process| works_on(process, &self.settings.pool) || copying(process) || stray(process)
+    }
+
     /// A copy file by file.
-    pub(super) fn is_copying(&self) -> impl Fn(&Process) -> bool + use<> {
+    fn is_copying(&self) -> impl Fn(&Process) -> bool + use<> {
         let pool = self.settings.pool.display().to_string();
         move |process| {
             let arguments = process.arguments();

@@ -7,15 +7,14 @@ use std::time::Duration;
 use tokio_postgres::{Config, NoTls};
 
 use crate::jobs::Error;
+use crate::origin::psql::OPTIONS;
 use crate::origin::superuser::Superuser;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Each of them waits a minute at most for a lock.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// What was attached to roles and databases does not get in the way, nothing of the copy's own runs, nothing waits for ever,
-/// and no statement is written down anywhere.
-const OPTIONS: &str = "-c default_transaction_read_only=off -c session_replication_role=replica -c statement_timeout=0 -c search_path=pg_catalog \
-    -c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries= -c log_statement=none -c log_min_duration_statement=-1 \
+/// Nothing of the copy's own runs, nothing waits for ever, and no statement is written down anywhere.
+const SECRETLY: &str = "-c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries= -c log_statement=none -c log_min_duration_statement=-1 \
     -c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c log_min_error_statement=panic -c pg_stat_statements.track=none";
 
 /// Who is asked for it, and how.
@@ -36,7 +35,7 @@ impl Session {
             .port(port)
             .user(&superuser.role)
             .dbname(&superuser.database)
-            .options(format!("{OPTIONS}{triggers}"))
+            .options(format!("{OPTIONS} {SECRETLY}{triggers}"))
             .application_name("vdb-engine")
             .connect_timeout(CONNECT);
         Self(config)

@@ -153,7 +153,13 @@ pub(super) fn failure_of(refresh: &Refresh) -> String {
     hinted(Reason::RefreshFailed, &format!("{which} failed: {why}"))
 }
 
-/// A condition that the way to Ready does not decide alone. The time of its last change stays while it does.
+/// The time of the last change stays while the condition does.
+fn since(before: &[Condition], kind: &str, status: &str, now: Timestamp) -> String {
+    let same = before.iter().find(|c| c.kind == kind && c.status == status);
+    same.map_or_else(|| seconds(now), |c| c.last_transition_time.clone())
+}
+
+/// A condition that the way to Ready does not decide alone.
 fn overrule(
     status: &mut PostgresVdbStatus,
     (before, now): (&[Condition], Timestamp),
@@ -161,8 +167,7 @@ fn overrule(
     (holds, reason): (&str, Reason),
     message: &str,
 ) {
-    let same = before.iter().find(|c| c.kind == kind && c.status == holds);
-    let since = same.map_or_else(|| seconds(now), |c| c.last_transition_time.clone());
+    let since = since(before, kind, holds, now);
     for condition in status.conditions.iter_mut().filter(|c| c.kind == kind) {
         condition.last_transition_time.clone_from(&since);
         holds.clone_into(&mut condition.status);
@@ -543,13 +548,8 @@ impl Conditions<'_> {
         self.set(kind, status, reason, message);
     }
 
-    /// The time of the last change stays while the condition does.
     fn set(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
-        let same = self
-            .before
-            .iter()
-            .find(|c| c.kind == kind && c.status == status);
-        let since = same.map_or_else(|| seconds(self.now), |c| c.last_transition_time.clone());
+        let since = since(self.before, kind, status, self.now);
         self.made.push(Condition {
             kind: kind.to_owned(),
             status: status.to_owned(),
