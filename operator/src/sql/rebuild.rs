@@ -161,7 +161,8 @@ impl Work<'_> {
         let mut partitioned = self.names(&session, PARTITIONED, own).await?;
         for index in &indexes {
             let left = self.end.saturating_duration_since(Instant::now());
-            let limit = format!("SET statement_timeout = {}", left.as_millis().max(1));
+            // Rounded up: where the server gives up first, it is late here as well, and told as such.
+            let limit = format!("SET statement_timeout = {}", left.as_millis() + 1);
             self.execute(&session, "limit", &limit).await?;
             let what = format!("index {index}");
             let statement = format!("REINDEX INDEX {index}");
