@@ -19,6 +19,9 @@ const LONGEST_PERIOD: Duration = Duration::from_hours(8760);
 /// Ready is False while a server that is to be stopped waits for its sessions.
 pub const LONGEST_GRACE: Duration = Duration::from_mins(10);
 
+/// `MAX_ARG_STRLEN`, without the sign between name and value and the end. A values file is never so long, a manifest may be.
+const LONGEST_VARIABLE: usize = 128 * 1024 - 2;
+
 /// A refusal: reason and one sentence.
 pub type Refusal = (Reason, String);
 
@@ -70,6 +73,17 @@ pub fn check(cr: &PostgresVdb, allow: &Allow, now: Timestamp) -> Result<(), Refu
     for hook in &spec.hooks {
         if let Some(deadline) = &hook.deadline {
             period(&format!("deadline of hook {:?}:", hook.name), deadline)?;
+        }
+        let size = |(name, value): &(&String, &String)| name.len() + value.len();
+        let mut long = hook.env.iter().filter(|env| size(env) > LONGEST_VARIABLE);
+        if let Some(env) = long.next() {
+            let why = format!(
+                "hook {:?}: env {:?} has {} bytes with its name, and Linux starts a program with at most {LONGEST_VARIABLE}; write the text into the script, or into several variables",
+                hook.name,
+                env.0,
+                size(&env)
+            );
+            return Err((Reason::InvalidSpec, why));
         }
         let outside = matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete);
         if outside && hook.kind == HookType::Sql {

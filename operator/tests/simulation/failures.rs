@@ -25,6 +25,7 @@ use super::world::{State, World, key};
 #[case(json!({ "errorBackoffPeriod": "0s" }), "InvalidSpec", "errorBackoffPeriod")]
 #[case(json!({ "sessionGrace": "11m" }), "InvalidSpec", "sessionGrace")]
 #[case(json!({ "hooks": [{ "name": "seed", "stage": "post-create", "type": "sql", "script": "x", "deadline": "5124095576030431h" }] }), "InvalidSpec", "deadline of hook")]
+#[case(json!({ "hooks": [{ "name": "seed", "stage": "post-create", "type": "sql", "script": "x", "env": { "WORD": "x".repeat(131_067) } }] }), "InvalidSpec", "hook \"seed\": env \"WORD\" has 131071 bytes")]
 #[case(json!({ "database": { "name": "nothere" } }), "DatabaseNotFound", "orders, postgres")]
 #[case(json!({ "database": { "passwordSecretRef": "mine" } }), "PasswordSecretMissing", "mine")]
 #[tokio::test]

@@ -13,6 +13,8 @@ use crate::settings::parse_duration;
 
 const BACKOFF_LIMIT: i32 = 3;
 const WEIGHT: i32 = 5;
+/// Linux starts nothing with a variable of 128 KiB, its name included; a script may have 64 Ki characters of four bytes.
+const PART: usize = 120_000;
 /// A deletion runs hooks whose fields nobody has checked.
 const LONGEST: Duration = Duration::from_hours(8760);
 pub const HOOK_ANNOTATION: &str = "postgres-vdb-platform/hook";
@@ -83,10 +85,15 @@ fn container(frame: &Frame<'_>, hook: &Hook) -> Value {
     })
 }
 
-/// The script comes by environment: a hook is then one object, and no shell reads the SQL.
+/// The script comes by environment: a hook is then one object, and no shell reads the SQL. What does not fit into one
+/// variable does not fit into one argument either, so it is the shell itself that puts the parts together.
 fn command(hook: &Hook) -> Value {
+    let count = parts(&hook.script).len();
+    let all: Vec<String> = (0..count)
+        .map(|at| format!("${{{}}}", variable(at)))
+        .collect();
     match hook.kind {
-        HookType::Command => json!(["sh", "-c", "exec sh -c \"$VDB_HOOK_SCRIPT\""]),
+        HookType::Command => json!(["sh", "-c", format!("eval \"{}\"", all.concat())]),
         HookType::Sql => {
             let transaction = if hook.transaction.unwrap_or(true) {
                 " --single-transaction"
@@ -94,10 +101,31 @@ fn command(hook: &Hook) -> Value {
                 ""
             };
             let psql = format!(
-                "printf '%s\\n' \"$VDB_HOOK_SCRIPT\" | psql -X -q -w -v ON_ERROR_STOP=1{transaction} -f -"
+                "printf '%s\\n' \"{}\" | psql -X -q -w -v ON_ERROR_STOP=1{transaction} -f -",
+                all.concat()
             );
             json!(["sh", "-c", psql])
         }
+    }
+}
+
+/// The script in pieces that fit into a variable each; mostly it is one.
+fn parts(script: &str) -> Vec<&str> {
+    let mut rest = script;
+    let mut parts = Vec::new();
+    while rest.len() > PART {
+        let (part, more) = rest.split_at(rest.floor_char_boundary(PART));
+        parts.push(part);
+        rest = more;
+    }
+    parts.push(rest);
+    parts
+}
+
+fn variable(at: usize) -> String {
+    match at {
+        0 => "VDB_HOOK_SCRIPT".to_owned(),
+        at => format!("VDB_HOOK_SCRIPT_{}", at + 1),
     }
 }
 
@@ -110,7 +138,9 @@ fn env(frame: &Frame<'_>, hook: &Hook) -> Value {
         .collect();
     let mut add =
         |name: &str, value: &str| env.push(json!({ "name": name, "value": literal(value) }));
-    add("VDB_HOOK_SCRIPT", &hook.script);
+    for (at, part) in parts(&hook.script).into_iter().enumerate() {
+        add(&variable(at), part);
+    }
     add("HOME", "/tmp");
     if matches!(hook.stage, HookStage::PreCreate | HookStage::PostDelete) {
         return json!(env);

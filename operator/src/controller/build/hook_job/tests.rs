@@ -259,9 +259,14 @@ fn on_a_target_host_with_a_role_of_the_source_it_comes_as_that_role() {
     assert_eq!(password["name"], "theirs");
 }
 
-/// Runs the container's command here, with a `psql` that shows how it was called and what it read.
+/// Runs the container's command here in its environment, with a `psql` that shows how it was called and what it read.
 fn run(kind: &str, more: &Value, script: &str) -> (Option<i32>, String) {
-    let job = job_of("post-create", kind, more);
+    let mut more = more.clone();
+    more["script"] = json!(script);
+    let job = job_of("post-create", kind, &more);
+    let env = container_of(&job)["env"].as_array().unwrap().iter();
+    let env =
+        env.filter_map(|v| Some((v["name"].as_str()?, v["value"].as_str()?.replace("$$", "$"))));
     let command: Vec<String> =
         serde_json::from_value(container_of(&job)["command"].clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -272,8 +277,8 @@ fn run(kind: &str, more: &Value, script: &str) -> (Option<i32>, String) {
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(&command[0])
         .args(&command[1..])
+        .envs(env)
         .env("PATH", format!("{}:{path}", folder.path().display()))
-        .env("VDB_HOOK_SCRIPT", script)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -301,4 +306,41 @@ fn a_command_is_a_shells_and_its_end_is_the_hooks() {
         run("command", &json!({}), script),
         (Some(7), "a  b c\"d\n".to_owned())
     );
+}
+
+/// As many characters as the schema takes, of as many bytes as a character can have.
+#[test]
+fn the_longest_script_starts_and_arrives_whole() {
+    let head = "word='";
+    let tail = "'; echo ${#word}; false || exit 7";
+    let characters = 65_536 - head.len() - tail.len();
+    let long = "\u{1f418}".repeat(characters);
+    let (code, text) = run("command", &json!({}), &format!("{head}{long}{tail}"));
+    assert_eq!(code, Some(7), "{text}");
+    // A shell counts characters or bytes, by its language.
+    let length: usize = text.trim().parse().unwrap();
+    assert!(length == characters || length == long.len(), "{length}");
+
+    let script = format!("select '{long}'");
+    let (code, text) = run("sql", &json!({ "transaction": false }), &script);
+    assert_eq!(code, Some(3));
+    let read = text.split_once('\n').unwrap().1;
+    assert!(
+        read == format!("{script}\n"),
+        "{} of {} bytes",
+        read.len(),
+        script.len()
+    );
+    let job = job_of(
+        "post-create",
+        "sql",
+        &json!({ "script": script, "env": { "VDB_HOOK_SCRIPT_2": "y" } }),
+    );
+    for name in ["VDB_HOOK_SCRIPT", "VDB_HOOK_SCRIPT_2", "VDB_HOOK_SCRIPT_3"] {
+        let part = value(&job, name).unwrap();
+        assert!(
+            part != "y" && part.len() < 128 * 1024 - name.len() - 2,
+            "{name}"
+        );
+    }
 }
