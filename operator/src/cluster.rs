@@ -230,6 +230,8 @@ impl HookRun {
 #[derive(Clone, Debug)]
 pub struct Notice {
     pub warning: bool,
+    /// It may come again and again, and is counted then under the words in which it came first.
+    pub counted: bool,
     pub reason: Reason,
     pub note: String,
 }

@@ -520,9 +520,9 @@ impl Cluster for Kubernetes {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        // A recorder remembers what it told, to count what comes again. Of progress, which comes once, that would be
-        // three events for each of many orders.
-        let recorder = if notice.warning {
+        // A recorder remembers what it told, to count what comes again, whatever its words are by then. Of progress, which
+        // comes once, that would be three events for each of many orders.
+        let recorder = if notice.counted {
             self.recorder.clone()
         } else {
             recorder(&self.client)

@@ -41,8 +41,10 @@ fn changed(before: &PostgresVdbStatus, shown: &PostgresVdbStatus) -> Option<Noti
         return None;
     }
     let reason = Reason::named(&ready.reason)?;
+    let warning = reason.kind() != Kind::Progress;
     Some(Notice {
-        warning: reason.kind() != Kind::Progress,
+        warning,
+        counted: warning,
         reason,
         note: ready.message.clone(),
     })
@@ -59,8 +61,10 @@ fn failures(
         refresh.filter(|r| r.state == Some(RefreshState::Failed))
     };
     let exchange = failed(shown).filter(|_| failed(before).is_none());
+    // Each has words of its own, which would be lost in a count.
     let warning = |reason, note| Notice {
         warning: true,
+        counted: false,
         reason,
         note,
     };
