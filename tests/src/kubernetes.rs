@@ -179,21 +179,45 @@ impl<'a> Kubernetes<'a> {
         uri: Value,
         sql: &str,
     ) -> anyhow::Result<String> {
-        let namespace = namespace(environment);
-        let pod = format!("query-{}", jiff::Timestamp::now().as_millisecond());
+        let pod = self.client(environment, uri, QUERY, sql).await?;
+        self.ended(&pod).await.context(sql.to_owned())
+    }
+
+    /// Starts a pod with a shell's script that knows the connection address as `URI`.
+    pub(crate) async fn client(
+        &self,
+        environment: &str,
+        uri: Value,
+        script: &str,
+        sql: &str,
+    ) -> anyhow::Result<Client> {
+        let pod = Client {
+            namespace: namespace(environment),
+            name: format!("query-{}", jiff::Timestamp::now().as_millisecond()),
+        };
         let uri = if uri.is_string() {
             json!({ "name": "URI", "value": uri })
         } else {
             json!({ "name": "URI", "valueFrom": uri })
         };
-        let manifest = query_pod(&namespace, &pod, &uri, sql);
-        let applied = self.apply(&manifest).await?;
-        anyhow::ensure!(applied.ok, "create {pod}: {}", applied.text());
+        let applied = self.apply(&client_pod(&pod, &uri, script, sql)).await?;
+        anyhow::ensure!(applied.ok, "create {}: {}", pod.name, applied.text());
+        Ok(pod)
+    }
+
+    pub(crate) async fn log(&self, pod: &Client) -> anyhow::Result<String> {
+        let log = self.ok(&["-n", &pod.namespace, "logs", &pod.name]).await?;
+        Ok(log.trim().to_owned())
+    }
+
+    /// Waits for a client's end and takes it away; what it printed, also where it failed.
+    pub(crate) async fn ended(&self, pod: &Client) -> anyhow::Result<String> {
+        let Client { namespace, name } = pod;
         let phase = wait::until(
-            &format!("{pod} to end"),
+            &format!("{name} to end"),
             Duration::from_secs(60),
             || async {
-                let pod = self.json(&["-n", &namespace, "get", "pod", &pod]).await?;
+                let pod = self.json(&["-n", namespace, "get", "pod", name]).await?;
                 let phase = pod["status"]["phase"]
                     .as_str()
                     .unwrap_or_default()
@@ -202,36 +226,41 @@ impl<'a> Kubernetes<'a> {
             },
         )
         .await;
-        let log = self
-            .ok(&["-n", &namespace, "logs", &pod])
-            .await
-            .unwrap_or_default();
+        let log = self.log(pod).await.unwrap_or_default();
         self.run(&[
             "-n",
-            &namespace,
+            namespace,
             "delete",
             "pod",
-            &pod,
+            name,
             "--wait=false",
             "--grace-period=0",
             "--force",
         ])
         .await?;
-        anyhow::ensure!(phase? == "Succeeded", "{sql}: {}", log.trim());
-        Ok(log.trim().to_owned())
+        anyhow::ensure!(phase? == "Succeeded", "{log}");
+        Ok(log)
     }
 }
 
-fn query_pod(namespace: &str, name: &str, uri: &Value, sql: &str) -> Value {
+/// A pod of `psql` that was started.
+pub(crate) struct Client {
+    namespace: String,
+    name: String,
+}
+
+const QUERY: &str = "exec psql \"$URI\" -v ON_ERROR_STOP=1 -XAtc \"$SQL\" 2>&1";
+
+fn client_pod(pod: &Client, uri: &Value, script: &str, sql: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": name, "namespace": namespace },
+        "metadata": { "name": pod.name, "namespace": pod.namespace },
         "spec": {
             "restartPolicy": "Never", "automountServiceAccountToken": false,
             "securityContext": { "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999, "seccompProfile": { "type": "RuntimeDefault" } },
             "containers": [{
                 "name": "psql", "image": "postgres:16.9", "imagePullPolicy": "IfNotPresent",
-                "command": ["sh", "-c", "exec psql \"$URI\" -v ON_ERROR_STOP=1 -XAtc \"$SQL\" 2>&1"],
+                "command": ["sh", "-c", script],
                 "env": [uri, { "name": "SQL", "value": sql }, { "name": "PGCONNECT_TIMEOUT", "value": "10" }],
                 "resources": { "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "cpu": "500m", "memory": "128Mi" } },
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },

@@ -98,8 +98,8 @@ const SIDE_BY_SIDE: [Lane; 5] = [
             |c| Box::pin(policies::protected(c)),
         ),
         (
-            "a_namespace_deleted_by_hand_leaves_neither_database_nor_volume",
-            |c| Box::pin(policies::namespace_by_hand(c)),
+            "a_rule_refuses_one_namespace_and_another_deleted_by_hand_leaves_nothing",
+            |c| Box::pin(policies::namespaces(c)),
         ),
     ],
 ];

@@ -117,6 +117,16 @@ impl<'a> ByHand<'a> {
         .await
     }
 
+    /// What the events about a database say.
+    pub(crate) async fn events(&self, name: &str) -> anyhow::Result<String> {
+        let about = format!("--field-selector=involvedObject.name={name}");
+        let found = self
+            .items(&["-n", self.namespace, "events", &about])
+            .await?;
+        let told = |event: &Value| format!("{}: {}", event["reason"], event["message"]);
+        Ok(found.iter().map(told).collect::<Vec<_>>().join("\n"))
+    }
+
     /// The namespace's resources, by `kubectl get -o json`.
     async fn items(&self, args: &[&str]) -> anyhow::Result<Vec<Value>> {
         let found = self.kubernetes.json(&[&["get"], args].concat()).await?;

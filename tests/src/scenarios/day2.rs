@@ -9,9 +9,9 @@ use serde_json::json;
 use crate::context::Context;
 use crate::demo;
 use crate::gitea::{self, Gitea};
-use crate::kubernetes::{Kubernetes, namespace};
+use crate::kubernetes::{Kubernetes, condition, namespace};
 use crate::portal::Portal;
-use crate::scenarios::gone;
+use crate::scenarios::{gone, renewal};
 use crate::wait;
 
 const NAME: &str = "day-2";
@@ -29,6 +29,8 @@ pub(crate) async fn change(context: &Context) -> anyhow::Result<()> {
     let kept = kubernetes.sql(NAME, "select one from kept").await?;
     anyhow::ensure!(kept == "1", "the update lost data: {kept}");
     longer_life(context, &portal, &forge, &kubernetes).await?;
+    let old = renewal::old_collation();
+    renewal::act(&kubernetes, NAME, "PostgresTask", "old", old).await?;
     bookmarked(&portal).await?;
     other_data(context, &portal, &forge, &kubernetes).await?;
     back_to_the_bookmark(&kubernetes).await?;
@@ -122,8 +124,16 @@ async fn bookmarked(portal: &Portal<'_>) -> anyhow::Result<()> {
 /// What the refresh took away is there again.
 async fn back_to_the_bookmark(kubernetes: &Kubernetes<'_>) -> anyhow::Result<()> {
     let back = json!({ "bookmark": BOOKMARK });
-    super::renewal::act(kubernetes, NAME, "PostgresRewind", "back", back).await?;
-    kubernetes.ready(NAME, Duration::from_secs(60)).await?;
+    renewal::act(kubernetes, NAME, "PostgresRewind", "back", back).await?;
+    let vdb = kubernetes.ready(NAME, Duration::from_secs(60)).await?;
+    // Of a library that the server does not have, which is only said.
+    let differ = renewal::collations(&vdb, "False", "CollationMismatch")?;
+    let ready = condition(&vdb, "Ready").context("no Ready condition")?;
+    let said = ready["message"].as_str().unwrap_or_default();
+    anyhow::ensure!(
+        differ.contains("has recorded version 0.0") && said.contains(&differ),
+        "{differ}; Ready says {said}"
+    );
     let kept = kubernetes.sql(NAME, "select one from kept").await?;
     anyhow::ensure!(kept == "1", "the bookmark's data is not back: {kept}");
     Ok(())
@@ -149,7 +159,7 @@ async fn other_data(
         .sql(NAME, "select to_regclass('kept') is null")
         .await?;
     anyhow::ensure!(left == "t", "the refreshed database has the old data");
-    Ok(())
+    renewal::collations(&kubernetes.vdb(NAME).await?, "True", "Match").map(drop)
 }
 
 /// Merges a request and waits until it says READY.

@@ -44,6 +44,8 @@ grant select on made to app;
 create database :"other" owner app;
 "#;
 const TOGETHER: &str = "create table once (x bigint); insert into once values (txid_current()); insert into once values (txid_current())";
+/// So many characters of three bytes do not fit into one variable of a process.
+const BEYOND: usize = 45_000;
 const NOTES: &str = "create table noted as select current_user as who, current_database() as place";
 const TOLD: &str = r#"tell post-create "$(own "select who || ' in ' || place from noted")""#;
 const RESULTS: &str = r#"tell post-create "$(own "select (select who || ' ' || transactions from made), (select count(distinct x) from once)")""#;
@@ -52,6 +54,19 @@ const AFTER: &str =
     "create table refreshed as select current_user as who, to_regclass('once') is null as fresh";
 const LAST: &str = r#"tell pre-delete "$(own "select who || ' ' || fresh from refreshed")""#;
 const GONE: &str = r#"tell post-delete "$WORD, host ${PGHOST-none}""#;
+
+/// One session; it prints what it hears, and that the server answers it afterwards.
+const LISTENS: &str = r#"
+{ echo "listen vdb_platform;"; yes "select 'alive' from pg_sleep(0.1);"; } | psql "$URI" -XAtq 2>&1 | {
+    read -r line; echo "$line"
+    while read -r line; do
+        case $line in *stopping*) echo "$line"; read -r line; echo "$line"; exit 0 ;; esac
+    done
+    exit 1
+}
+"#;
+/// Hooks of the deletion that fail, and the end of what they print: they keep nothing from going.
+const BROKEN: [(&str, &str); 2] = [("wrong", "nonsense"), ("broken", "no way out")];
 
 /// What the witness was told, in this order; the second refresh is the schedule's.
 const SEEN: [&str; 8] = [
@@ -80,29 +95,52 @@ pub(crate) async fn stages(context: &Context) -> anyhow::Result<()> {
     .await?;
     ours.says(WITNESS, "Verified").await?;
 
-    ours.order(DATABASE, |spec| spec["hooks"] = hooks()).await?;
+    ours.order(DATABASE, |spec| {
+        spec["hooks"] = hooks();
+        spec["sessionGrace"] = "2s".into();
+    })
+    .await?;
     ours.says(DATABASE, "Verified").await?;
-    let newest = renewal::act(
-        &ours.kubernetes,
-        NAME,
-        "PostgresRefresh",
-        "newest",
-        json!({}),
-    );
-    newest.await?;
+    refreshed(&ours.kubernetes).await?;
     ours.says(DATABASE, "Verified").await?;
     scheduled(&ours.kubernetes).await?;
 
     let deleted = ours.kubernetes.delete_vdb(NAMESPACE, DATABASE).await?;
     anyhow::ensure!(deleted.ok, "{}", deleted.text());
+    let events = ours.events(DATABASE).await?;
+    for (hook, end) in BROKEN {
+        let told = |event: &str| ["HookFailed", hook, end].iter().all(|w| event.contains(w));
+        anyhow::ensure!(
+            events.lines().any(told),
+            "no event tells of {hook}: {events}"
+        );
+    }
     let told = "select hook || ': ' || what from seen order by n";
-    let told = witness(&ours.kubernetes, told).await?;
+    let told = ours.kubernetes.sql_as(NAME, uri(WITNESS), told).await?;
     let told: Vec<&str> = told.lines().collect();
     anyhow::ensure!(told == SEEN, "the witness was told {told:#?}");
 
     let namespace = ["delete", "namespace", NAMESPACE, "--wait=false"];
     ours.kubernetes.ok(&namespace).await?;
     gone(&ours.kubernetes, NAME).await
+}
+
+/// Who listens is told before the server stops, and has its grace.
+async fn refreshed(kubernetes: &Kubernetes<'_>) -> anyhow::Result<()> {
+    let listener = kubernetes.client(NAME, uri(DATABASE), LISTENS, "").await?;
+    wait::until("a session to listen", SOON, || async {
+        Ok((kubernetes.log(&listener).await? == "alive").then_some(()))
+    })
+    .await?;
+    renewal::act(kubernetes, NAME, "PostgresRefresh", "newest", json!({})).await?;
+    let heard = kubernetes.ended(&listener).await?;
+    let heard: Vec<&str> = heard.lines().collect();
+    let told = r#"{"event":"stopping","reason":"refresh","deadline":"2"#;
+    anyhow::ensure!(
+        matches!(heard[..], ["alive", notified, "alive"] if notified.contains(told)),
+        "the session heard {heard:#?}"
+    );
+    Ok(())
 }
 
 /// The order of the list is not that of the weights: each needs what a lighter one made.
@@ -117,7 +155,11 @@ fn hooks() -> Value {
     let retried = json!({ "env": word, "backoffLimit": 2 });
     let makes =
         json!({ "weight": -5, "as": "admin", "transaction": false, "env": { "OTHER": "audit" } });
+    let failing = json!({ "weight": -1, "type": "command" });
+    let together = format!("{TOGETHER} -- {}", "\u{20ac}".repeat(BEYOND));
     json!([
+        hook("wrong", "pre-delete", "select nonsense", json!({})),
+        hook("broken", "post-delete", "echo no way out; exit 3", failing),
         tells("results", "post-create", RESULTS, json!({ "weight": 9 })),
         tells(
             "told",
@@ -132,7 +174,7 @@ fn hooks() -> Value {
             json!({ "weight": 1, "database": "audit" })
         ),
         hook("makes", "post-create", MAKES, makes),
-        hook("together", "post-create", TOGETHER, json!({})),
+        hook("together", "post-create", &together, json!({})),
         tells("asks", "pre-create", ASKS, retried),
         tells("before", "pre-refresh", BEFORE, json!({})),
         hook(
@@ -188,7 +230,6 @@ async fn scheduled(kubernetes: &Kubernetes<'_>) -> anyhow::Result<()> {
     kubernetes.ready(NAME, SOON).await.map(drop)
 }
 
-async fn witness(kubernetes: &Kubernetes<'_>, sql: &str) -> anyhow::Result<String> {
-    let uri = json!({ "secretKeyRef": { "name": format!("{WITNESS}-credentials"), "key": "uri" } });
-    kubernetes.sql_as(NAME, uri, sql).await
+fn uri(database: &str) -> Value {
+    json!({ "secretKeyRef": { "name": format!("{database}-credentials"), "key": "uri" } })
 }

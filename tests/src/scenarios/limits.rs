@@ -113,18 +113,8 @@ async fn secret_first(ours: &ByHand<'_>) -> anyhow::Result<()> {
 /// Nothing can be created any more, so its hook is passed over, which is said.
 async fn foreground(ours: &ByHand<'_>) -> anyhow::Result<()> {
     ours.says(FOREGROUND, "Verified").await?;
-    let events = format!("involvedObject.name={FOREGROUND}");
     delete(ours, FOREGROUND, "--cascade=foreground").await?;
-    let list = [
-        "-n",
-        NAMESPACE,
-        "get",
-        "events",
-        "--field-selector",
-        &events,
-    ];
-    let told = ours.kubernetes.json(&list).await?;
-    let told = told["items"].to_string();
+    let told = ours.events(FOREGROUND).await?;
     anyhow::ensure!(
         told.contains("skipped") && told.contains("hooks lasts"),
         "no event names the hook that was passed over: {told}"

@@ -11,6 +11,9 @@ use crate::kubernetes::Kubernetes;
 const OPERATOR: &str = "--as=system:serviceaccount:vdb-system:vdb-operator";
 const PROTECTED: &str = "x-protected";
 const ENDING: &str = "postgres-vdbs-x-ends";
+/// The stack's settings have a rule for it (stack/manifests/platform.yaml).
+const RULED: &str = "postgres-vdbs-x-ruled";
+const ENDS: &str = "x-ends";
 
 /// Who takes the operator's account over gets no way into the node, and no Secret of the platform.
 pub(crate) async fn account(context: &Context) -> anyhow::Result<()> {
@@ -105,10 +108,24 @@ pub(crate) async fn protected(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The namespace takes the operator's role with it before it takes the resource.
-pub(crate) async fn namespace_by_hand(context: &Context) -> anyhow::Result<()> {
-    let ours = ByHand::begin(context, ENDING).await?;
-    ours.order("x-ends", |_| ()).await?;
-    ours.says("x-ends", "Verified").await?;
-    ours.end().await
+/// What a rule of the operator's settings keeps from one namespace is a database in the other one, until that namespace
+/// goes and takes the operator's role with it before it takes the resource.
+pub(crate) async fn namespaces(context: &Context) -> anyhow::Result<()> {
+    let (ruled, free) = tokio::try_join!(
+        ByHand::begin(context, RULED),
+        ByHand::begin(context, ENDING)
+    )?;
+    for one in [&ruled, &free] {
+        one.order(ENDS, |_| ()).await?;
+    }
+    let refused = [
+        "source.reference \"10.0.1.54:largedb\" is not allowed: allowed are *:people (allow.rules[0].sources",
+        "resources.limits.memory",
+        "allow.rules[0].maxMemory",
+    ];
+    ruled.explains(ENDS, "NotAllowed", &refused).await?;
+    free.says(ENDS, "Verified").await?;
+    let made = ruled.data().await?;
+    anyhow::ensure!(made.is_empty(), "a refused order made {made:?}");
+    tokio::try_join!(ruled.end(), free.end()).map(drop)
 }

@@ -20,6 +20,7 @@ const THEN: &str = "renewed-then";
 const FILE: &str = "environments/renewed/values.yaml";
 const BY: &str = "developer";
 const MASK: &str = "create table masked as select current_user as by";
+const COLLATION: &str = "de-x-icu";
 const SOON: Duration = Duration::from_secs(180);
 
 pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
@@ -29,6 +30,7 @@ pub(crate) async fn exchange(context: &Context) -> anyhow::Result<()> {
         .await?;
     forge.merge(number).await?;
     let before = kubernetes.ready(NAME, SOON).await?;
+    collations(&before, "True", "Match")?;
     kubernetes
         .sql(NAME, "create table mine as select 1 as one")
         .await?;
@@ -93,7 +95,7 @@ fn values(token: Option<&str>, mask: &str) -> String {
     let refresh = token.map_or_else(String::new, |t| format!("  refresh: {{token: {t}}}\n"));
     format!(
         "owner: group:default/team-orders\nvdb:\n  source: {{type: dct-source, reference: '10.0.1.54:largedb'}}\n  \
-         database: {{name: largedb, user: app}}\n  hooks:\n    - {{name: mask, stage: post-refresh, type: sql, \
+         database: {{name: largedb, user: app}}\n  collations: Reindex\n  hooks:\n    - {{name: mask, stage: post-refresh, type: sql, \
          backoffLimit: 0, script: '{mask}'}}\n{refresh}"
     )
 }
@@ -163,22 +165,7 @@ async fn refreshed(
         .change(BY, &branch("refresh"), FILE, &values(Some("first"), MASK))
         .await?;
     forge.merge(number).await?;
-    let vdb = wait::until("the refresh", SOON, || async {
-        let vdb = kubernetes.vdb(NAME).await?;
-        let refresh = &vdb["status"]["refresh"];
-        anyhow::ensure!(
-            refresh["token"] == "first" && refresh["state"] == "Succeeded",
-            "{refresh}"
-        );
-        Ok(Some(vdb))
-    })
-    .await?;
-    kubernetes.ready(NAME, SOON).await?;
-    let refresh = &vdb["status"]["refresh"];
-    line(format!(
-        "       refreshed from {} to {}",
-        refresh["startedAt"], refresh["finishedAt"]
-    ));
+    let vdb = exchanged(kubernetes, "first", "Succeeded").await?;
     anyhow::ensure!(
         vdb["status"]["dataAsOf"] != before["status"]["dataAsOf"],
         "dataAsOf is still {}",
@@ -188,6 +175,24 @@ async fn refreshed(
     expect(kubernetes, "select seven from news", "7").await?;
     expect(kubernetes, "select by from masked", "app").await?;
     unchanged(kubernetes, kept, "renewed-vdb-g2").await
+}
+
+/// Waits for this end of the refresh that a token asked for, and until the database is Ready after it.
+async fn exchanged(kubernetes: &Kubernetes<'_>, token: &str, end: &str) -> anyhow::Result<Value> {
+    let refresh = wait::until(&format!("the {token} refresh"), SOON, || async {
+        let refresh = kubernetes.vdb(NAME).await?["status"]["refresh"].take();
+        anyhow::ensure!(
+            refresh["token"] == token && refresh["state"] == end,
+            "{refresh}"
+        );
+        Ok(Some(refresh))
+    })
+    .await?;
+    line(format!(
+        "       {end}: from {} to {}",
+        refresh["startedAt"], refresh["finishedAt"]
+    ));
+    kubernetes.ready(NAME, SOON).await
 }
 
 /// A hook that fails on the new data: the data before it comes back, and all that leads to it has stayed.
@@ -203,27 +208,13 @@ async fn undone(
     let wrong = values(Some("second"), "select nonsense");
     let number = forge.change(BY, &branch("undone"), FILE, &wrong).await?;
     forge.merge(number).await?;
-    let vdb = wait::until("the refresh to be undone", SOON, || async {
-        let vdb = kubernetes.vdb(NAME).await?;
-        let refresh = &vdb["status"]["refresh"];
-        anyhow::ensure!(
-            refresh["token"] == "second" && refresh["state"] == "Failed",
-            "{refresh}"
-        );
-        Ok(Some(vdb))
-    })
-    .await?;
-    let refresh = &vdb["status"]["refresh"];
-    line(format!(
-        "       undone from {} to {}",
-        refresh["startedAt"], refresh["finishedAt"]
-    ));
+    let ready = exchanged(kubernetes, "second", "Failed").await?;
+    let refresh = &ready["status"]["refresh"];
     let said = refresh["message"].as_str().unwrap_or_default();
     anyhow::ensure!(
         refresh["reason"] == "HookFailed" && said.contains("mask") && said.contains("nonsense"),
         "{refresh}"
     );
-    let ready = kubernetes.ready(NAME, SOON).await?;
     let stalled = condition(&ready, "Stalled").context("no Stalled condition")?;
     anyhow::ensure!(
         stalled["status"] == "True" && stalled["reason"] == "RefreshFailed",
@@ -271,6 +262,7 @@ async fn unchanged(kubernetes: &Kubernetes<'_>, kept: &[Value], claim: &str) -> 
 
 async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<()> {
     let act = |kind, name, spec| act(kubernetes, NAME, kind, name, spec);
+    let old = act("PostgresTask", "old", old_collation()).await?;
     let bookmark = json!({ "name": "renewed-before-tests", "retentionDays": 1 });
     act("PostgresSnapshot", "before-tests", bookmark).await?;
     kubernetes
@@ -278,7 +270,9 @@ async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<
         .await?;
     let back = json!({ "bookmark": "renewed-before-tests" });
     act("PostgresRewind", "back", back).await?;
-    kubernetes.ready(NAME, SOON).await?;
+    let rebuilt = collations(&kubernetes.ready(NAME, SOON).await?, "True", "Reindexed")?;
+    anyhow::ensure!(rebuilt.contains("indexes rebuilt"), "{rebuilt}");
+    expect(kubernetes, &rebuilt_since(&old)?, "t").await?;
     expect(kubernetes, "select to_regclass('later') is null", "t").await?;
     expect(kubernetes, "select seven from news", "7").await?;
     unchanged(kubernetes, kept, "renewed-vdb-g4").await?;
@@ -295,6 +289,39 @@ async fn actions(kubernetes: &Kubernetes<'_>, kept: &[Value]) -> anyhow::Result<
         anyhow::ensure!(named, "the task's {said} is {text:?}");
     }
     Ok(())
+}
+
+/// As if another image had written the data: one index, which is small. It prints the index's file.
+pub(super) fn old_collation() -> Value {
+    let sql = format!(
+        "create table sorted (word text collate \"{COLLATION}\" primary key); insert into sorted values ('a');\
+         update pg_collation set collversion = '0.0' where collname = '{COLLATION}';\
+         select 'file ' || pg_relation_filenode('sorted_pkey')"
+    );
+    json!({ "sql": sql, "as": "admin" })
+}
+
+/// Whether the index has another file than then, and the version is recorded that the server has.
+fn rebuilt_since(old: &Value) -> anyhow::Result<String> {
+    let printed = old["status"]["output"].as_str().unwrap_or_default();
+    let file = printed
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("file "));
+    let file = file.with_context(|| format!("the task printed {printed:?}"))?;
+    Ok(format!(
+        "select pg_relation_filenode('sorted_pkey') <> {file} and collversion = pg_collation_actual_version(oid) \
+         from pg_collation where collname = '{COLLATION}'"
+    ))
+}
+
+/// The message of the condition that compares the collations.
+pub(super) fn collations(vdb: &Value, status: &str, reason: &str) -> anyhow::Result<String> {
+    let found = condition(vdb, "CollationsMatch").context("no CollationsMatch condition")?;
+    anyhow::ensure!(
+        found["status"] == status && found["reason"] == reason,
+        "{found} instead of {status} {reason}"
+    );
+    Ok(found["message"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Creates an action and waits until it has succeeded.
