@@ -292,28 +292,12 @@ pub fn one_line(text: &str, longest: usize) -> String {
 }
 
 /// Text as one segment of a path.
-pub fn segment(text: &str) -> String {
-    encoded(text, false)
-}
+pub use environment::redact::escaped as segment;
 
 /// Text as a path: slashes stay.
 pub fn path(text: &str) -> String {
-    encoded(text, true)
-}
-
-fn encoded(text: &str, keep_slash: bool) -> String {
-    use std::fmt::Write as _;
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut out, byte| {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte));
-                }
-                b'/' if keep_slash => out.push('/'),
-                _ => write!(out, "%{byte:02X}").expect("writing to a String succeeds"),
-            }
-            out
-        })
+    let segments: Vec<String> = text.split('/').map(segment).collect();
+    segments.join("/")
 }
 
 /// An error and its causes on one line.

@@ -29,17 +29,17 @@ pub(crate) fn place(
             all.map(typed).collect::<Result<_, _>>()?
         }
     };
-    let version = vdb.database_version.as_deref().and_then(major);
+    let version = major(vdb.database_version.as_deref());
     let found = if let Some(wanted) = request.repository_id.as_deref() {
         Some(named(&environments, wanted)?)
     } else {
         let fits = |(_, r): &(&Environment, &Repository)| {
-            version.is_some() && r.version.as_deref().and_then(major) == version
+            version.is_some() && major(r.version.as_deref()) == version
         };
         all(&environments).find(fits)
     };
     if let Some((_, repository)) = found
-        && let (Some(have), Some(need)) = (repository.version.as_deref().and_then(major), version)
+        && let (Some(have), Some(need)) = (major(repository.version.as_deref()), version)
         && have != need
     {
         return Err(Refusal::Invalid(format!(

@@ -189,7 +189,7 @@ pub(super) async fn compatible(
         Some(id) => engine.store.read(|state| {
             let snapshot = snapshot(state, id)?;
             let dataset = Dataset::of(state, snapshot)?;
-            Ok::<_, Refusal>(dataset.and_then(|d| major(&d.version?)))
+            Ok::<_, Refusal>(dataset.and_then(|d| major(d.version.as_deref())))
         })?,
     };
     let environments: Vec<Environment> = engine
@@ -202,7 +202,7 @@ pub(super) async fn compatible(
         })
         .map_err(Refusal::from)?;
     let fits = |repository: &Repository| {
-        wanted.is_none() || repository.version.as_deref().and_then(major) == wanted
+        wanted.is_none() || major(repository.version.as_deref()) == wanted
     };
     let compatible = |mut environment: Environment| {
         let repositories = environment.repositories.get_or_insert_default();

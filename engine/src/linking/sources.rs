@@ -26,8 +26,8 @@ fn repository(environment: u64, major: u32) -> Repository {
 }
 
 /// `16.9` is 16.
-pub(crate) fn major(version: &str) -> Option<u32> {
-    version.split('.').next()?.parse().ok()
+pub(crate) fn major(version: Option<&str>) -> Option<u32> {
+    version?.split('.').next()?.parse().ok()
 }
 
 impl Engine {
