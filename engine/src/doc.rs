@@ -4,6 +4,7 @@
 //! Ten thousand documents are kept, and searches look at all of them: a tree of small allocations for each would take
 //! several times the memory and most of the time.
 
+pub(crate) mod flat;
 mod lean;
 mod row;
 

@@ -176,3 +176,23 @@ fn the_ids_that_alone_can_fit_are_known(#[case] text: &str, #[case] ids: Option<
 fn the_tag_that_is_asked_for_is_known(#[case] text: &str, #[case] tag: Option<(&str, &str)>) {
     assert_eq!(Filter::parse(text, &FIELDS).unwrap().tag(), tag);
 }
+
+#[test]
+fn elements_are_those_of_lists_with_escapes_or_without_and_no_text_is_taken_for_a_list() {
+    let wanted = "tags CONTAINS { key EQ 'a' AND SEARCH 'B' }";
+    let fits = |tags: Value| {
+        let filter = Filter::parse(wanted, &FIELDS).unwrap();
+        filter
+            .ready(&FIELDS)
+            .matches(&json!({ "tags": tags, "name": "x" }).into())
+    };
+    assert!(fits(json!([{"key": "a", "name": "b"}])));
+    assert!(fits(json!([{"key": "a", "name": "\"b\""}])));
+    assert!(fits(
+        json!([{"key": "c"}, {"key": "a", "size": 1, "name": "b"}])
+    ));
+    assert!(!fits(
+        json!([{"key": "c", "name": "b"}, {"key": "a", "name": "c"}])
+    ));
+    assert!(!fits(json!(r#"[{"key":"a","name":"b"}]"#)));
+}

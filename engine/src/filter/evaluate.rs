@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::anywhere::Anywhere;
 use super::{Filter, Literal, Operator};
-use crate::doc::{Doc, Lean, Row};
+use crate::doc::{Doc, Is, Lean, Row, flat};
 
 /// An expression that is held against one document after the other.
 pub struct Ready<'a> {
@@ -35,6 +35,8 @@ impl<'a> Ready<'a> {
 enum Object<'a> {
     Row(Row<'a>),
     Element(&'a Lean<'a>),
+    /// An element whose attributes are all plain texts.
+    Flat(&'a [(&'a str, &'a str)]),
 }
 
 fn matches<'a>(filter: &'a Filter, object: Object<'_>, anywhere: &mut Anywhere<'a>) -> bool {
@@ -50,33 +52,49 @@ fn matches<'a>(filter: &'a Filter, object: Object<'_>, anywhere: &mut Anywhere<'
         Filter::Contains { field, literal } => {
             attribute(object, field).is_some_and(|value| contains(&value, literal))
         }
-        Filter::Any { field, inner } => match attribute(object, field) {
-            // Kept as lists by the moment of their run; the search language knows one list, each with its moment.
-            Some(Lean::Object(lists)) if field == "hooks" => lists.iter().any(|(moment, hooks)| {
-                let Lean::List(hooks) = hooks else {
-                    return false;
-                };
-                hooks.iter().any(|hook| {
-                    let hook = with_moment(hook, moment);
-                    matches(inner, Object::Element(&hook), anywhere)
-                })
-            }),
-            Some(Lean::List(elements)) => elements
-                .iter()
-                .any(|element| matches(inner, Object::Element(element), anywhere)),
-            Some(element @ Lean::Object(_)) => matches(inner, Object::Element(&element), anywhere),
-            _ => false,
-        },
+        Filter::Any { field, inner } => any(field, inner, object, anywhere),
         Filter::In { field, list } => {
             let value = attribute(object, field);
             list.iter().any(|literal| equals(value.as_ref(), literal))
         }
         Filter::Search(literal) => match object {
             Object::Row(row) => anywhere.in_row(literal, row),
-            Object::Element(element) => {
-                anywhere.in_element(literal, |field| attribute(Object::Element(element), field))
-            }
+            element => anywhere.in_element(literal, |field| attribute(element, field)),
         },
+    }
+}
+
+/// Whether some element of a list is like this.
+fn any<'a>(
+    field: &str,
+    inner: &'a Filter,
+    object: Object<'_>,
+    anywhere: &mut Anywhere<'a>,
+) -> bool {
+    if let Object::Row(row) = object
+        && let Some(list) = row.get(field).filter(|list| list.is() == Is::Nested)
+        && let Some(found) = flat::any(list.text(), |element| {
+            matches(inner, Object::Flat(element), anywhere)
+        })
+    {
+        return found;
+    }
+    match attribute(object, field) {
+        // Kept as lists by the moment of their run; the search language knows one list, each with its moment.
+        Some(Lean::Object(lists)) if field == "hooks" => lists.iter().any(|(moment, hooks)| {
+            let Lean::List(hooks) = hooks else {
+                return false;
+            };
+            hooks.iter().any(|hook| {
+                let hook = with_moment(hook, moment);
+                matches(inner, Object::Element(&hook), anywhere)
+            })
+        }),
+        Some(Lean::List(elements)) => elements
+            .iter()
+            .any(|element| matches(inner, Object::Element(element), anywhere)),
+        Some(element @ Lean::Object(_)) => matches(inner, Object::Element(&element), anywhere),
+        _ => false,
     }
 }
 
@@ -97,6 +115,10 @@ fn attribute<'a>(object: Object<'a>, field: &str) -> Option<Lean<'a>> {
     let value = match object {
         Object::Row(row) => row.get(first)?.lean(),
         Object::Element(element) => element.get(first)?.clone(),
+        Object::Flat(fields) => {
+            let (_, text) = fields.iter().find(|(name, _)| *name == first)?;
+            Lean::Text((*text).into())
+        }
     };
     let found = match rest {
         Some(rest) => value.descend(rest)?,
