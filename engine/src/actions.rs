@@ -62,6 +62,12 @@ impl Engine {
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
         let hooks = hooks::first(&request.hooks, self.settings.run_hooks.is_some())?;
+        let is_served = request.container_mode != Some(true);
+        let login = if is_served {
+            self.login_for(request)?
+        } else {
+            None
+        };
         self.store.change(|draft| {
             let from = choose(draft.state)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
@@ -92,8 +98,8 @@ impl Engine {
             vdb.mount_point.clone_from(&request.mount_point);
             vdb.hooks = hooks;
             vdb.tags = Some(tags).filter(|t| !t.is_empty());
-            if request.container_mode != Some(true) {
-                self.order_server(draft.state, &mut vdb, request)?;
+            if is_served {
+                self.order_server(draft.state, &mut vdb, request, login.as_ref())?;
             }
             let unrun = hooks::warning(&vdb, self.settings.run_hooks.is_some());
             let warnings: Vec<&str> = self.storage.warning().into_iter().chain(unrun).collect();

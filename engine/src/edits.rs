@@ -9,13 +9,17 @@ use dct::types::{Hooks, Job, JobStatus, UpdateVdb, Vdb};
 pub use tags::Tagged;
 
 use crate::actions::{Order, Refusal, checked_name, free, typed};
-use crate::document;
 use crate::engine::Engine;
 use crate::model::{Intent, JobRecord, Kind, Object};
+use crate::{document, servers};
 
 impl Engine {
     /// Changes what is set in the request; the rest stays.
     pub fn update(&self, id: &str, request: &UpdateVdb) -> Result<Job, Refusal> {
+        let login = servers::login_of(
+            request.db_username.as_deref(),
+            request.db_password.as_deref(),
+        )?;
         self.store.change(|draft| {
             let vdb = free(draft.state, id)?.clone();
             let mut doc: Vdb = typed(&vdb)?;
@@ -57,7 +61,7 @@ impl Engine {
                 warning = hooks::warning(&doc, run);
             }
             set(&mut doc.config_params, &request.config_params);
-            let intent = self.update_server(draft, &vdb, &mut doc, request)?;
+            let intent = self.update_server(draft, &vdb, &mut doc, request, login.as_ref())?;
             let job = Order {
                 kind: "DB_UPDATE",
                 target: &vdb.id,

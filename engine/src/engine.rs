@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -64,6 +64,8 @@ pub struct Engine {
     pub(crate) sizes: Sizes,
     /// When the certificate of its servers was written that they have.
     pub(crate) certificates: Mutex<Option<[SystemTime; 2]>>,
+    /// When the last order was carried out.
+    pub(crate) last_order: Mutex<Instant>,
     /// Looks at sizes that nobody waits for.
     pub(crate) looks: Semaphore,
     /// It stops its servers with itself.
@@ -122,6 +124,7 @@ impl Engine {
             clones: Arc::new(Semaphore::new(CLONES_AT_ONCE)),
             sizes: Sizes::default(),
             certificates: Mutex::default(),
+            last_order: Mutex::new(Instant::now()),
             looks: Semaphore::new(1),
             stopping: AtomicBool::default(),
             at_step: None,

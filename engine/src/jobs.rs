@@ -4,8 +4,8 @@
 //! except a base backup, which is not repeated behind the source's back.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use dct::types::JobStatus;
 
@@ -54,6 +54,7 @@ impl Engine {
                 };
                 let copy = engine.copy_of(&job);
                 engine.execute_or_fail(&job);
+                engine.note_order();
                 copy
             });
             match work.await {
@@ -73,15 +74,36 @@ impl Engine {
             })
     }
 
-    /// Looks at what a copy takes once no others are being made: it costs as much as to make one.
+    fn note_order(&self) {
+        let mut last = self
+            .last_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Instant::now();
+    }
+
+    /// How long nobody has had an order carried out. Between two of many there is a moment without any as well.
+    fn calm_for(&self) -> Duration {
+        if self.clones.available_permits() < CLONES_AT_ONCE {
+            return Duration::ZERO;
+        }
+        let last = self
+            .last_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.elapsed()
+    }
+
+    /// Looks at what a copy takes once no orders are carried out any more: it costs as much as to make one.
     async fn look_later(self: Arc<Self>, vdb: String) {
-        let begun = std::time::Instant::now();
-        let calm = || self.clones.available_permits() == CLONES_AT_ONCE;
-        while begun.elapsed() < LOOK_AT_LATEST {
-            tokio::time::sleep(LOOK_AFTER).await;
-            if calm() {
+        let begun = Instant::now();
+        loop {
+            let still = LOOK_AFTER.saturating_sub(self.calm_for());
+            let still = still.min(LOOK_AT_LATEST.saturating_sub(begun.elapsed()));
+            if still.is_zero() {
                 break;
             }
+            tokio::time::sleep(still).await;
         }
         let Ok(_one_at_a_time) = self.looks.acquire().await else {
             return;
@@ -135,7 +157,7 @@ impl Engine {
         let Some(intent) = self.store.read(|state| state.job(job)?.intent.clone()) else {
             return;
         };
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let result = self.effect(job, &intent);
         self.end_hooks(job);
         match &result {

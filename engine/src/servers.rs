@@ -27,6 +27,7 @@ use crate::settings::ServerSettings;
 use crate::store::{self, Draft, State};
 use crate::{origin, storage, timeflows};
 
+pub(crate) use login::{Login, checked as login_of};
 pub(crate) use ports::port_of;
 pub(crate) use postmaster::Stop;
 use session::Session;

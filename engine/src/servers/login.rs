@@ -38,11 +38,15 @@ fn statements(role: &str, password: &str) -> String {
     ])
 }
 
+/// What a role and its password become. Thousands of rounds of a hash go into it: whoever changes the metadata is to have
+/// it before, or all others would wait for it.
+pub(crate) struct Login(String);
+
 /// Names and passwords that a line of a statement and of a password file can hold.
-pub(super) fn checked<'a>(
-    role: Option<&'a str>,
-    password: Option<&'a str>,
-) -> Result<Option<(&'a str, &'a str)>, Refusal> {
+pub(crate) fn checked(
+    role: Option<&str>,
+    password: Option<&str>,
+) -> Result<Option<Login>, Refusal> {
     let fits =
         |text: &str| !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
     match (role, password) {
@@ -50,7 +54,7 @@ pub(super) fn checked<'a>(
         (Some(role), Some(password))
             if fits(role) && role.len() < 64 && !role.contains("$do$") && fits(password) =>
         {
-            Ok(Some((role, password)))
+            Ok(Some(Login(statements(role, password))))
         }
         (Some(_), Some(_)) => Err(Refusal::Invalid(
             "db_username has 1 to 63 bytes and db_password 1 to 256, without control characters"
@@ -63,13 +67,13 @@ pub(super) fn checked<'a>(
 }
 
 /// Written before the job that needs it; without that job, the sweep takes it.
-pub(super) fn keep(home: &Path, role: &str, password: &str) -> Result<(), storage::Error> {
+pub(super) fn keep(home: &Path, login: &Login) -> Result<(), storage::Error> {
     storage::private_directory(home)?;
     let path = home.join(FILE);
     let written = (|| {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
-        std::fs::File::from(file).write_all(statements(role, password).as_bytes())
+        std::fs::File::from(file).write_all(login.0.as_bytes())
     })();
     storage::files("write", &path, written)?;
     forget(home)

@@ -4,7 +4,7 @@ use dct::types::{
     ContainerizationState, Job, ProvisionAnswer, ProvisionBySnapshot, StopVdb, UpdateVdb, Vdb,
 };
 
-use super::{is_served, login, ports};
+use super::{Login, is_served, login, ports};
 use crate::actions::{Order, Refusal, checked_name, checked_tags, free, order_on, place};
 use crate::edits::hooks;
 use crate::engine::Engine;
@@ -25,18 +25,27 @@ impl Engine {
         })
     }
 
+    /// The login of an order for a VDB whose server the engine runs.
+    pub(crate) fn login_for(
+        &self,
+        request: &ProvisionBySnapshot,
+    ) -> Result<Option<Login>, Refusal> {
+        self.may_serve()?;
+        login::checked(
+            request.db_username.as_deref(),
+            request.db_password.as_deref(),
+        )
+    }
+
     /// What an order says about the server, into the VDB's document.
     pub(crate) fn order_server(
         &self,
         state: &State,
         vdb: &mut Vdb,
         request: &ProvisionBySnapshot,
+        login: Option<&Login>,
     ) -> Result<(), Refusal> {
         let settings = self.may_serve()?;
-        let login = login::checked(
-            request.db_username.as_deref(),
-            request.db_password.as_deref(),
-        )?;
         let params = request.appdata_source_params.as_ref();
         let (port, params) = ports::choose(state, settings, None, request.postgres_port, params)?;
         vdb.appdata_source_params = Some(params);
@@ -47,8 +56,8 @@ impl Engine {
         ));
         vdb.containerization_state = Some(ContainerizationState::NotContainerized);
         vdb.status = Some(super::RUNNING.to_owned());
-        if let Some((role, password)) = login {
-            login::keep(&self.server_home(&vdb.id), role, password)
+        if let Some(login) = login {
+            login::keep(&self.server_home(&vdb.id), login)
                 .map_err(|e| Refusal::Conflict(crate::error_chain(&e)))?;
         }
         Ok(())
@@ -65,7 +74,7 @@ impl Engine {
                     .to_owned(),
             ));
         }
-        self.may_serve()?;
+        let login = self.login_for(request)?;
         let name = checked_name(request.name.as_deref())?;
         let tags = request.tags.clone().unwrap_or_default();
         checked_tags(&tags)?;
@@ -101,7 +110,7 @@ impl Engine {
                 vdb: vdb.id.clone(),
             };
             self.room_for(draft.state, &intent)?;
-            self.order_server(draft.state, &mut vdb, request)?;
+            self.order_server(draft.state, &mut vdb, request, login.as_ref())?;
             let order = Order {
                 kind: "DB_PROVISION",
                 target: &vdb.id,
@@ -150,11 +159,8 @@ impl Engine {
         object: &Object,
         doc: &mut Vdb,
         request: &UpdateVdb,
+        login: Option<&Login>,
     ) -> Result<Option<Intent>, Refusal> {
-        let login = login::checked(
-            request.db_username.as_deref(),
-            request.db_password.as_deref(),
-        )?;
         if !is_served(object) {
             return match login {
                 Some(_) => Err(Refusal::Invalid(format!(
@@ -189,10 +195,10 @@ impl Engine {
                 std::net::SocketAddr::new(settings.listen, port)
             ));
         }
-        let Some((role, password)) = login else {
+        let Some(login) = login else {
             return Ok(None);
         };
-        login::keep(&self.server_home(&object.id), role, password)
+        login::keep(&self.server_home(&object.id), login)
             .map_err(|e| Refusal::Conflict(crate::error_chain(&e)))?;
         // Given to the data before the next start; a running server is stopped for it.
         Ok(super::is_wanted(object).then(|| Intent::Start {

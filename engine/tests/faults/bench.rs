@@ -18,9 +18,8 @@ use crate::support::programs::as_nobody;
 use crate::world::{Ground, World};
 
 const ROUNDS: usize = 9;
-/// How often somebody looks whether a job is over: one caller alone, and many, who would be a load themselves.
+/// How often somebody who is alone looks whether a job is over.
 const ONE: Duration = Duration::from_millis(1);
-const MANY: Duration = Duration::from_millis(5);
 /// Of what takes seconds.
 const FEW: usize = 3;
 const LINKED: Duration = Duration::from_secs(3600);

@@ -3,17 +3,21 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{DEADLINE, MANY, deleted, exported, order, usage};
+use super::{DEADLINE, deleted, exported, order, usage};
 use crate::http::text;
 use crate::support::programs::client;
 use crate::world::World;
 
 const CLONES: usize = 100;
 const CALLERS: usize = 8;
+/// How often each of them looks whether a job is over: they are not to be the load that is measured.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// The same for a bare server, whose own file says that it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Servers are started in turns: the engine's, and the same directories without it.
 const TURNS: usize = 5;
 
@@ -41,7 +45,7 @@ pub(super) fn containers(world: &World<'_>) {
         let before = usage::taken(&world.pool);
         let ids = Mutex::new(Vec::new());
         rates.push(at_once(CLONES, |number| {
-            let (id, _) = exported(world, &format!("clone-{number}"), MANY);
+            let (id, _) = exported(world, &format!("clone-{number}"), POLL_EVERY);
             ids.lock().unwrap().push(id);
         }));
         disk.push((usage::taken(&world.pool) - before) / i64::try_from(CLONES).unwrap() / 1024);
@@ -70,7 +74,7 @@ pub(super) fn served(world: &World<'_>) {
                 "db_username": "app", "db_password": "secret"
             });
             let id = text(
-                &order(world, "/vdbs/provision_by_snapshot", &body, MANY),
+                &order(world, "/vdbs/provision_by_snapshot", &body, POLL_EVERY),
                 "vdb_id",
             );
             ask(world, &id);
@@ -82,7 +86,7 @@ pub(super) fn served(world: &World<'_>) {
                 world,
                 &format!("/vdbs/{}/stop", made[number]),
                 &json!({}),
-                MANY,
+                POLL_EVERY,
             );
         });
         let started = Mutex::new(Vec::new());
@@ -128,7 +132,7 @@ fn start(world: &World<'_>, id: &str) -> Child {
     let begun = Instant::now();
     while !is_ready(&data) {
         assert!(begun.elapsed() < DEADLINE, "{id} does not start");
-        std::thread::sleep(MANY);
+        std::thread::sleep(LOOK_EVERY);
     }
     child.unwrap()
 }
