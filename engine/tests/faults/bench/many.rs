@@ -18,11 +18,19 @@ const CALLERS: usize = 8;
 const POLL_EVERY: Duration = Duration::from_millis(20);
 /// The same for a bare server, whose own file says that it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Servers are started in turns: the engine's, and the same directories without it.
-const TURNS: usize = 5;
+/// Servers are started in turns: a hundred by the engine, and then those on the same directories without it.
+const TURNS: usize = 3;
 
-/// Does something for each number, many at once, and says how many of them a second.
+/// Does something for each number, many at once, and says how many of them a second, or how long it took.
 fn at_once(count: usize, work: impl Fn(usize) + Sync) -> f64 {
+    rate(count, seconds(count, work))
+}
+
+fn rate(count: usize, seconds: f64) -> f64 {
+    f64::from(u32::try_from(count).unwrap()) / seconds
+}
+
+fn seconds(count: usize, work: impl Fn(usize) + Sync) -> f64 {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for caller in 0..CALLERS {
@@ -34,7 +42,7 @@ fn at_once(count: usize, work: impl Fn(usize) + Sync) -> f64 {
             });
         }
     });
-    f64::from(u32::try_from(count).unwrap()) / begun.elapsed().as_secs_f64()
+    begun.elapsed().as_secs_f64()
 }
 
 /// As for containers: provisioned and exported.
@@ -60,63 +68,63 @@ pub(super) fn containers(world: &World<'_>) {
     );
 }
 
-/// With servers that the engine runs; in turns with bare servers on the same directories.
+/// With servers that the engine runs, each of which has answered the engine; then a first query of an application to each.
+/// In turns with bare servers on the same directories.
 pub(super) fn served(world: &World<'_>) {
-    let before = usage::taken(&world.pool);
-    let (mut engine, mut bare) = (Vec::new(), Vec::new());
-    let (mut ids, mut children) = (Vec::new(), Vec::new());
+    let mut turns = Vec::new();
+    let mut taken = (0, 0);
     for turn in 0..TURNS {
-        let count = CLONES / TURNS;
+        let before = usage::taken(&world.pool);
         let made = Mutex::new(Vec::new());
-        engine.push(at_once(count, |number| {
+        let engine = seconds(CLONES, |number| {
             let body = json!({
                 "name": format!("served-{turn}-{number}"), "source_data_id": "largedb",
                 "db_username": "app", "db_password": "secret"
             });
-            let id = text(
-                &order(world, "/vdbs/provision_by_snapshot", &body, POLL_EVERY),
-                "vdb_id",
-            );
-            ask(world, &id);
-            made.lock().unwrap().push(id);
-        }));
+            let made_now = order(world, "/vdbs/provision_by_snapshot", &body, POLL_EVERY);
+            made.lock().unwrap().push(text(&made_now, "vdb_id"));
+        });
         let made = made.into_inner().unwrap();
-        at_once(count, |number| {
-            order(
-                world,
-                &format!("/vdbs/{}/stop", made[number]),
-                &json!({}),
-                POLL_EVERY,
-            );
+        let engine = [engine, seconds(CLONES, |number| ask(world, &made[number]))];
+        // Later, what was deleted in an earlier turn is still being cleaned up.
+        if turn == 0 {
+            let all = i64::try_from(CLONES).unwrap();
+            let disk = (usage::taken(&world.pool) - before) / all / 1024;
+            taken = (usage::memory(&world.pool) / all.cast_unsigned(), disk);
+        }
+        at_once(CLONES, |number| {
+            let path = format!("/vdbs/{}/stop", made[number]);
+            order(world, &path, &json!({}), POLL_EVERY);
         });
         let started = Mutex::new(Vec::new());
-        bare.push(at_once(count, |number| {
+        let bare = seconds(CLONES, |number| {
             let child = start(world, &made[number]);
-            ask(world, &made[number]);
             started.lock().unwrap().push(child);
-        }));
-        ids.extend(made);
-        children.extend(started.into_inner().unwrap());
+        });
+        let bare = [bare, seconds(CLONES, |number| ask(world, &made[number]))];
+        turns.push((engine, bare));
+        at_once(CLONES, |number| deleted(world, &made[number]));
+        for mut child in started.into_inner().unwrap() {
+            let _ = child.wait();
+        }
     }
-    let disk = (usage::taken(&world.pool) - before) / i64::try_from(CLONES).unwrap() / 1024;
-    let memory = usage::memory(&world.pool) / u64::try_from(CLONES).unwrap();
-    let (engine, bare) = (middle(&mut engine), middle(&mut bare));
+    let middle = |of: &dyn Fn(&([f64; 2], [f64; 2])) -> f64| {
+        let mut all: Vec<f64> = turns.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
     println!(
-        "{CLONES} clones with a server of the engine and a first query, {CALLERS} callers: {engine:.1} per second; bare servers on the same directories with a first query: {bare:.1} per second ({:.2}× as long for all of it; medians of {TURNS} turns)",
-        bare / engine
+        "{CLONES} clones with a server of the engine, {CALLERS} callers: {:.1} per second, with a first query by psql over TLS to each {:.1}; bare servers on the same directories: {:.1}, with the query {:.1} ({:.2}× as long for all of it; medians of {TURNS} turns)",
+        rate(CLONES, middle(&|(engine, _)| engine[0])),
+        rate(CLONES, middle(&|(engine, _)| engine[0] + engine[1])),
+        rate(CLONES, middle(&|(_, bare)| bare[0])),
+        rate(CLONES, middle(&|(_, bare)| bare[0] + bare[1])),
+        middle(&|(engine, bare)| (engine[0] + engine[1]) / (bare[0] + bare[1])),
     );
+    let (memory, disk) = taken;
     println!(
         "with {CLONES} of them running: each {memory} KiB of memory (PSS of all its processes) and {disk} KiB of disk (df before and after)"
     );
-    at_once(CLONES, |number| deleted(world, &ids[number]));
-    for mut child in children {
-        let _ = child.wait();
-    }
-}
-
-fn middle(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }
 
 /// The program that the engine runs, as it runs it, and nothing else.
