@@ -198,6 +198,7 @@ async fn visit(ctx: &Context, key: &Key) -> Result<Requeue, cluster::Error> {
         }
     }
     tracing::error!(%key, "no end after {MAX_PASSES} steps");
+    ctx.metrics.found_no_end();
     Ok(Requeue::After(Duration::from_secs(10)))
 }
 
@@ -228,7 +229,9 @@ async fn record(
     if status::same(before, &shown) {
         return Ok(Written::Unchanged);
     }
-    let progress = status::is_progress_only(before, &shown);
+    // The next step builds on what was recorded or proved: without it, it would be the same again.
+    let builds = matches!(outcome, Outcome::Recorded(_) | Outcome::Ready(_));
+    let progress = !builds && status::is_progress_only(before, &shown);
     if progress {
         let last = ctx.memory.with(&key, |m| m.last_write);
         if last.is_some_and(|at| crate::clock::between(at, now) < PROGRESS_INTERVAL) {

@@ -29,6 +29,7 @@ pub struct Metrics {
     sweep_errors: Counter,
     reconciles: Counter,
     progress_writes: Counter,
+    endless: Counter,
     errors: Counter,
     duration: Histogram,
     leader: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -88,6 +89,12 @@ impl Default for Metrics {
             "Writes of a status that only told how far an order is",
             progress_writes.clone(),
         );
+        let endless = Counter::default();
+        registry.register(
+            "endless_visits",
+            "Visits to a resource that were broken off because their steps led nowhere",
+            endless.clone(),
+        );
         registry.register(
             "reconcile_errors",
             "Passes that the cluster's API ended",
@@ -108,6 +115,7 @@ impl Default for Metrics {
             sweep_errors,
             reconciles,
             progress_writes,
+            endless,
             errors,
             duration,
             leader,
@@ -151,6 +159,14 @@ impl Metrics {
 
     pub fn told_progress(&self) {
         self.progress_writes.inc();
+    }
+
+    pub fn found_no_end(&self) {
+        self.endless.inc();
+    }
+
+    pub fn endless_visits(&self) -> u64 {
+        self.endless.get()
     }
 
     pub fn leads(&self, leads: bool) {

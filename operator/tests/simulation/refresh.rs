@@ -576,6 +576,21 @@ async fn a_schedule_refreshes_once_for_each_time_and_makes_up_for_missed_ones_by
     world.drive(|s| s.is_ready() && next(s).is_empty()).await;
 }
 
+/// What was just written must not keep what comes next from being written: the visit would prove the same again and again.
+#[tokio::test]
+async fn a_schedule_that_comes_right_after_an_exchange_is_noted_in_one_visit() {
+    let mut base = ready(json!({})).await;
+    ask(&mut base, "t-1");
+    let world = World::of(base);
+    world.drive(over).await;
+    world.state().change(|cr| {
+        let wish = cr.spec.refresh.get_or_insert_default();
+        wish.schedule = Some("0 3 * * *".to_owned());
+    });
+    let noted = |s: &State| s.refresh().unwrap().next.is_some() && s.is_ready();
+    world.drive(noted).await;
+}
+
 /// The moment of a schedule comes, and its exchange ends as wanted.
 async fn next_day(world: &World, ends: RefreshState) {
     let day = std::time::Duration::from_hours(24);

@@ -23,7 +23,7 @@ mod run;
 
 use chaos::{Random, Rates};
 use hub::{Chance, Hub};
-use run::{Process, step};
+use run::{Process, endless_visits, step};
 
 /// Longest time of trouble, and the time after it in which everything has to come to rest.
 const TROUBLE: usize = 900;
@@ -278,13 +278,19 @@ fn run(seed: u64, traces: bool) -> (Found, usize) {
     let hub = hub(&mut random, seed, rates, leaders);
     hub.chance().traces = traces;
     hub.note(|| format!("{leaders} operators, {:?} leads", hub.chance().leader));
+    let endless = endless_visits();
     let play = AssertUnwindSafe(|| play(&hub, &mut random, leaders));
     let outcome = std::panic::catch_unwind(play);
     if traces {
         tell(seed, &hub);
     }
     match outcome {
-        Ok(found) => (found, hub.chance().steps),
+        Ok(mut found) => {
+            if endless_visits() > endless {
+                found.broken.push("a visit found no end".to_owned());
+            }
+            (found, hub.chance().steps)
+        }
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }

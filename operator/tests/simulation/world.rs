@@ -413,6 +413,7 @@ impl World {
                 Ok(Requeue::After(after)) => after.min(Duration::from_secs(30)),
                 Ok(Requeue::OnChange) | Err(_) => Duration::from_millis(500),
             };
+            assert_eq!(process.metrics.endless_visits(), 0, "a visit found no end");
             // Jobs and pods wake the real controller earlier than its longest wait.
             self.state().advance(pause.min(Duration::from_secs(1)));
             if std::mem::take(&mut self.state().crashed) {

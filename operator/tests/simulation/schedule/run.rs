@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::task::{Context as Waking, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -27,7 +27,15 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 const LONGEST_JITTER: Duration = Duration::from_secs(100);
 const POLL: Duration = Duration::from_secs(1);
 
-static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(Arc::default);
+thread_local! {
+    /// Made once: a registry takes longer than many a schedule, each of which has its thread for itself.
+    static METRICS: Arc<Metrics> = Arc::default();
+}
+
+/// Visits of this thread that were broken off.
+pub(super) fn endless_visits() -> u64 {
+    METRICS.with(|metrics| metrics.endless_visits())
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
@@ -92,7 +100,7 @@ impl Process {
             settings: settings(),
             helper: Helper::new(b"helper".to_vec()),
             memory: Memory::default(),
-            metrics: METRICS.clone(),
+            metrics: METRICS.with(Arc::clone),
         });
         let resources = (0..hub.worlds.len()).map(Work::Resource);
         let tasks = resources
