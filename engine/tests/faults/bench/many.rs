@@ -68,10 +68,13 @@ pub(super) fn containers(world: &World<'_>) {
     );
 }
 
+/// Seconds until the servers run, and until each has answered: the engine's, and bare ones.
+type Turn = ([f64; 2], [f64; 2]);
+
 /// With servers that the engine runs, each of which has answered the engine; then a first query of an application to each.
 /// In turns with bare servers on the same directories.
 pub(super) fn served(world: &World<'_>) {
-    let mut turns = Vec::new();
+    let mut turns: Vec<Turn> = Vec::new();
     let mut taken = (0, 0);
     for turn in 0..TURNS {
         let before = usage::taken(&world.pool);
@@ -108,7 +111,7 @@ pub(super) fn served(world: &World<'_>) {
             let _ = child.wait();
         }
     }
-    let middle = |of: &dyn Fn(&([f64; 2], [f64; 2])) -> f64| {
+    let middle = |of: &dyn Fn(&Turn) -> f64| {
         let mut all: Vec<f64> = turns.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
