@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::config;
 use super::postmaster::{self, Place, Stop};
-use super::session::Session;
+use super::session::{SECRETLY, Session};
 use crate::actions::Refusal;
 use crate::jobs::Error;
 use crate::origin::files;
@@ -156,17 +156,13 @@ fn apply(place: &Place<'_>, statements: &str) -> Result<(), Error> {
         .arg(place.data)
         .arg("-c")
         .arg(place.config());
-    // A statement that fails is not repeated in a message; one that fails ends the program.
-    command.args([
-        "-c",
-        "exit_on_error=on",
-        "-c",
-        "log_min_error_statement=panic",
-        "-c",
-        "log_statement=none",
-        "-c",
-        "lock_timeout=1min",
-    ]);
+    // What it says may become a message. A statement that fails ends the program.
+    for setting in ["exit_on_error=on", "lock_timeout=1min"]
+        .into_iter()
+        .chain(SECRETLY)
+    {
+        command.args(["-c", setting]);
+    }
     command.args(["-c", "default_transaction_read_only=off", "template1"]);
     command
         .stdin(Stdio::piped())

@@ -13,9 +13,20 @@ use crate::origin::superuser::Superuser;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Each of them waits a minute at most for a lock.
 const DEADLINE: Duration = Duration::from_mins(5);
-/// Nothing of the copy's own runs, nothing waits for ever, and no statement is written down anywhere.
-const SECRETLY: &str = "-c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries= -c log_statement=none -c log_min_duration_statement=-1 \
-    -c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c log_min_error_statement=panic -c pg_stat_statements.track=none";
+/// Nothing of the copy's own runs, and nothing waits for ever.
+const ALONE: &str =
+    "-c lock_timeout=1min -c session_preload_libraries= -c local_preload_libraries=";
+/// No statement is written down anywhere, whatever was ordered for the server. What is not loaded is not asked.
+pub(super) const SECRETLY: [&str; 8] = [
+    "log_statement=none",
+    "log_min_duration_statement=-1",
+    "log_min_duration_sample=-1",
+    "log_transaction_sample_rate=0",
+    "log_min_error_statement=panic",
+    "pg_stat_statements.track=none",
+    "auto_explain.log_min_duration=-1",
+    "pgaudit.log=none",
+];
 
 /// Who is asked for it, and how.
 pub(super) struct Session(Config);
@@ -35,7 +46,10 @@ impl Session {
             .port(port)
             .user(&superuser.role)
             .dbname(&superuser.database)
-            .options(format!("{OPTIONS} {SECRETLY}{triggers}"))
+            .options(format!(
+                "{OPTIONS} {ALONE} -c {}{triggers}",
+                SECRETLY.join(" -c ")
+            ))
             .application_name("vdb-engine")
             .connect_timeout(CONNECT);
         Self(config)

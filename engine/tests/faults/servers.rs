@@ -103,7 +103,8 @@ impl Life<'_> {
 
 fn life(world: &World<'_>) {
     let order = json!({"name": "classic", "source_data_id": "largedb", "db_username": "app", "db_password": PASSWORD,
-        "config_params": {"work_mem": "7MB", "port": 1}});
+        "config_params": {"work_mem": "7MB", "port": 1, "shared_preload_libraries": "auto_explain",
+            "auto_explain.log_min_duration": 0, "log_min_duration_statement": 0}});
     let answer = world
         .done("POST", "/vdbs/provision_by_snapshot", &order)
         .unwrap();
@@ -219,6 +220,7 @@ fn stops_and_starts(it: &Life<'_>) {
     it.edit(&json!({"db_username": "app", "db_password": "new"}));
     assert!(it.try_ask(PASSWORD, "select 1").is_err());
     assert_eq!(it.try_ask("new", "select 1").unwrap(), "1");
+    logs_no_login(it, "new");
     // The copy's superuser is told the login, as long as it may log in.
     let slowly = || {
         let log = std::fs::read_to_string(it.world.log()).unwrap();
@@ -228,7 +230,17 @@ fn stops_and_starts(it: &Life<'_>) {
     it.try_ask("new", "alter role boss nologin").unwrap();
     it.edit(&json!({"db_username": "app", "db_password": PASSWORD}));
     assert_eq!((&it.vdb()["status"], slowly()), (&json!("RUNNING"), 1));
+    logs_no_login(it, PASSWORD);
     it.ask("alter role boss login");
+}
+
+/// The order has every statement logged, by the server and by a library of it.
+fn logs_no_login(it: &Life<'_>, password: &str) {
+    it.try_ask(password, "select 4711").unwrap();
+    let log = it.world.pool.join("servers").join(&it.id).join("log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("plan:") && log.contains("4711"), "{log}");
+    assert!(!log.contains("SCRAM-SHA-256"), "{log}");
 }
 
 fn moves_to_other_data(it: &Life<'_>) {
