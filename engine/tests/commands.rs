@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicU8;
@@ -12,22 +13,28 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 use support::app::App;
+use tokio::net::TcpSocket;
 
 /// A settings file for an engine at an address of its own.
 struct Place {
     app: App,
-    address: String,
+    address: SocketAddr,
+    /// Bound until the engine listens on it: bound anew, it may still be in the hands of a program that starts just now.
+    socket: Cell<Option<TcpSocket>>,
 }
 
 impl Place {
     fn new() -> Self {
-        // A loopback address of its own: nobody else takes the port between this look and the engine's.
+        // A loopback address of its own: nobody else takes the port.
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let (process, own) = (std::process::id() % 250, NEXT.fetch_add(1, Relaxed));
-        let free = TcpListener::bind(format!("127.1.{process}.{own}:0")).unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        let address = format!("127.1.{process}.{own}:0").parse().unwrap();
+        socket.bind(address).unwrap();
         let place = Self {
             app: App::new(),
-            address: free.local_addr().unwrap().to_string(),
+            address: socket.local_addr().unwrap(),
+            socket: Cell::new(Some(socket)),
         };
         place.write("");
         place
@@ -77,12 +84,12 @@ impl Place {
         )
     }
 
-    async fn serve(&self) {
-        self.serve_as(self.app.router()).await;
+    fn serve(&self) {
+        self.serve_as(self.app.router());
     }
 
-    async fn serve_as(&self, router: axum::Router) {
-        let listener = tokio::net::TcpListener::bind(&self.address).await.unwrap();
+    fn serve_as(&self, router: axum::Router) {
+        let listener = self.socket.take().unwrap().listen(64).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 }
@@ -90,7 +97,7 @@ impl Place {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_print_one_document_and_snapshot_names_what_it_made() {
     let place = Place::new();
-    place.serve().await;
+    place.serve();
     place.app.provisioned("dev").await;
     let (code, list) = place.json(&["list"]);
     assert_eq!((code, &list["vdbs"][0]["name"]), (0, &Value::from("dev")));
@@ -129,7 +136,7 @@ async fn commands_print_one_document_and_snapshot_names_what_it_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn link_names_the_dsource_and_tells_people_how_far_it_is() {
     let place = Place::new();
-    place.serve().await;
+    place.serve();
     let unlink = json!({"dsource_id": "largedb"});
     for form in ["json", "text"] {
         place.app.done("/dsources/delete", unlink.clone()).await;
@@ -151,7 +158,7 @@ async fn link_names_the_dsource_and_tells_people_how_far_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_not_known_says_whose_it_should_be() {
     let place = Place::new();
-    place.serve().await;
+    place.serve();
     std::fs::write(place.app.pool.path("key-2"), "unknown").unwrap();
     let text = std::fs::read_to_string(place.settings()).unwrap();
     std::fs::write(place.settings(), text.replace("/key}", "/key-2}")).unwrap();
@@ -177,7 +184,7 @@ async fn a_job_without_an_end_is_waited_for_until_the_deadline() {
             "/dct/v3/jobs/{id}",
             axum::routing::get(async move || axum::Json(job)),
         );
-    place.serve_as(router).await;
+    place.serve_as(router);
     let arguments = ["snapshot", "largedb", "--deadline", "1s"];
     let (code, told) = place.json(&arguments);
     assert_eq!(code, 3, "{told}");
