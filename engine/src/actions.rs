@@ -63,11 +63,7 @@ impl Engine {
         checked_tags(&tags)?;
         let hooks = hooks::first(&request.hooks, self.settings.run_hooks.is_some())?;
         let is_served = request.container_mode != Some(true);
-        let login = if is_served {
-            self.login_for(request)?
-        } else {
-            None
-        };
+        let login = is_served.then(|| self.login_for(request)).transpose()?;
         self.store.change(|draft| {
             let from = choose(draft.state)?;
             let group = self.group(draft, request.target_group_id.as_deref())?;
@@ -98,7 +94,7 @@ impl Engine {
             vdb.mount_point.clone_from(&request.mount_point);
             vdb.hooks = hooks;
             vdb.tags = Some(tags).filter(|t| !t.is_empty());
-            if is_served {
+            if let Some(login) = &login {
                 self.order_server(draft.state, &mut vdb, request, login.as_ref())?;
             }
             let unrun = hooks::warning(&vdb, self.settings.run_hooks.is_some());

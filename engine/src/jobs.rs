@@ -4,7 +4,7 @@
 //! except a base backup, which is not repeated behind the source's back.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dct::types::JobStatus;
@@ -54,7 +54,7 @@ impl Engine {
                 };
                 let copy = engine.copy_of(&job);
                 engine.execute_or_fail(&job);
-                engine.note_order();
+                *engine.last_order() = Instant::now();
                 copy
             });
             match work.await {
@@ -74,12 +74,9 @@ impl Engine {
             })
     }
 
-    fn note_order(&self) {
-        let mut last = self
-            .last_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Instant::now();
+    fn last_order(&self) -> MutexGuard<'_, Instant> {
+        let last = self.last_order.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long nobody has had an order carried out. Between two of many there is a moment without any as well.
@@ -87,11 +84,7 @@ impl Engine {
         if self.clones.available_permits() < CLONES_AT_ONCE {
             return Duration::ZERO;
         }
-        let last = self
-            .last_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        last.elapsed()
+        self.last_order().elapsed()
     }
 
     /// Looks at what a copy takes once no orders are carried out any more: it costs as much as to make one.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::programs::{certificate, client};
+use crate::support::programs::certificate;
 use crate::world::{World, signal};
 use crate::{linked, on_small_pools};
 use rustix::process::Signal;
@@ -50,25 +50,10 @@ impl Life<'_> {
     }
 
     fn try_by(&self, tls: &str, password: &str, sql: &str) -> Result<String, String> {
+        let database = format!("dbname={} sslmode={tls}", self.database);
         let ground = self.world.ground;
-        let port = self.vdb()["appdata_source_params"]["postgresPort"].to_string();
-        let output = Command::new(client(&ground.bin, &ground.dir).join("psql"))
-            .args([
-                "-XAtqw",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                self.role,
-                "-d",
-                &format!("dbname={} sslmode={tls}", self.database),
-                "-c",
-                sql,
-            ])
-            .env("PGPASSWORD", password)
-            .output()
-            .unwrap();
+        let mut psql = ground.application(&self.vdb(), self.role, password, &database);
+        let output = psql.args(["-c", sql]).output().unwrap();
         if output.status.success() {
             Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned())
         } else {

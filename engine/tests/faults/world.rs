@@ -19,7 +19,7 @@ use crate::pace::Pace;
 use crate::postgres::{Server, free_port};
 use crate::source::{self, drop_slots};
 use crate::support::KEY;
-use crate::support::programs::{certificate, client_links};
+use crate::support::programs::{certificate, client, client_links};
 
 const DEADLINE: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -57,6 +57,31 @@ impl Ground {
             source_port,
             pace: Mutex::default(),
         })
+    }
+
+    /// An application of a copy that the engine serves: it comes over the network, with a password.
+    pub(crate) fn application(
+        &self,
+        vdb: &Value,
+        role: &str,
+        password: &str,
+        database: &str,
+    ) -> Command {
+        let port = vdb["appdata_source_params"]["postgresPort"].to_string();
+        let mut psql = Command::new(client(&self.bin, &self.dir).join("psql"));
+        psql.args([
+            "-XAtqw",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            role,
+            "-d",
+            database,
+        ]);
+        psql.env("PGPASSWORD", password);
+        psql
     }
 }
 

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::{DEADLINE, deleted, exported, order, usage};
 use crate::http::text;
-use crate::support::programs::client;
 use crate::world::World;
 
 const CLONES: usize = 100;
@@ -21,22 +20,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Servers are started in turns: a hundred by the engine, and then those on the same directories without it.
 const TURNS: usize = 3;
 
-/// Does something for each number, many at once, and says how many of them a second, or how long it took.
-fn at_once(count: usize, work: impl Fn(usize) + Sync) -> f64 {
-    rate(count, seconds(count, work))
+/// How many clones a second.
+fn rate(seconds: f64) -> f64 {
+    f64::from(u32::try_from(CLONES).unwrap()) / seconds
 }
 
-fn rate(count: usize, seconds: f64) -> f64 {
-    f64::from(u32::try_from(count).unwrap()) / seconds
-}
-
-fn seconds(count: usize, work: impl Fn(usize) + Sync) -> f64 {
+/// Does something for each clone, many at once, and says how many seconds it took.
+fn at_once(work: impl Fn(usize) + Sync) -> f64 {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for caller in 0..CALLERS {
             let work = &work;
             scope.spawn(move || {
-                for number in (caller..count).step_by(CALLERS) {
+                for number in (caller..CLONES).step_by(CALLERS) {
                     work(number);
                 }
             });
@@ -52,13 +48,13 @@ pub(super) fn containers(world: &World<'_>) {
     for _ in 0..3 {
         let before = usage::taken(&world.pool);
         let ids = Mutex::new(Vec::new());
-        rates.push(at_once(CLONES, |number| {
+        rates.push(rate(at_once(|number| {
             let (id, _) = exported(world, &format!("clone-{number}"), POLL_EVERY);
             ids.lock().unwrap().push(id);
-        }));
+        })));
         disk.push((usage::taken(&world.pool) - before) / i64::try_from(CLONES).unwrap() / 1024);
         let ids = ids.into_inner().unwrap();
-        at_once(CLONES, |number| deleted(world, &ids[number]));
+        at_once(|number| deleted(world, &ids[number]));
     }
     rates.sort_by(f64::total_cmp);
     disk.sort_unstable();
@@ -79,34 +75,34 @@ pub(super) fn served(world: &World<'_>) {
     for turn in 0..TURNS {
         let before = usage::taken(&world.pool);
         let made = Mutex::new(Vec::new());
-        let engine = seconds(CLONES, |number| {
+        let engine = at_once(|number| {
             let body = json!({
                 "name": format!("served-{turn}-{number}"), "source_data_id": "largedb",
                 "db_username": "app", "db_password": "secret"
             });
-            let made_now = order(world, "/vdbs/provision_by_snapshot", &body, POLL_EVERY);
-            made.lock().unwrap().push(text(&made_now, "vdb_id"));
+            let answer = order(world, "/vdbs/provision_by_snapshot", &body, POLL_EVERY);
+            made.lock().unwrap().push(text(&answer, "vdb_id"));
         });
         let made = made.into_inner().unwrap();
-        let engine = [engine, seconds(CLONES, |number| ask(world, &made[number]))];
+        let engine = [engine, at_once(|number| ask(world, &made[number]))];
         // Later, what was deleted in an earlier turn is still being cleaned up.
         if turn == 0 {
             let all = i64::try_from(CLONES).unwrap();
             let disk = (usage::taken(&world.pool) - before) / all / 1024;
             taken = (usage::memory(&world.pool) / all.cast_unsigned(), disk);
         }
-        at_once(CLONES, |number| {
+        at_once(|number| {
             let path = format!("/vdbs/{}/stop", made[number]);
             order(world, &path, &json!({}), POLL_EVERY);
         });
         let started = Mutex::new(Vec::new());
-        let bare = seconds(CLONES, |number| {
+        let bare = at_once(|number| {
             let child = start(world, &made[number]);
             started.lock().unwrap().push(child);
         });
-        let bare = [bare, seconds(CLONES, |number| ask(world, &made[number]))];
+        let bare = [bare, at_once(|number| ask(world, &made[number]))];
         turns.push((engine, bare));
-        at_once(CLONES, |number| deleted(world, &made[number]));
+        at_once(|number| deleted(world, &made[number]));
         for mut child in started.into_inner().unwrap() {
             let _ = child.wait();
         }
@@ -118,10 +114,10 @@ pub(super) fn served(world: &World<'_>) {
     };
     println!(
         "{CLONES} clones with a server of the engine, {CALLERS} callers: {:.1} per second, with a first query by psql over TLS to each {:.1}; bare servers on the same directories: {:.1}, with the query {:.1} ({:.2}× as long for all of it; medians of {TURNS} turns)",
-        rate(CLONES, middle(&|(engine, _)| engine[0])),
-        rate(CLONES, middle(&|(engine, _)| engine[0] + engine[1])),
-        rate(CLONES, middle(&|(_, bare)| bare[0])),
-        rate(CLONES, middle(&|(_, bare)| bare[0] + bare[1])),
+        rate(middle(&|(engine, _)| engine[0])),
+        rate(middle(&|(engine, _)| engine[0] + engine[1])),
+        rate(middle(&|(_, bare)| bare[0])),
+        rate(middle(&|(_, bare)| bare[0] + bare[1])),
         middle(&|(engine, bare)| (engine[0] + engine[1]) / (bare[0] + bare[1])),
     );
     let (memory, disk) = taken;
@@ -156,14 +152,14 @@ fn is_ready(data: &Path) -> bool {
 }
 
 fn ask(world: &World<'_>, id: &str) {
-    let ground = world.ground;
     // Found by a search: asking for the one would look at the disk.
     let search = json!({"filter_expression": format!("id EQ '{id}'")});
     let (_, found) = world.api.call("POST", "/vdbs/search", &search).unwrap();
-    let port = found["items"][0]["appdata_source_params"]["postgresPort"].to_string();
-    let mut psql = Command::new(client(&ground.bin, &ground.dir).join("psql"));
-    psql.args(["-XAtqw", "-h", "127.0.0.1", "-p", &port, "-U", "app"]);
-    psql.args(["-d", "largedb", "-c", "select count(*) from marks"]);
-    let output = psql.env("PGPASSWORD", "secret").output().unwrap();
+    let vdb = &found["items"][0];
+    let mut psql = world.ground.application(vdb, "app", "secret", "largedb");
+    let output = psql
+        .args(["-c", "select count(*) from marks"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
